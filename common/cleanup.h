@@ -7,27 +7,27 @@
 #define _cleanup_(f) __attribute__((__cleanup__(f)))
 
 /* Gives type T the scope-exit hook f##p; f() ignores NULL, which is what TAKE_PTR() leaves behind. */
-#define DEFINE_SCOPE_EXIT(T, f)                                                                                        \
-        static inline void f##p(T **slot) {                                                                            \
-                (void) f(*slot);                                                                                       \
+#define DEFINE_SCOPE_EXIT(T, f)                                                                    \
+        static inline void f##p(T **slot) {                                                        \
+                (void) f(*slot);                                                                   \
         }
 
 /* Reads a pointer and empties the variable: the reader is now the owner. */
-#define TAKE_PTR(lvalue)                                                                                               \
-        ({                                                                                                             \
-                __auto_type take_slot_ = &(lvalue);                                                                    \
-                __auto_type take_val_ = *take_slot_;                                                                   \
-                *take_slot_ = NULL;                                                                                    \
-                take_val_;                                                                                             \
+#define TAKE_PTR(lvalue)                                                                           \
+        ({                                                                                         \
+                __auto_type take_slot_ = &(lvalue);                                                \
+                __auto_type take_val_ = *take_slot_;                                               \
+                *take_slot_ = NULL;                                                                \
+                take_val_;                                                                         \
         })
 
 /* The same for a descriptor, which is -EBADF when empty. */
-#define TAKE_FD(lvalue)                                                                                                \
-        ({                                                                                                             \
-                int *take_slot_ = &(lvalue);                                                                           \
-                int take_val_ = *take_slot_;                                                                           \
-                *take_slot_ = -EBADF;                                                                                  \
-                take_val_;                                                                                             \
+#define TAKE_FD(lvalue)                                                                            \
+        ({                                                                                         \
+                int *take_slot_ = &(lvalue);                                                       \
+                int take_val_ = *take_slot_;                                                       \
+                *take_slot_ = -EBADF;                                                              \
+                take_val_;                                                                         \
         })
 
 #define ELEMENTSOF(a) (sizeof(a) / sizeof((a)[0]))

@@ -75,8 +75,9 @@ static int field_check(const ConfigField *f, const char *text, Error *e) {
         if (r >= 0)
                 field_clear(f, &scratch);
         if (r == -ERANGE && f->type == CONFIG_U32)
-                return error_set(e, r, "bad-config", "%s=%s is not between %llu and %llu.", f->key, text,
-                                 (unsigned long long) f->min, (unsigned long long) (f->max ? f->max : UINT32_MAX));
+                return error_set(e, r, "bad-config", "%s=%s is not between %llu and %llu.", f->key,
+                                 text, (unsigned long long) f->min,
+                                 (unsigned long long) (f->max ? f->max : UINT32_MAX));
         if (r < 0)
                 return error_set(e, r, "bad-config", "%s=%s is not a valid value.", f->key, text);
         return 0;
@@ -126,8 +127,9 @@ static int line_assign(Config *c, const char *section, char *line, const char *w
         bool known_section = false;
 
         if (!equals)
-                return error_set(e, -EINVAL, "bad-config", "%s: expected Key=value or [Section], found \"%.64s\".",
-                                 where, line);
+                return error_set(e, -EINVAL, "bad-config",
+                                 "%s: expected Key=value or [Section], found \"%.64s\".", where,
+                                 line);
         *equals = '\0';
         for (size_t i = 0; i < c->n_fields; i++) {
                 bool here = str_eq(c->fields[i].section, section);
@@ -140,11 +142,12 @@ static int line_assign(Config *c, const char *section, char *line, const char *w
                 }
         }
         if (known_section)
-                log_message(LOG_WARNING, NULL, NULL, "%s: unknown key %s= in section [%s], ignored.", where,
-                            str_strip(line), section);
+                log_message(LOG_WARNING, NULL, NULL,
+                            "%s: unknown key %s= in section [%s], ignored.", where, str_strip(line),
+                            section);
         else
-                log_message(LOG_WARNING, NULL, NULL, "%s: unknown section [%s], %s= ignored.", where, section,
-                            str_strip(line));
+                log_message(LOG_WARNING, NULL, NULL, "%s: unknown section [%s], %s= ignored.",
+                            where, section, str_strip(line));
         return 0;
 }
 
@@ -220,7 +223,9 @@ int config_read_environment(Config *c, Error *e) {
 
                 (void) snprintf(name, sizeof(name), "SLUICE_%s", c->fields[i].option);
                 for (char *p = name; *p; p++)
-                        *p = *p == '-' ? '_' : *p >= 'a' && *p <= 'z' ? (char) (*p - 'a' + 'A') : *p;
+                        *p = *p == '-'                ? '_'
+                             : *p >= 'a' && *p <= 'z' ? (char) (*p - 'a' + 'A')
+                                                      : *p;
                 text = getenv(name);
                 if (!text)
                         continue;
@@ -275,6 +280,7 @@ void config_print(const Config *c, FILE *to) {
                 if (!str_eq(section, c->fields[i].section))
                         (void) fprintf(to, "%s[%s]\n", section ? "\n" : "", c->fields[i].section);
                 section = c->fields[i].section;
-                (void) fprintf(to, "%s=%s  # %s\n", c->fields[i].key, c->values[i].text, c->values[i].origin);
+                (void) fprintf(to, "%s=%s  # %s\n", c->fields[i].key, c->values[i].text,
+                               c->values[i].origin);
         }
 }

@@ -23,7 +23,7 @@ typedef enum ConfigType {
 typedef struct ConfigField {
         const char *section; /* "Controld"; NULL ends a table */
         const char *key;     /* "StateDirectory" in the file */
-        const char *option;  /* "state-directory": --state-directory=, and $SLUICE_STATE_DIRECTORY */
+        const char *option; /* "state-directory": --state-directory=, and $SLUICE_STATE_DIRECTORY */
         ConfigType type;
         size_t offset;
         const char *fallback; /* default, as text; "" for none */

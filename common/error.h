@@ -8,13 +8,15 @@
 #define ERROR_DETAIL_MAX 512
 
 typedef struct Error {
-        int code;                      /* negative errno, 0 when unset */
-        char slug[ERROR_SLUG_MAX];     /* stable token for programs: "pipe-not-found" */
-        char detail[ERROR_DETAIL_MAX]; /* a sentence for people, without secrets; truncated when too long */
+        int code;                  /* negative errno, 0 when unset */
+        char slug[ERROR_SLUG_MAX]; /* stable token for programs: "pipe-not-found" */
+        char detail
+                [ERROR_DETAIL_MAX]; /* a sentence for people, without secrets; truncated when too long */
 } Error;
 
 /* Fills e (which may be NULL) and returns code, so that a caller can `return error_set(…)`. */
-int error_set(Error *e, int code, const char *slug, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+int error_set(Error *e, int code, const char *slug, const char *fmt, ...)
+        __attribute__((format(printf, 4, 5)));
 
 /* Puts words before the detail that is there: "controld.conf:3: " + "Unknown key". Returns e->code. */
 int error_prefix(Error *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

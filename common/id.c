@@ -46,7 +46,8 @@ const char *id_to_text(Id id, char text[ID_TEXT_SIZE]) {
         char hex[ID_HEX_SIZE];
 
         (void) id_to_hex(id, hex);
-        (void) snprintf(text, ID_TEXT_SIZE, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12, hex + 16, hex + 20);
+        (void) snprintf(text, ID_TEXT_SIZE, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12,
+                        hex + 16, hex + 20);
         return text;
 }
 
@@ -79,7 +80,8 @@ int id_random(Id *ret) {
 }
 
 int secret_generate(const char *prefix, char text[SECRET_TEXT_MAX]) {
-        static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+        static const char alphabet[] =
+                "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
         unsigned char random[33] = {};
         size_t n = strlen(prefix);
         int r;
@@ -91,7 +93,8 @@ int secret_generate(const char *prefix, char text[SECRET_TEXT_MAX]) {
                 return r;
         (void) memcpy(text, prefix, n);
         for (int i = 0; i < 43; i++) {
-                unsigned bit = 6 * (unsigned) i, word = (unsigned) random[bit / 8] << 8 | random[bit / 8 + 1];
+                unsigned bit = 6 * (unsigned) i,
+                         word = (unsigned) random[bit / 8] << 8 | random[bit / 8 + 1];
 
                 text[n++] = alphabet[word >> (10 - bit % 8) & 0x3f];
         }

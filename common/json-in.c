@@ -30,8 +30,8 @@ static int wrong_type(const JsonField *f, const char *wanted, Error *e) {
 }
 
 static int too_large(const JsonField *f, uint64_t max, Error *e) {
-        return error_set(e, -ERANGE, "bad-member", "Member \"%s\" is above its limit of %llu.", f->name,
-                         (unsigned long long) max);
+        return error_set(e, -ERANGE, "bad-member", "Member \"%s\" is above its limit of %llu.",
+                         f->name, (unsigned long long) max);
 }
 
 /* A copy of a JSON string that is fit to be C text. */
@@ -146,7 +146,8 @@ static int decode_pairs(json_object_t *o, const JsonField *f, void *target, Erro
         for (size_t i = 0; r >= 0 && i < n; i++) {
                 json_object_t *pair = json_object_array_get_idx(o, i);
 
-                if (json_object_get_type(pair) != json_type_array || json_object_array_length(pair) != 2)
+                if (json_object_get_type(pair) != json_type_array ||
+                    json_object_array_length(pair) != 2)
                         return wrong_type(f, "an array of [name, value]", e);
                 r = strv_add(&v, json_object_array_get_idx(pair, 0), f, e);
                 if (r >= 0)
@@ -179,7 +180,8 @@ static int decode_map(json_object_t *o, const JsonField *f, void *target, Error 
 }
 
 static int decode_raw(json_object_t *o, const JsonField *f, void *target, Error *e) {
-        const char *json = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
+        const char *json = json_object_to_json_string_ext(
+                o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
         char **slot = target, *copy;
 
         if (f->max && json && strlen(json) > f->max)
@@ -192,9 +194,11 @@ static int decode_raw(json_object_t *o, const JsonField *f, void *target, Error 
         return 0;
 }
 
-static int decode_object(json_object_t *o, const JsonField *fields, JsonFlags flags, void *target, Error *e);
+static int decode_object(json_object_t *o, const JsonField *fields, JsonFlags flags, void *target,
+                         Error *e);
 
-static int decode_array(json_object_t *o, const JsonField *f, JsonFlags flags, void *target, Error *e) {
+static int decode_array(json_object_t *o, const JsonField *f, JsonFlags flags, void *target,
+                        Error *e) {
         JsonArray *array = target;
         size_t n;
         int r = array_length(o, f, &n, e);
@@ -214,7 +218,8 @@ static int decode_array(json_object_t *o, const JsonField *f, JsonFlags flags, v
         return 0;
 }
 
-static int decode_value(json_object_t *o, const JsonField *f, JsonFlags flags, void *target, Error *e) {
+static int decode_value(json_object_t *o, const JsonField *f, JsonFlags flags, void *target,
+                        Error *e) {
         static int (*const decoders[])(json_object_t *, const JsonField *, void *, Error *) = {
                 [JSON_TEXT] = decode_text,   [JSON_BOOL] = decode_bool, [JSON_U32] = decode_u32,
                 [JSON_U64] = decode_u64,     [JSON_STRV] = decode_strv, [JSON_MAP] = decode_map,
@@ -224,7 +229,8 @@ static int decode_value(json_object_t *o, const JsonField *f, JsonFlags flags, v
 
         if (f->type == JSON_ARRAY) {
                 if (((JsonArray *) slot)->items)
-                        return error_set(e, -EINVAL, "bad-member", "Member \"%s\" stands twice.", f->name);
+                        return error_set(e, -EINVAL, "bad-member", "Member \"%s\" stands twice.",
+                                         f->name);
                 return decode_array(o, f, flags, slot, e);
         }
         if (f->type == JSON_OBJECT)
@@ -240,12 +246,14 @@ static int check_unknown(json_object_t *o, const JsonField *fields, Error *e) {
                 while (f->name && strcmp(f->name, key) != 0)
                         f++;
                 if (!f->name)
-                        return error_set(e, -EINVAL, "unknown-member", "Unknown member \"%.64s\".", key);
+                        return error_set(e, -EINVAL, "unknown-member", "Unknown member \"%.64s\".",
+                                         key);
         }
         return 0;
 }
 
-static int decode_object(json_object_t *o, const JsonField *fields, JsonFlags flags, void *target, Error *e) {
+static int decode_object(json_object_t *o, const JsonField *fields, JsonFlags flags, void *target,
+                         Error *e) {
         int r = 0;
 
         if (json_object_get_type(o) != json_type_object)
@@ -258,12 +266,14 @@ static int decode_object(json_object_t *o, const JsonField *fields, JsonFlags fl
                 if (json_object_object_get_ex(o, f->name, &value) && value)
                         r = decode_value(value, f, flags, target, e);
                 else if (f->required)
-                        return error_set(e, -EINVAL, "missing-member", "Member \"%s\" is missing.", f->name);
+                        return error_set(e, -EINVAL, "missing-member", "Member \"%s\" is missing.",
+                                         f->name);
         }
         return r;
 }
 
-int json_decode(const char *text, size_t size, const JsonField *fields, JsonFlags flags, void *target, Error *e) {
+int json_decode(const char *text, size_t size, const JsonField *fields, JsonFlags flags,
+                void *target, Error *e) {
         _cleanup_(json_tokener_freep) json_tokener_t *tokener = json_tokener_new_ex(JSON_DEPTH_MAX);
         _cleanup_(json_putp) json_object_t *top = NULL;
         int r;
@@ -271,7 +281,8 @@ int json_decode(const char *text, size_t size, const JsonField *fields, JsonFlag
         if (!tokener)
                 return -ENOMEM;
         if (size == 0 || size > INT32_MAX)
-                return error_set(e, -EINVAL, "bad-json", "A JSON document was expected, %zu bytes came.", size);
+                return error_set(e, -EINVAL, "bad-json",
+                                 "A JSON document was expected, %zu bytes came.", size);
         json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
         top = json_tokener_parse_ex(tokener, text, (int) size);
         if (!top)

@@ -8,14 +8,14 @@
 #include "error.h"
 
 typedef enum JsonType {
-        JSON_TEXT,   /* char *, owned; UTF-8 without NUL; max: bytes */
-        JSON_BOOL,   /* bool */
-        JSON_U32,    /* uint32_t; max: value (0: UINT32_MAX) */
-        JSON_U64,    /* uint64_t; max: value (0: INT64_MAX) */
-        JSON_STRV,   /* char **, owned: array of texts; max: elements */
-        JSON_MAP,    /* char **, owned: object of texts (null as ""), as key, value, key, value; max: pairs */
-        JSON_PAIRS,  /* char **, owned: array of [text, text], flattened the same way; max: pairs */
-        JSON_ARRAY,  /* JsonArray of structs of `size` bytes, each decoded by `fields`; max: elements */
+        JSON_TEXT, /* char *, owned; UTF-8 without NUL; max: bytes */
+        JSON_BOOL, /* bool */
+        JSON_U32,  /* uint32_t; max: value (0: UINT32_MAX) */
+        JSON_U64,  /* uint64_t; max: value (0: INT64_MAX) */
+        JSON_STRV, /* char **, owned: array of texts; max: elements */
+        JSON_MAP, /* char **, owned: object of texts (null as ""), as key, value, key, value; max: pairs */
+        JSON_PAIRS, /* char **, owned: array of [text, text], flattened the same way; max: pairs */
+        JSON_ARRAY, /* JsonArray of structs of `size` bytes, each decoded by `fields`; max: elements */
         JSON_OBJECT, /* struct embedded at offset, decoded by `fields` */
         JSON_RAW,    /* char *, owned: any value, as compact JSON text */
 } JsonType;
@@ -36,13 +36,15 @@ typedef struct JsonArray {
 } JsonArray;
 
 typedef enum JsonFlags {
-        JSON_REFUSE_UNKNOWN = 0, /* people's requests: an unknown member is an error that names it */
+        JSON_REFUSE_UNKNOWN =
+                0, /* people's requests: an unknown member is an error that names it */
         JSON_IGNORE_UNKNOWN = 1, /* the agent protocol: versions N and N-2 work together */
 } JsonFlags;
 
 /* Decodes one document whose top is an object. Members that are absent or null leave the struct's field alone, so set
  * defaults first. On error what was decoded stays in target for json_done(). -EINVAL, -ERANGE, -ENOMEM. */
-int json_decode(const char *text, size_t size, const JsonField *fields, JsonFlags flags, void *target, Error *e);
+int json_decode(const char *text, size_t size, const JsonField *fields, JsonFlags flags,
+                void *target, Error *e);
 
 /* Frees everything that the table says the struct owns, and empties those fields. */
 void json_done(const JsonField *fields, void *target);

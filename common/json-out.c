@@ -29,8 +29,9 @@ static void put_quoted(JsonOut *o, const char *text, size_t size) {
                 size_t plain = i, n;
                 char escape[8];
 
-                while (plain < size && (unsigned char) text[plain] >= 0x20 && (unsigned char) text[plain] < 0x80 &&
-                       text[plain] != '"' && text[plain] != '\\')
+                while (plain < size && (unsigned char) text[plain] >= 0x20 &&
+                       (unsigned char) text[plain] < 0x80 && text[plain] != '"' &&
+                       text[plain] != '\\')
                         plain++;
                 if (plain > i) {
                         put(o, text + i, plain - i);

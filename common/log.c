@@ -29,8 +29,8 @@ static bool stderr_is_journal(void) {
         unsigned long long device, inode;
         struct stat st;
 
-        return stream && sscanf(stream, "%llu:%llu", &device, &inode) == 2 && fstat(STDERR_FILENO, &st) == 0 &&
-               st.st_dev == device && st.st_ino == inode;
+        return stream && sscanf(stream, "%llu:%llu", &device, &inode) == 2 &&
+               fstat(STDERR_FILENO, &st) == 0 && st.st_dev == device && st.st_ino == inode;
 }
 
 void log_setup(const char *identifier) {
@@ -43,7 +43,8 @@ void log_set_max_level(int level) {
 }
 
 int log_level_from_string(const char *s) {
-        static const char *const names[] = { "emerg", "alert", "crit", "err", "warning", "notice", "info", "debug" };
+        static const char *const names[] = { "emerg",   "alert",  "crit", "err",
+                                             "warning", "notice", "info", "debug" };
         uint64_t n;
 
         for (size_t i = 0; i < ELEMENTSOF(names); i++)
@@ -52,7 +53,8 @@ int log_level_from_string(const char *s) {
         return parse_u64_range(s, LOG_EMERG, LOG_DEBUG, &n) < 0 ? -EINVAL : (int) n;
 }
 
-static bool send_to_journal(int level, const char *message_id, const char *const fields[], const char *line) {
+static bool send_to_journal(int level, const char *message_id, const char *const fields[],
+                            const char *line) {
         char priority[16], message[LOG_LINE_MAX + 16], id[64], identifier[64];
         struct iovec iov[LOG_FIELDS_MAX + 4];
         int n = 0;
@@ -71,7 +73,8 @@ static bool send_to_journal(int level, const char *message_id, const char *const
         return sd_journal_sendv(iov, n) >= 0;
 }
 
-static void write_line(int level, const char *message_id, const char *const fields[], const char *line) {
+static void write_line(int level, const char *message_id, const char *const fields[],
+                       const char *line) {
         if (log_to_journal && send_to_journal(level, message_id, fields, line))
                 return;
         if (isatty(STDERR_FILENO))
@@ -80,7 +83,8 @@ static void write_line(int level, const char *message_id, const char *const fiel
                 (void) fprintf(stderr, "<%i>%s: %s\n", level, log_identifier, line);
 }
 
-void log_message(int level, const char *message_id, const char *const fields[], const char *fmt, ...) {
+void log_message(int level, const char *message_id, const char *const fields[], const char *fmt,
+                 ...) {
         char line[LOG_LINE_MAX];
         va_list ap;
 

@@ -59,7 +59,8 @@ int parse_u32(const char *s, uint32_t *ret) {
 }
 
 int parse_bool(const char *s, bool *ret) {
-        static const char *const words[2][5] = { { "0", "no", "n", "false", "f" }, { "1", "yes", "y", "true", "t" } };
+        static const char *const words[2][5] = { { "0", "no", "n", "false", "f" },
+                                                 { "1", "yes", "y", "true", "t" } };
 
         for (size_t value = 0; value < 2; value++)
                 for (size_t i = 0; i < ELEMENTSOF(words[value]); i++)
@@ -99,7 +100,8 @@ int parse_size(const char *s, uint64_t *ret_bytes) {
                 unit <<= 10 * (suffix - suffixes);
         }
         if (__builtin_mul_overflow(whole, unit, &bytes) ||
-            __builtin_add_overflow(bytes, (uint64_t) ((unsigned __int128) fraction * unit / scale), &bytes))
+            __builtin_add_overflow(bytes, (uint64_t) ((unsigned __int128) fraction * unit / scale),
+                                   &bytes))
                 return -ERANGE;
         *ret_bytes = bytes;
         return 0;

@@ -58,7 +58,10 @@ static size_t utf8_sequence(unsigned char lead, uint32_t *ret_min, uint32_t *ret
         static const struct {
                 unsigned char mask, lead;
                 uint32_t min;
-        } forms[] = { { 0x80, 0x00, 0x01 }, { 0xe0, 0xc0, 0x80 }, { 0xf0, 0xe0, 0x800 }, { 0xf8, 0xf0, 0x10000 } };
+        } forms[] = { { 0x80, 0x00, 0x01 },
+                      { 0xe0, 0xc0, 0x80 },
+                      { 0xf0, 0xe0, 0x800 },
+                      { 0xf8, 0xf0, 0x10000 } };
 
         for (size_t i = 0; i < ELEMENTSOF(forms); i++)
                 if ((lead & forms[i].mask) == forms[i].lead) {
@@ -104,7 +107,8 @@ unsigned str_distance(const char *a, const char *b) {
 
                 row[0] = (unsigned) i;
                 for (size_t j = 1; j <= nb; j++) {
-                        bool same = tolower((unsigned char) a[i - 1]) == tolower((unsigned char) b[j - 1]);
+                        bool same = tolower((unsigned char) a[i - 1]) ==
+                                    tolower((unsigned char) b[j - 1]);
                         unsigned best = diagonal + !same;
 
                         if (row[j] + 1 < best)

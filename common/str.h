@@ -36,7 +36,8 @@ typedef struct Buffer {
 } Buffer;
 
 void buffer_done(Buffer *b);
-int buffer_reserve(Buffer *b, size_t more); /* 0 or -ENOMEM; afterwards `more` bytes fit behind size */
+int buffer_reserve(Buffer *b,
+                   size_t more); /* 0 or -ENOMEM; afterwards `more` bytes fit behind size */
 int buffer_append(Buffer *b, const void *data, size_t size);
 int buffer_append_str(Buffer *b, const char *s);
 int buffer_printf(Buffer *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

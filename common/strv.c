@@ -68,7 +68,8 @@ int strv_split(const char *s, const char *separators, char ***ret) {
 
         if (!v || !copy)
                 return -ENOMEM;
-        for (char *word = strtok_r(copy, separators, &rest); word; word = strtok_r(NULL, separators, &rest)) {
+        for (char *word = strtok_r(copy, separators, &rest); word;
+             word = strtok_r(NULL, separators, &rest)) {
                 const char *stripped = str_strip(word);
                 int r = *stripped ? strv_append(&v, stripped) : 0;
 

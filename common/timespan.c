@@ -93,7 +93,8 @@ static int term_parse(const char **s, uint64_t *ret_usec) {
         if (unit == 0)
                 return -EINVAL;
         if (__builtin_mul_overflow(whole, unit, &usec) ||
-            __builtin_add_overflow(usec, (uint64_t) ((unsigned __int128) fraction * unit / scale), &usec))
+            __builtin_add_overflow(usec, (uint64_t) ((unsigned __int128) fraction * unit / scale),
+                                   &usec))
                 return -ERANGE;
         *s = skip_space(p);
         *ret_usec = usec;
@@ -133,10 +134,12 @@ const char *timespan_format(uint64_t usec, char text[TIMESPAN_TEXT_MAX]) {
         }
         for (size_t i = 0; i < ELEMENTSOF(steps); i++)
                 if (usec >= steps[i].usec) {
-                        uint64_t next = i + 1 < ELEMENTSOF(steps) ? steps[i + 1].usec : USEC_PER_SEC;
+                        uint64_t next =
+                                i + 1 < ELEMENTSOF(steps) ? steps[i + 1].usec : USEC_PER_SEC;
                         const char *name = i + 1 < ELEMENTSOF(steps) ? steps[i + 1].name : "s";
                         uint64_t rest = usec % steps[i].usec / next;
-                        int n = snprintf(text, TIMESPAN_TEXT_MAX, "%llu%s", (unsigned long long) (usec / steps[i].usec),
+                        int n = snprintf(text, TIMESPAN_TEXT_MAX, "%llu%s",
+                                         (unsigned long long) (usec / steps[i].usec),
                                          steps[i].name);
 
                         if (rest > 0)

@@ -18,22 +18,26 @@ static inline void tap_result(bool ok, const char *what, const char *file, int l
         }
 }
 
-static inline void tap_int(intmax_t got, intmax_t wanted, const char *what, const char *file, int line) {
+static inline void tap_int(intmax_t got, intmax_t wanted, const char *what, const char *file,
+                           int line) {
         if (got != wanted)
                 printf("# got %" PRIdMAX ", wanted %" PRIdMAX "\n", got, wanted);
         tap_result(got == wanted, what, file, line);
 }
 
-static inline void tap_str(const char *got, const char *wanted, const char *what, const char *file, int line) {
+static inline void tap_str(const char *got, const char *wanted, const char *what, const char *file,
+                           int line) {
         bool ok = got && wanted ? strcmp(got, wanted) == 0 : got == wanted;
 
         if (!ok)
-                printf("# got    \"%s\"\n# wanted \"%s\"\n", got ? got : "(null)", wanted ? wanted : "(null)");
+                printf("# got    \"%s\"\n# wanted \"%s\"\n", got ? got : "(null)",
+                       wanted ? wanted : "(null)");
         tap_result(ok, what, file, line);
 }
 
 /* True when needle stands in text. */
-static inline void tap_contains(const char *text, const char *needle, const char *what, const char *file, int line) {
+static inline void tap_contains(const char *text, const char *needle, const char *what,
+                                const char *file, int line) {
         bool ok = text && strstr(text, needle);
 
         if (!ok)
@@ -41,16 +45,18 @@ static inline void tap_contains(const char *text, const char *needle, const char
         tap_result(ok, what, file, line);
 }
 
-#define ok_int(got, wanted) tap_int((intmax_t) (got), (intmax_t) (wanted), #got " == " #wanted, __FILE__, __LINE__)
+#define ok_int(got, wanted)                                                                        \
+        tap_int((intmax_t) (got), (intmax_t) (wanted), #got " == " #wanted, __FILE__, __LINE__)
 #define ok_str(got, wanted) tap_str(got, wanted, #got " is " #wanted, __FILE__, __LINE__)
-#define ok_contains(text, needle) tap_contains(text, needle, #text " contains " #needle, __FILE__, __LINE__)
+#define ok_contains(text, needle)                                                                  \
+        tap_contains(text, needle, #text " contains " #needle, __FILE__, __LINE__)
 #define ok_true(expression) tap_result(expression, #expression, __FILE__, __LINE__)
 #define ok_null(pointer) tap_result(!(pointer), #pointer " is NULL", __FILE__, __LINE__)
 
-#define RUN(test)                                                                                                      \
-        do {                                                                                                           \
-                printf("# " #test "\n");                                                                               \
-                test();                                                                                                \
+#define RUN(test)                                                                                  \
+        do {                                                                                       \
+                printf("# " #test "\n");                                                           \
+                test();                                                                            \
         } while (0)
 
 static inline int tap_done(void) {

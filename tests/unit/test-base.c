@@ -47,7 +47,9 @@ static void test_timespan(void) {
                 { "infinity", USEC_INFINITY },   { "2 days", 2 * USEC_PER_DAY },
                 { "1m5s", 65 * USEC_PER_SEC },   { "0", 0 },
         };
-        static const char *const bad[] = { "", "abc", "5 parsecs", "-1s", "1.", "99999999999999y", "5s x" };
+        static const char *const bad[] = { "",    "abc", "5 parsecs",
+                                           "-1s", "1.",  "99999999999999y",
+                                           "5s x" };
         char text[TIMESPAN_TEXT_MAX];
         uint64_t usec = 42;
 
@@ -125,7 +127,8 @@ static const ConfigField settings_fields[] = {
 static void test_config_layers(void) {
         _cleanup_(config_freep) Config *c = NULL;
         char path[] = "/tmp/test-base-XXXXXX";
-        static const char text[] = "# comment\n[Main]\nName = file\nWorkers=3\nLabels=region=eu west, warehouse\n";
+        static const char text[] =
+                "# comment\n[Main]\nName = file\nWorkers=3\nLabels=region=eu west, warehouse\n";
         Settings s = {};
         Error e = {};
         int fd = mkstemp(path);

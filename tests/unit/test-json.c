@@ -37,7 +37,8 @@ static const JsonField doc_fields[] = {
         { "words", JSON_STRV, false, offsetof(Doc, words), .max = 2 },
         { "labels", JSON_MAP, false, offsetof(Doc, labels) },
         { "pairs", JSON_PAIRS, false, offsetof(Doc, pairs) },
-        { "items", JSON_ARRAY, false, offsetof(Doc, items), .max = 3, .fields = item_fields, .size = sizeof(Item) },
+        { "items", JSON_ARRAY, false, offsetof(Doc, items), .max = 3, .fields = item_fields,
+          .size = sizeof(Item) },
         { "raw", JSON_RAW, false, offsetof(Doc, raw) },
         {},
 };
@@ -49,7 +50,8 @@ static int decode(const char *text, JsonFlags flags, Doc *doc, Error *e) {
 static void test_reads_every_type(void) {
         Doc doc = {};
 
-        ok_int(decode("{\"title\":\"a\\u00e9\",\"flag\":true,\"big\":9007199254740993,\"words\":[\"x\",\"y\"],"
+        ok_int(decode("{\"title\":\"a\\u00e9\",\"flag\":true,\"big\":9007199254740993,\"words\":["
+                      "\"x\",\"y\"],"
                       "\"labels\":{\"region\":\"eu\",\"w\":null},\"pairs\":[[\"A\",\"1\"]],"
                       "\"items\":[{\"name\":\"i\",\"count\":3}],\"raw\":{\"k\": [1]}}",
                       JSON_REFUSE_UNKNOWN, &doc, NULL),
@@ -122,8 +124,9 @@ static void test_writes(void) {
         json_out_raw(&o, "raw", "{}");
         json_out_end_object(&o);
         ok_int(json_out_take(&o, &text), 0);
-        ok_str(text, "{\"a\":\"q\\\"\\\\\\u000a\\u0001\",\"bad\":\"x\xef\xbf\xbd\xc3\xa9\",\"none\":null,"
-                     "\"list\":[18446744073709551615,false],\"raw\":{}}");
+        ok_str(text,
+               "{\"a\":\"q\\\"\\\\\\u000a\\u0001\",\"bad\":\"x\xef\xbf\xbd\xc3\xa9\",\"none\":null,"
+               "\"list\":[18446744073709551615,false],\"raw\":{}}");
 }
 
 int main(void) {
