@@ -18,7 +18,7 @@ typedef struct Error {
 int error_set(Error *e, int code, const char *slug, const char *fmt, ...)
         __attribute__((format(printf, 4, 5)));
 
-/* Puts words before the detail that is there: "controld.conf:3: " + "Unknown key". Returns e->code. */
+/* Puts words before the detail that is there: "controld.conf:3: " + "Unknown key". Nothing when there is none; then -EINVAL. */
 int error_prefix(Error *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* The detail, or strerror() of r when nobody set one. Valid until e changes. */

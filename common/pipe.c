@@ -1,0 +1,285 @@
+/* What a pipe is, apart from its text: checks, normal form, version. */
+#include "pipe.h"
+
+#include <errno.h>
+#include <gnutls/crypto.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "directive.h"
+#include "json-out.h"
+#include "pipe-internal.h"
+#include "str.h"
+#include "strv.h"
+
+#define LABELS_MAX 64
+
+static const JsonField task_fields[] = {
+        { "name", JSON_TEXT, true, offsetof(PipeTask, name), .max = 63 },
+        { "after", JSON_STRV, false, offsetof(PipeTask, after), .max = PIPE_TASKS_MAX },
+        { "directives", JSON_PAIRS, true, offsetof(PipeTask, directives),
+          .max = PIPE_DIRECTIVES_MAX },
+        {},
+};
+
+static const JsonField pipe_fields[] = {
+        { "description", JSON_TEXT, false, offsetof(Pipe, description), .max = PIPE_VALUE_MAX },
+        { "type", JSON_TEXT, false, offsetof(Pipe, type), .max = 16 },
+        { "agent_selector", JSON_MAP, false, offsetof(Pipe, selector), .max = LABELS_MAX },
+        { "concurrency_policy", JSON_TEXT, false, offsetof(Pipe, concurrency_policy), .max = 16 },
+        { "delivery", JSON_TEXT, false, offsetof(Pipe, delivery), .max = 16 },
+        { "tasks", JSON_ARRAY, true, offsetof(Pipe, tasks), .max = PIPE_TASKS_MAX,
+          .fields = task_fields, .size = sizeof(PipeTask) },
+        {},
+};
+
+Pipe *pipe_free(Pipe *p) {
+        if (!p)
+                return NULL;
+        json_done(pipe_fields, p);
+        free(p);
+        return NULL;
+}
+
+int pipe_name_check(const char *name) {
+        static const char alphabet[] = "abcdefghijklmnopqrstuvwxyz0123456789_-";
+        size_t n = strlen(name);
+
+        return n >= 1 && n <= 63 && *name != '_' && *name != '-' && strspn(name, alphabet) == n
+                       ? 0
+                       : -EINVAL;
+}
+
+int pipe_add_task(Pipe *p, const char *name, PipeTask **ret) {
+        PipeTask *grown = reallocarray(p->tasks.items, p->tasks.count + 1, sizeof(PipeTask));
+        PipeTask *t;
+
+        if (!grown)
+                return -ENOMEM;
+        p->tasks.items = grown;
+        t = grown + p->tasks.count;
+        *t = (PipeTask){ .name = strdup(name) };
+        if (!t->name)
+                return -ENOMEM;
+        p->tasks.count++;
+        *ret = t;
+        return 0;
+}
+
+int pipe_parse_selector(const char *text, char ***ret, Error *e) {
+        _cleanup_(strv_freep) char **words = NULL, **pairs = NULL;
+        int r = strv_split(text, ",", &words);
+
+        if (r < 0)
+                return r;
+        STRV_FOREACH(w, words) {
+                char *equals = strchr(*w, '=');
+
+                if (equals)
+                        *equals = '\0';
+                r = strv_append(&pairs, str_strip(*w));
+                if (r >= 0)
+                        r = strv_append(&pairs, equals ? str_strip(equals + 1) : "");
+                if (r < 0)
+                        return r;
+                if (!**w || strpbrk(*w, " \t\"'"))
+                        return error_set(e, -EINVAL, "bad-selector",
+                                         "a selector is label or label=value, separated by commas");
+        }
+        *ret = TAKE_PTR(pairs);
+        return 0;
+}
+
+static PipeTask *task_at(const Pipe *p, size_t i) {
+        return (PipeTask *) p->tasks.items + i;
+}
+
+static size_t task_index(const Pipe *p, const char *name) {
+        size_t i = 0;
+
+        while (i < p->tasks.count && !str_eq(task_at(p, i)->name, name))
+                i++;
+        return i;
+}
+
+static int task_check(const Pipe *p, const PipeTask *t, Error *e) {
+        bool exec = false;
+
+        if (pipe_name_check(t->name) < 0)
+                return error_set(e, -EINVAL, "bad-name",
+                                 "\"%.64s\" is no task name: a-z, 0-9, _ and -, at most 63",
+                                 t->name);
+        if (task_at(p, task_index(p, t->name)) != t)
+                return error_set(e, -EINVAL, "duplicate-task", "task \"%s\" stands twice", t->name);
+        STRV_FOREACH(after, t->after)
+                if (task_index(p, *after) == p->tasks.count)
+                        return error_set(e, -EINVAL, "unknown-task",
+                                         "After=%.64s: this pipe has no such task", *after);
+        for (char **d = t->directives; d && *d; d += 2) {
+                const Directive *row = directive_find(d[0]);
+                const char *near = row ? NULL : directive_nearest(d[0]);
+                int r;
+
+                if (!row)
+                        return error_set(e, -EINVAL, "unknown-directive",
+                                         "%.64s= is not allowed in [Task]%s%s%s", d[0],
+                                         near ? "; did you mean " : "", near ? near : "",
+                                         near ? "=?" : "");
+                for (char **before = t->directives; before < d && !row->repeats; before += 2)
+                        if (str_eq(before[0], d[0]))
+                                return error_set(e, -EINVAL, "duplicate-directive",
+                                                 "%s= stands twice", d[0]);
+                r = directive_check(row, d[1], e);
+                if (r < 0)
+                        return error_prefix(e, "%s=: ", d[0]);
+                exec |= row->type == DIRECTIVE_EXEC;
+        }
+        return exec ? 0
+                    : error_set(e, -EINVAL, "no-command", "task \"%s\" has no ExecStart=", t->name);
+}
+
+/* Tasks whose predecessors are all done can be done; who is never done stands in a circle. */
+static int order_check(const Pipe *p, size_t *ret_task, Error *e) {
+        bool done[PIPE_TASKS_MAX] = {};
+        size_t left = p->tasks.count, before;
+
+        do {
+                before = left;
+                for (size_t i = 0; i < p->tasks.count; i++) {
+                        bool ready = !done[i];
+
+                        STRV_FOREACH(after, task_at(p, i)->after)
+                                ready &= done[task_index(p, *after)];
+                        if (ready) {
+                                done[i] = true;
+                                left--;
+                        }
+                }
+        } while (left > 0 && left < before);
+
+        for (size_t i = 0; i < p->tasks.count; i++)
+                if (!done[i]) {
+                        *ret_task = i;
+                        return error_set(e, -EINVAL, "cycle",
+                                         "After= of task \"%s\" goes in a circle",
+                                         task_at(p, i)->name);
+                }
+        return 0;
+}
+
+static int words_check(const char *key, const char *value, const char *only, const char *later,
+                       Error *e) {
+        if (!value || str_eq(value, only))
+                return 0;
+        if (strstr(later, value) && *value)
+                return error_set(e, -EINVAL, "unsupported",
+                                 "%s=%s is not supported by this release, only %s", key, value,
+                                 only);
+        return error_set(e, -EINVAL, "bad-value", "%s=%.64s is not one of %s %s", key, value, only,
+                         later);
+}
+
+int pipe_check(const Pipe *p, size_t *ret_task, Error *e) {
+        int r;
+
+        *ret_task = p->tasks.count;
+        r = words_check("Type", p->type, "batch", "streaming", e);
+        if (r >= 0)
+                r = words_check("ConcurrencyPolicy", p->concurrency_policy, "allow",
+                                "forbid queue replace", e);
+        if (r >= 0 && p->delivery && !str_eq(p->delivery, "at-most-once"))
+                r = words_check("Delivery", p->delivery, "at-least-once", "at-most-once", e);
+        if (r >= 0 && p->tasks.count == 0)
+                r = error_set(e, -EINVAL, "no-task", "a pipe needs at least one [Task NAME]");
+        for (size_t i = 0; r >= 0 && i < p->tasks.count; i++) {
+                *ret_task = i;
+                r = task_check(p, task_at(p, i), e);
+        }
+        return r < 0 ? r : order_check(p, ret_task, e);
+}
+
+int pipe_from_json(const char *json, size_t size, Pipe **ret, Error *e) {
+        _cleanup_(pipe_freep) Pipe *p = calloc(1, sizeof(*p));
+        size_t task;
+        int r;
+
+        if (!p)
+                return -ENOMEM;
+        r = json_decode(json, size, pipe_fields, JSON_REFUSE_UNKNOWN, p, e);
+        if (r >= 0)
+                r = pipe_check(p, &task, e);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(p);
+        return 0;
+}
+
+static int compare_pairs(const void *a, const void *b) {
+        return strcmp(*(char *const *) a, *(char *const *) b);
+}
+
+/* Sorted by label; "" (the label must be there) becomes null. */
+static void selector_out(JsonOut *o, char *const *selector) {
+        const char *pairs[LABELS_MAX * 2] = {};
+        size_t n = strv_length((char *const *) selector);
+
+        n = n > LABELS_MAX * 2 ? LABELS_MAX * 2 : n;
+        for (size_t i = 0; i < n; i++)
+                pairs[i] = selector[i];
+        qsort(pairs, n / 2, 2 * sizeof(char *), compare_pairs);
+        json_out_object(o, "agent_selector");
+        for (size_t i = 0; i + 1 < n; i += 2)
+                json_out_text(o, pairs[i], *pairs[i + 1] ? pairs[i + 1] : NULL);
+        json_out_end_object(o);
+}
+
+static void task_out(JsonOut *o, const PipeTask *t) {
+        json_out_object(o, NULL);
+        json_out_text(o, "name", t->name);
+        json_out_array(o, "after");
+        STRV_FOREACH(after, t->after)
+                json_out_text(o, NULL, *after);
+        json_out_end_array(o);
+        json_out_array(o, "directives");
+        for (char **d = t->directives; d && *d; d += 2) {
+                json_out_array(o, NULL);
+                json_out_text(o, NULL, d[0]);
+                json_out_text(o, NULL, d[1]);
+                json_out_end_array(o);
+        }
+        json_out_end_array(o);
+        json_out_end_object(o);
+}
+
+int pipe_to_json(const Pipe *p, char **ret) {
+        JsonOut o = {};
+
+        json_out_object(&o, NULL);
+        json_out_text(&o, "description", p->description);
+        json_out_text(&o, "type", p->type ? p->type : "batch");
+        selector_out(&o, p->selector);
+        json_out_text(&o, "concurrency_policy",
+                      p->concurrency_policy ? p->concurrency_policy : "allow");
+        json_out_text(&o, "delivery", p->delivery ? p->delivery : "at-least-once");
+        json_out_array(&o, "tasks");
+        for (size_t i = 0; i < p->tasks.count; i++)
+                task_out(&o, task_at(p, i));
+        json_out_end_array(&o);
+        json_out_end_object(&o);
+        return json_out_take(&o, ret);
+}
+
+int pipe_version(const Pipe *p, char version[PIPE_VERSION_SIZE]) {
+        _cleanup_(freep) char *json = NULL;
+        unsigned char hash[32];
+        int r = pipe_to_json(p, &json);
+
+        if (r < 0)
+                return r;
+        if (gnutls_hash_fast(GNUTLS_DIG_SHA256, json, strlen(json), hash) < 0)
+                return -EIO;
+        for (size_t i = 0; i < 8; i++)
+                (void) snprintf(version + 2 * i, 3, "%02x", hash[i]);
+        return 0;
+}

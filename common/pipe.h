@@ -1,0 +1,34 @@
+/* The pipe language (sluice.pipe(5)): text or JSON form into a struct, and its normal form. No I/O, so that CLI, daemon and
+ * fuzzers share it. */
+#pragma once
+
+#include <stddef.h>
+
+#include "cleanup.h"
+#include "error.h"
+
+#define PIPE_TEXT_MAX (256 * 1024)
+#define PIPE_TASKS_MAX 64
+#define PIPE_DIRECTIVES_MAX 64
+#define PIPE_VALUE_MAX 8192
+#define PIPE_VERSION_SIZE 17
+
+typedef struct Pipe Pipe;
+
+/* name is used in messages: "NAME:LINE:COLUMN: …". -EINVAL with words, or -ENOMEM. */
+int pipe_parse(const char *name, const char *text, size_t size, Pipe **ret, Error *e);
+
+/* The JSON form: the normal form, with absent members at their defaults. */
+int pipe_from_json(const char *json, size_t size, Pipe **ret, Error *e);
+
+/* Normal form: compact JSON, labels sorted, defaults filled in. Owned by the caller. */
+int pipe_to_json(const Pipe *p, char **ret);
+
+/* First 16 hex digits of the SHA-256 of the normal form. */
+int pipe_version(const Pipe *p, char version[PIPE_VERSION_SIZE]);
+
+Pipe *pipe_free(Pipe *p);
+DEFINE_SCOPE_EXIT(Pipe, pipe_free)
+
+/* a-z 0-9 _ -, at most 63, beginning with a letter or digit: pipes, tasks, projects. */
+int pipe_name_check(const char *name);
