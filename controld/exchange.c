@@ -1,0 +1,150 @@
+/* Replies and waits, the same for every route. */
+#include "exchange.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "cleanup.h"
+#include "json-out.h"
+#include "parse.h"
+#include "str.h"
+#include "timespan.h"
+#include "worker.h"
+
+static const struct {
+        unsigned status;
+        const char *title;
+} titles[] = {
+        { 400, "Bad Request" },
+        { 401, "Unauthorized" },
+        { 403, "Forbidden" },
+        { 404, "Not Found" },
+        { 405, "Method Not Allowed" },
+        { 409, "Conflict" },
+        { 410, "Gone" },
+        { 413, "Content Too Large" },
+        { 415, "Unsupported Media Type" },
+        { 422, "Unprocessable Content" },
+        { 500, "Internal Server Error" },
+        { 503, "Service Unavailable" },
+};
+
+static const char *title_of(unsigned status) {
+        for (size_t i = 0; i < ELEMENTSOF(titles); i++)
+                if (titles[i].status == status)
+                        return titles[i].title;
+        return "Error";
+}
+
+PgParam text_param(const char *text) {
+        return (PgParam){ .data = text };
+}
+
+PgParam exchange_auth(const Exchange *x) {
+        return (PgParam){ .data = (const char *) x->auth, .size = sizeof(x->auth), .binary = true };
+}
+
+void exchange_reply_json(Exchange *x, unsigned status, const char *json) {
+        char *copy = strdup(json);
+
+        http_request_reply(x->request, copy ? status : 500, "application/json", copy, strlen(json));
+}
+
+void exchange_reply_empty(Exchange *x, unsigned status) {
+        http_request_reply(x->request, status, NULL, NULL, 0);
+}
+
+void exchange_reply_problem(Exchange *x, unsigned status, const char *code, const char *detail,
+                            const char *hint) {
+        char *body = NULL;
+        JsonOut o = {};
+
+        json_out_object(&o, NULL);
+        json_out_text(&o, "title", title_of(status));
+        json_out_u64(&o, "status", status);
+        json_out_text(&o, "code", code);
+        json_out_text(&o, "detail", detail);
+        if (hint && *hint)
+                json_out_text(&o, "hint", hint);
+        json_out_end_object(&o);
+        if (json_out_take(&o, &body) < 0)
+                body = NULL;
+        if (status == 401)
+                (void) http_request_add_header(x->request, "WWW-Authenticate", "Bearer");
+        if (status == 503)
+                (void) http_request_add_header(x->request, "Retry-After", "2");
+        http_request_reply(x->request, status, "application/problem+json", body,
+                           body ? strlen(body) : 0);
+}
+
+void exchange_reply_error(Exchange *x, int r, const Error *e) {
+        if (r == -ENOMEM || r == -ENOTCONN || r == -ENOBUFS)
+                exchange_reply_problem(x, 503, "unavailable",
+                                       r == -ENOTCONN ? "The database cannot be reached."
+                                                      : "Too much to do.",
+                                       "The request can be repeated.");
+        else
+                exchange_reply_problem(x, 400, e && *e->slug ? e->slug : "bad-request",
+                                       error_text(e, r), NULL);
+}
+
+void exchange_reply_pg(Exchange *x, const PgReply *reply) {
+        if (reply->status > 0)
+                exchange_reply_problem(x, reply->status, reply->error.slug, reply->error.detail,
+                                       reply->hint);
+        else if (reply->r == -ENOTCONN)
+                exchange_reply_error(x, reply->r, NULL);
+        else
+                exchange_reply_problem(x, 500, "internal",
+                                       "The control plane failed; its journal has the reason.",
+                                       NULL);
+}
+
+void exchange_query(Exchange *x, const Statement *statement, const PgParam *params, PgDone done) {
+        int r;
+
+        x->asked_sequence = waits_sequence(worker_waits(x->worker));
+        r = pg_call(worker_pg(x->worker), statement, params, done, x, &x->call);
+        if (r < 0)
+                exchange_reply_error(x, r, NULL);
+}
+
+static void on_wake(Waiter *w, bool timed_out) {
+        Exchange *x = (Exchange *) ((char *) w - offsetof(Exchange, waiter));
+
+        x->waited = timed_out || worker_is_stopping(x->worker);
+        x->again(x);
+}
+
+bool exchange_wait(Exchange *x, const char *key) {
+        int r;
+
+        if (x->waited || worker_is_stopping(x->worker))
+                return false;
+        x->waiter.on_wake = on_wake;
+        r = waits_add(worker_waits(x->worker), &x->waiter, key, x->asked_sequence,
+                      x->deadline_usec);
+        if (r < 0)
+                return false;
+        if (r > 0)
+                x->again(x);
+        return true;
+}
+
+int exchange_query_number(Exchange *x, const char *name, unsigned fallback, unsigned max,
+                          unsigned *ret) {
+        const char *text = http_request_query(x->request, name);
+        uint64_t n = fallback;
+        char words[128];
+
+        if (text && parse_u64_range(text, 0, max, &n) < 0) {
+                (void) snprintf(words, sizeof(words), "%s= is a number from 0 to %u.", name, max);
+                exchange_reply_problem(x, 400, "bad-query", words, NULL);
+                return -EINVAL;
+        }
+        *ret = (unsigned) n;
+        return 0;
+}

@@ -1,0 +1,57 @@
+/* One request on its way through controld: what the router found out, the statement under way, the wait, the reply. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "error.h"
+#include "http-server.h"
+#include "pg.h"
+#include "wait.h"
+
+#define PATH_PARAMS_MAX 2
+#define PATH_PARAM_MAX 128
+#define AUTH_HASH_SIZE 32
+
+typedef struct Exchange Exchange;
+typedef struct Route Route;
+typedef struct Worker Worker;
+
+struct Exchange {
+        Worker *worker;       /* borrowed: outlives its exchanges */
+        HttpRequest *request; /* borrowed: frees us */
+        const Route *route;   /* borrowed: static */
+        char params[PATH_PARAMS_MAX][PATH_PARAM_MAX];
+        unsigned char auth[AUTH_HASH_SIZE];
+        char *text;      /* owned: a handler's own text, alive while its statement runs */
+        char secret[64]; /* of a key or credential being made */
+        PgCall *call;    /* owned */
+        Waiter waiter;   /* embedded; unlinked with us */
+        void (*again)(Exchange *x); /* runs the statement once more after a wake-up */
+        uint64_t deadline_usec;     /* CLOCK_MONOTONIC: when a wait is over */
+        uint64_t asked_sequence;    /* of notifications, when the statement was sent */
+        bool waited;                /* the deadline has passed: answer with nothing new */
+};
+
+/* Replies. Bodies are JSON or problem documents (RFC 9457). */
+void exchange_reply_json(Exchange *x, unsigned status, const char *json);
+void exchange_reply_empty(Exchange *x, unsigned status);
+void exchange_reply_problem(Exchange *x, unsigned status, const char *code, const char *detail,
+                            const char *hint);
+void exchange_reply_error(Exchange *x, int r,
+                          const Error *e); /* a request that was wrong, or our trouble */
+void exchange_reply_pg(Exchange *x, const PgReply *reply); /* a statement that failed */
+
+/* Sends the statement; replies by itself when that cannot be done. done gets the Exchange as userdata. */
+void exchange_query(Exchange *x, const Statement *statement, const PgParam *params, PgDone done);
+
+/* A statement found nothing new: waits for key until the deadline, then runs x->again. False when the wait is over. */
+bool exchange_wait(Exchange *x, const char *key);
+
+/* The p_auth parameter. */
+PgParam exchange_auth(const Exchange *x);
+PgParam text_param(const char *text);
+
+/* A query parameter as number: fallback when absent, negative errno after replying 400 when it is not within 0 and max. */
+int exchange_query_number(Exchange *x, const char *name, unsigned fallback, unsigned max,
+                          unsigned *ret);

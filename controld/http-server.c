@@ -1,0 +1,370 @@
+/* The one place that knows libmicrohttpd. Its epoll descriptor lives in our loop, its timer is ours; it never runs a thread. */
+#include "http-server.h"
+
+#include <errno.h>
+#include <microhttpd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "certificate.h"
+#include "cleanup.h"
+#include "log.h"
+#include "str.h"
+#include "timespan.h"
+
+#define HEADERS_MAX 8
+#define IDLE_TIMEOUT_SEC                                                                           \
+        75 /* above the longest poll, so that a kept-alive connection outlives it */
+
+struct HttpServer {
+        sd_event *event;                       /* owned (reference) */
+        struct MHD_Daemon *mhd;                /* owned */
+        sd_event_source *io, *timer, *pending; /* owned */
+        const HttpHandlers *handlers;          /* borrowed: static */
+        void *userdata;                        /* borrowed: owns us */
+        HttpOptions options;
+        Certificate certificate;
+        unsigned requests;
+};
+
+struct HttpRequest {
+        HttpServer *server;                /* borrowed: outlives its requests */
+        struct MHD_Connection *connection; /* borrowed: ours from first call to completion */
+        const char *method; /* borrowed: libmicrohttpd's, valid as long as the request */
+        char *path;         /* owned */
+        Buffer body;
+        size_t body_max;
+        void *context;
+        struct {
+                char *name, *value;
+        } headers[HEADERS_MAX]; /* owned */
+        size_t n_headers;
+        char *reply; /* owned until it is queued */
+        size_t reply_size;
+        const char *reply_type; /* borrowed: literal */
+        unsigned status;        /* 0 until replied */
+        bool started, suspended, queued, too_large;
+};
+
+static int rearm(HttpServer *s) {
+        MHD_UNSIGNED_LONG_LONG msec;
+        int r;
+
+        if (MHD_get_timeout(s->mhd, &msec) != MHD_YES)
+                return sd_event_source_set_enabled(s->timer, SD_EVENT_OFF);
+
+        /* libmicrohttpd answers in milliseconds from now; sd-event counts microseconds. */
+        r = sd_event_source_set_time_relative(s->timer, msec * USEC_PER_MSEC);
+        return r < 0 ? r : sd_event_source_set_enabled(s->timer, SD_EVENT_ONESHOT);
+}
+
+static void run(HttpServer *s) {
+        if (MHD_run(s->mhd) != MHD_YES)
+                log_message(LOG_ERR, NULL, NULL, "libmicrohttpd cannot run");
+        if (rearm(s) < 0)
+                log_message(LOG_ERR, NULL, NULL, "Cannot arm the HTTP timer");
+}
+
+static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        (void) source;
+        (void) fd;
+        (void) revents;
+        run(userdata);
+        return 0;
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
+        (void) source;
+        (void) usec;
+        run(userdata);
+        return 0;
+}
+
+static int on_pending(sd_event_source *source, void *userdata) {
+        (void) source;
+        run(userdata);
+        return 0;
+}
+
+static enum MHD_Result queue_reply(HttpRequest *q) {
+        struct MHD_Response *response = MHD_create_response_from_buffer(
+                q->reply_size, q->reply ? q->reply : (char *) "",
+                q->reply ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
+        enum MHD_Result result;
+
+        if (!response)
+                return MHD_NO;
+        q->reply = NULL;
+        if (q->reply_type)
+                (void) MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE,
+                                               q->reply_type);
+        for (size_t i = 0; i < q->n_headers; i++)
+                (void) MHD_add_response_header(response, q->headers[i].name, q->headers[i].value);
+        result = MHD_queue_response(q->connection, q->status, response);
+        MHD_destroy_response(response);
+        q->queued = true;
+        return result;
+}
+
+static HttpRequest *request_new(HttpServer *s, struct MHD_Connection *connection, const char *url,
+                                const char *method) {
+        HttpRequest *q = calloc(1, sizeof(*q));
+
+        if (!q)
+                return NULL;
+        q->path = strdup(url);
+        if (!q->path) {
+                free(q);
+                return NULL;
+        }
+        q->server = s;
+        q->connection = connection;
+        q->method = method;
+        s->requests++;
+        return q;
+}
+
+/* Above its limit a body is read and dropped; the handler sees http_request_is_too_large(). */
+static void take_upload(HttpRequest *q, const char *data, size_t *size) {
+        if (!q->too_large &&
+            (*size > q->body_max - q->body.size || buffer_append(&q->body, data, *size) < 0))
+                q->too_large = true;
+        *size = 0;
+}
+
+static enum MHD_Result on_access(void *userdata, struct MHD_Connection *connection, const char *url,
+                                 const char *method, const char *version, const char *upload,
+                                 size_t *upload_size, void **slot) {
+        HttpServer *s = userdata;
+        HttpRequest *q = *slot;
+
+        (void) version;
+        if (!q) {
+                ssize_t max;
+
+                q = *slot = request_new(s, connection, url, method);
+                if (!q)
+                        return MHD_NO;
+                max = s->handlers->on_headers(q, s->userdata);
+                q->body_max = max < 0 ? 0 : (size_t) max;
+                /* A refusal before the body is sent is queued at once, so that a large body is never read. */
+                return q->status != 0 ? queue_reply(q) : MHD_YES;
+        }
+        if (*upload_size > 0) {
+                take_upload(q, upload, upload_size);
+                return MHD_YES;
+        }
+        if (q->queued)
+                return MHD_YES;
+        if (!q->started && q->status == 0) {
+                q->started = true;
+                s->handlers->on_request(q, s->userdata);
+        }
+        if (q->status != 0)
+                return queue_reply(q);
+        q->suspended = true;
+        MHD_suspend_connection(connection);
+        return MHD_YES;
+}
+
+static void on_completed(void *userdata, struct MHD_Connection *connection, void **slot,
+                         enum MHD_RequestTerminationCode code) {
+        HttpRequest *q = *slot;
+        HttpServer *s = userdata;
+
+        (void) connection;
+        (void) code;
+        if (!q)
+                return;
+        s->handlers->on_done(q, s->userdata);
+        for (size_t i = 0; i < q->n_headers; i++) {
+                free(q->headers[i].name);
+                free(q->headers[i].value);
+        }
+        free(q->reply);
+        buffer_done(&q->body);
+        free(q->path);
+        free(q);
+        *slot = NULL;
+        s->requests--;
+}
+
+static HttpServer *
+        certificate_server; /* libmicrohttpd's certificate callback has no userdata; one server a process */
+
+static int on_certificate(gnutls_session_t session, const gnutls_datum_t *ca, int n_ca,
+                          const gnutls_pk_algorithm_t *algorithms, int n_algorithms,
+                          gnutls_pcert_st **ret, unsigned int *ret_length,
+                          gnutls_privkey_t *ret_key) {
+        (void) session;
+        (void) ca;
+        (void) n_ca;
+        (void) algorithms;
+        (void) n_algorithms;
+        *ret = certificate_server->certificate.chain;
+        *ret_length = certificate_server->certificate.length;
+        *ret_key = certificate_server->certificate.key;
+        return 0;
+}
+
+static void on_mhd_log(void *userdata, const char *fmt, va_list ap) {
+        char line[512];
+
+        (void) userdata;
+        (void) vsnprintf(line, sizeof(line), fmt, ap);
+        log_debug("libmicrohttpd: %s", str_strip(line));
+}
+
+static int start_daemon(HttpServer *s) {
+        unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG |
+                         (s->options.tls ? MHD_USE_TLS : 0);
+        struct MHD_OptionItem tls[] = {
+                { MHD_OPTION_HTTPS_CERT_CALLBACK, 0, (void *) on_certificate },
+                { MHD_OPTION_HTTPS_PRIORITIES, 0,
+                  (void *) "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2" },
+                { MHD_OPTION_END, 0, NULL },
+        };
+
+        s->mhd = MHD_start_daemon(flags, 0, NULL, NULL, on_access, s, MHD_OPTION_EXTERNAL_LOGGER,
+                                  on_mhd_log, NULL, MHD_OPTION_LISTEN_SOCKET, s->options.listen_fd,
+                                  MHD_OPTION_CONNECTION_LIMIT, s->options.max_connections,
+                                  MHD_OPTION_CONNECTION_TIMEOUT, (unsigned) IDLE_TIMEOUT_SEC,
+                                  MHD_OPTION_NOTIFY_COMPLETED, on_completed, s, MHD_OPTION_ARRAY,
+                                  s->options.tls ? tls : &tls[2], MHD_OPTION_END);
+        return s->mhd ? 0 : -EIO;
+}
+
+static int watch_daemon(HttpServer *s) {
+        const union MHD_DaemonInfo *info = MHD_get_daemon_info(s->mhd, MHD_DAEMON_INFO_EPOLL_FD);
+        int r;
+
+        if (!info)
+                return -EIO;
+        r = sd_event_add_io(s->event, &s->io, info->epoll_fd, EPOLLIN, on_io, s);
+        if (r >= 0)
+                r = sd_event_add_time_relative(s->event, &s->timer, CLOCK_MONOTONIC, 0, 0, on_timer,
+                                               s);
+        if (r >= 0)
+                r = sd_event_add_defer(s->event, &s->pending, on_pending, s);
+        if (r < 0)
+                return r;
+        (void) sd_event_source_set_description(s->io, "http-io");
+        (void) sd_event_source_set_description(s->timer, "http-timer");
+        (void) sd_event_source_set_exit_on_failure(s->io, true);
+        return sd_event_source_set_enabled(s->pending, SD_EVENT_OFF);
+}
+
+int http_server_new(sd_event *event, const HttpOptions *options, const HttpHandlers *handlers,
+                    void *userdata, HttpServer **ret, Error *e) {
+        HttpServer *s = calloc(1, sizeof(*s));
+        int r = 0;
+
+        if (!s)
+                return -ENOMEM;
+        s->event = sd_event_ref(event);
+        s->handlers = handlers;
+        s->userdata = userdata;
+        s->options = *options;
+        certificate_server = s;
+        if (options->tls)
+                r = http_server_reload_certificate(s, true, e);
+        if (r >= 0)
+                r = start_daemon(s);
+        if (r >= 0)
+                r = watch_daemon(s);
+        if (r < 0) {
+                (void) http_server_free(s);
+                return r;
+        }
+        *ret = s;
+        return 0;
+}
+
+void http_server_quiesce(HttpServer *s) {
+        (void) MHD_quiesce_daemon(s->mhd);
+}
+
+HttpServer *http_server_free(HttpServer *s) {
+        if (!s)
+                return NULL;
+        s->io = sd_event_source_disable_unref(s->io);
+        s->timer = sd_event_source_disable_unref(s->timer);
+        s->pending = sd_event_source_disable_unref(s->pending);
+        if (s->mhd) {
+                (void) MHD_run(s->mhd); /* what was resumed must have run, or the stop aborts */
+                MHD_stop_daemon(s->mhd);
+        }
+        certificate_done(&s->certificate);
+        s->event = sd_event_unref(s->event);
+        free(s);
+        return NULL;
+}
+
+unsigned http_server_requests(const HttpServer *s) {
+        return s->requests;
+}
+
+int http_server_reload_certificate(HttpServer *s, bool force, Error *e) {
+        if (!s->options.tls)
+                return 0;
+        return certificate_load(&s->certificate, s->options.certificate_file,
+                                s->options.private_key_file, force, e);
+}
+
+const char *http_request_method(const HttpRequest *q) {
+        return q->method;
+}
+
+const char *http_request_path(const HttpRequest *q) {
+        return q->path;
+}
+
+const char *http_request_header(const HttpRequest *q, const char *name) {
+        return MHD_lookup_connection_value(q->connection, MHD_HEADER_KIND, name);
+}
+
+const char *http_request_query(const HttpRequest *q, const char *name) {
+        return MHD_lookup_connection_value(q->connection, MHD_GET_ARGUMENT_KIND, name);
+}
+
+const char *http_request_body(const HttpRequest *q, size_t *ret_size) {
+        *ret_size = q->body.size;
+        return q->body.data ? q->body.data : "";
+}
+
+void http_request_set_context(HttpRequest *q, void *context) {
+        q->context = context;
+}
+
+void *http_request_context(const HttpRequest *q) {
+        return q->context;
+}
+
+int http_request_add_header(HttpRequest *q, const char *name, const char *value) {
+        if (q->n_headers >= HEADERS_MAX || strpbrk(value, "\r\n"))
+                return -EINVAL;
+        q->headers[q->n_headers].name = strdup(name);
+        q->headers[q->n_headers].value = strdup(value);
+        q->n_headers++;
+        return q->headers[q->n_headers - 1].name && q->headers[q->n_headers - 1].value ? 0
+                                                                                       : -ENOMEM;
+}
+
+void http_request_reply(HttpRequest *q, unsigned status, const char *content_type, char *body,
+                        size_t size) {
+        free(q->reply);
+        q->status = status;
+        q->reply = body;
+        q->reply_size = body ? size : 0;
+        q->reply_type = content_type;
+        if (!q->suspended)
+                return;
+        q->suspended = false;
+        MHD_resume_connection(q->connection);
+        (void) sd_event_source_set_enabled(q->server->pending, SD_EVENT_ONESHOT);
+}
+
+bool http_request_is_too_large(const HttpRequest *q) {
+        return q->too_large;
+}

@@ -1,0 +1,137 @@
+/* Connecting to PostgreSQL without waiting. Must never call a blocking libpq function; a host name in the connection string
+ * is resolved inline by libpq, which is why controld.conf(5) asks for a socket directory or hostaddr. */
+#include "pg-connect.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "cleanup.h"
+#include "log.h"
+#include "str.h"
+#include "timespan.h"
+
+static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userdata);
+static int on_retry(sd_event_source *source, uint64_t usec, void *userdata);
+
+static int watch(PgConnect *c, uint32_t events) {
+        int r;
+
+        c->io = sd_event_source_disable_unref(c->io);
+        r = sd_event_add_io(c->event, &c->io, PQsocket(c->conn), events, on_io, c);
+        if (r >= 0)
+                (void) sd_event_source_set_description(c->io, c->what);
+        return r;
+}
+
+static void drop(PgConnect *c) {
+        c->io = sd_event_source_disable_unref(c->io);
+        if (c->conn)
+                PQfinish(c->conn);
+        c->conn = NULL;
+}
+
+void pg_connect_lose(PgConnect *c) {
+        bool was_connected = c->connected;
+        char text[TIMESPAN_TEXT_MAX];
+        uint64_t delay = backoff_next_usec(&c->backoff);
+
+        if (!c->complained) {
+                _cleanup_(freep) char *words = strdup(c->conn ? PQerrorMessage(c->conn) : "");
+
+                log_message(LOG_WARNING, NULL, NULL,
+                            "No connection to PostgreSQL for %s: %s; trying again, first in %s.",
+                            c->what, words ? str_strip(words) : "", timespan_format(delay, text));
+                c->complained = true;
+        }
+        drop(c);
+        c->connected = false;
+        if (sd_event_source_set_time_relative(c->retry, delay) < 0 ||
+            sd_event_source_set_enabled(c->retry, SD_EVENT_ONESHOT) < 0)
+                log_error(-EIO, "Cannot arm the timer of a reconnect");
+        if (was_connected)
+                c->on_lost(c->userdata);
+}
+
+static void step(PgConnect *c) {
+        PostgresPollingStatusType status = PQconnectPoll(c->conn);
+
+        if (status == PGRES_POLLING_OK) {
+                c->connected = true;
+                backoff_reset(&c->backoff);
+                if (PQsetnonblocking(c->conn, 1) != 0 || watch(c, EPOLLIN) < 0 ||
+                    c->on_connected(c->userdata) < 0) {
+                        pg_connect_lose(c);
+                        return;
+                }
+                if (c->complained)
+                        log_notice("Connected to PostgreSQL for %s again.", c->what);
+                c->complained = false;
+                return;
+        }
+        if (status == PGRES_POLLING_FAILED ||
+            watch(c, status == PGRES_POLLING_READING ? EPOLLIN : EPOLLOUT) < 0)
+                pg_connect_lose(c);
+}
+
+static void begin(PgConnect *c) {
+        c->conn = PQconnectStart(c->conninfo);
+        if (!c->conn || PQstatus(c->conn) == CONNECTION_BAD || watch(c, EPOLLOUT) < 0)
+                pg_connect_lose(c);
+}
+
+static int on_retry(sd_event_source *source, uint64_t usec, void *userdata) {
+        (void) source;
+        (void) usec;
+        begin(userdata);
+        return 0;
+}
+
+static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        PgConnect *c = userdata;
+
+        (void) source;
+        (void) fd;
+        if (!c->connected) {
+                step(c);
+                return 0;
+        }
+        if ((revents & ~(uint32_t) EPOLLOUT) &&
+            (!PQconsumeInput(c->conn) || c->on_readable(c->userdata) < 0)) {
+                pg_connect_lose(c);
+                return 0;
+        }
+        if (c->connected && pg_connect_flush(c) < 0)
+                pg_connect_lose(c);
+        return 0;
+}
+
+int pg_connect_flush(PgConnect *c) {
+        int left = PQflush(c->conn);
+
+        if (left < 0)
+                return -ENOTCONN;
+        return sd_event_source_set_io_events(c->io, left > 0 ? EPOLLIN | EPOLLOUT : EPOLLIN);
+}
+
+int pg_connect_start(PgConnect *c, sd_event *event, const char *conninfo) {
+        int r;
+
+        c->event = sd_event_ref(event);
+        c->conninfo = strdup(conninfo);
+        c->backoff = (Backoff){ .first_usec = 100 * USEC_PER_MSEC, .limit_usec = 5 * USEC_PER_SEC };
+        if (!c->conninfo)
+                return -ENOMEM;
+        r = sd_event_add_time_relative(event, &c->retry, CLOCK_MONOTONIC, 0, 0, on_retry, c);
+        if (r >= 0)
+                (void) sd_event_source_set_description(c->retry, "pg-connect");
+        return r;
+}
+
+void pg_connect_done(PgConnect *c) {
+        c->retry = sd_event_source_disable_unref(c->retry);
+        drop(c);
+        free(c->conninfo);
+        c->event = sd_event_unref(c->event);
+}

@@ -1,0 +1,34 @@
+/* A libpq connection made and watched on the event loop, for pg.c and pg-listen.c: connects, reconnects with backoff,
+ * remakes its io source because libpq may change the socket. */
+#pragma once
+
+#include <libpq-fe.h>
+#include <stdbool.h>
+#include <systemd/sd-event.h>
+
+#include "backoff.h"
+
+typedef struct PgConnect {
+        sd_event *event;             /* owned (reference) */
+        char *conninfo;              /* owned */
+        PGconn *conn;                /* owned; NULL between tries */
+        sd_event_source *io, *retry; /* owned */
+        Backoff backoff;
+        bool connected;
+        bool complained;  /* trouble was logged; said again when it ends */
+        const char *what; /* borrowed: literal, for messages */
+        int (*on_connected)(
+                void *userdata); /* may send queries; negative gives up this connection */
+        int (*on_readable)(void *userdata); /* input was consumed; negative loses the connection */
+        void (*on_lost)(void *userdata);
+        void *userdata; /* borrowed: the struct this is embedded in */
+} PgConnect;
+
+int pg_connect_start(PgConnect *c, sd_event *event, const char *conninfo);
+void pg_connect_done(PgConnect *c);
+
+/* Sends what is buffered; asks for EPOLLOUT only if bytes remain. */
+int pg_connect_flush(PgConnect *c);
+
+/* Drops the connection and tries again later. */
+void pg_connect_lose(PgConnect *c);

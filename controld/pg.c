@@ -1,0 +1,287 @@
+/* Prepared statements in a libpq pipeline. Must never wait, and never hold a transaction open across a return to the loop. */
+#include "pg.h"
+
+#include <errno.h>
+#include <libpq-fe.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "log.h"
+#include "parse.h"
+#include "pg-connect.h"
+#include "str.h"
+
+struct PgCall {
+        PgCall *next;     /* owned by the queue, in order of submission */
+        PgDone done;      /* NULL: forgotten, or ours (preparing) */
+        void *userdata;   /* borrowed: frees the call when it goes away */
+        PGresult *result; /* owned: first result of the statement */
+        bool preparing;
+};
+
+struct Pg {
+        PgConnect connect;
+        const Statement *statements; /* borrowed: static table */
+        char *setup;                 /* owned: first query of a connection */
+        void (*on_ready)(bool ready, void *userdata);
+        void *userdata; /* borrowed: owns us */
+        PgCall *first, **last;
+        size_t queued;
+        bool ready;
+};
+
+typedef PGresult pg_result_t;
+static inline void pg_result_freep(pg_result_t **slot) {
+        PQclear(*slot);
+}
+
+static void queue_push(Pg *pg, PgCall *call) {
+        *pg->last = call;
+        pg->last = &call->next;
+        pg->queued++;
+}
+
+static PgCall *queue_pop(Pg *pg) {
+        PgCall *call = pg->first;
+
+        pg->first = call->next;
+        if (!pg->first)
+                pg->last = &pg->first;
+        pg->queued--;
+        return call;
+}
+
+/* What a failed result says: ZFnnn is meant for the client, the rest is ours to log. */
+static void reply_from_error(const PGresult *result, PgReply *reply) {
+        const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+        const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+        const char *code = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
+        const char *status = str_after(state, "ZF");
+        uint64_t n;
+
+        reply->hint = PQresultErrorField(result, PG_DIAG_MESSAGE_HINT);
+        if (status && parse_u64_range(status, 400, 499, &n) >= 0) {
+                reply->status = (unsigned) n;
+                reply->r = error_set(&reply->error, -EREMOTEIO, code ? code : "refused", "%s",
+                                     message ? message : "");
+        } else if (str_after(state, "22")) {
+                reply->status = 400;
+                reply->r = error_set(&reply->error, -EREMOTEIO, "bad-value", "%s",
+                                     message ? message : "");
+        } else if (str_after(state, "57") || str_after(state, "08") || str_after(state, "53") ||
+                   str_after(state, "25006")) {
+                reply->r = -ENOTCONN;
+        } else {
+                reply->r = error_set(&reply->error, -EIO, "database",
+                                     "The database refused an internal statement.");
+        }
+        if (reply->status == 0)
+                log_message(LOG_ERR, NULL, NULL, "PostgreSQL: %s (SQLSTATE %s)",
+                            message ? message : PQresultErrorMessage(result),
+                            state ? state : "none");
+}
+
+static void call_finish(PgCall *call, int r) {
+        PgReply reply = { .r = r };
+
+        if (call->done) {
+                if (r >= 0 && PQresultStatus(call->result) == PGRES_TUPLES_OK)
+                        reply.rows = (PgRows *) call->result;
+                else if (r >= 0)
+                        reply_from_error(call->result, &reply);
+                call->done(&reply, call->userdata);
+        } else if (r >= 0 && call->preparing && PQresultStatus(call->result) != PGRES_COMMAND_OK &&
+                   PQresultStatus(call->result) != PGRES_TUPLES_OK) {
+                log_debug("Cannot prepare: %s", PQresultErrorMessage(call->result));
+        }
+        PQclear(call->result);
+        free(call);
+}
+
+static void set_ready(Pg *pg, bool ready) {
+        if (pg->ready == ready)
+                return;
+        pg->ready = ready;
+        if (pg->on_ready)
+                pg->on_ready(ready, pg->userdata);
+}
+
+static int on_readable(void *userdata) {
+        Pg *pg = userdata;
+
+        while (pg->first && !PQisBusy(pg->connect.conn)) {
+                _cleanup_(pg_result_freep) pg_result_t *result = PQgetResult(pg->connect.conn);
+
+                if (!result)
+                        continue; /* end of one statement's results */
+                if (PQresultStatus(result) == PGRES_PIPELINE_SYNC) {
+                        PgCall *call = queue_pop(pg);
+                        bool bad = call->preparing &&
+                                   PQresultStatus(call->result) == PGRES_FATAL_ERROR;
+                        bool last = call->preparing && call->userdata;
+
+                        call_finish(call, 0);
+                        if (bad)
+                                return -ENOTCONN;
+                        if (last)
+                                set_ready(pg, true);
+                } else if (!pg->first->result) {
+                        pg->first->result = TAKE_PTR(result);
+                }
+        }
+        return PQstatus(pg->connect.conn) == CONNECTION_OK ? 0 : -ENOTCONN;
+}
+
+static int push_preparing(Pg *pg, bool last) {
+        PgCall *call = calloc(1, sizeof(*call));
+
+        if (!call)
+                return -ENOMEM;
+        call->preparing = true;
+        call->userdata = last ? pg : NULL;
+        queue_push(pg, call);
+        return PQpipelineSync(pg->connect.conn) ? 0 : -ENOTCONN;
+}
+
+static int on_connected(void *userdata) {
+        Pg *pg = userdata;
+        PGconn *conn = pg->connect.conn;
+        int r;
+
+        if (!PQenterPipelineMode(conn) ||
+            !PQsendQueryParams(conn, pg->setup, 0, NULL, NULL, NULL, NULL, 0))
+                return -ENOTCONN;
+        r = push_preparing(pg, false);
+        for (const Statement *s = pg->statements; r >= 0 && s->name; s++) {
+                if (!PQsendPrepare(conn, s->name, s->sql, 0, NULL))
+                        return -ENOTCONN;
+                r = push_preparing(pg, !s[1].name);
+        }
+        return r < 0 ? r : pg_connect_flush(&pg->connect);
+}
+
+static void on_lost(void *userdata) {
+        Pg *pg = userdata;
+
+        set_ready(pg, false);
+        while (pg->first)
+                call_finish(queue_pop(pg), -ENOTCONN);
+}
+
+int pg_new(sd_event *event, const char *conninfo, const Statement *statements,
+           unsigned timeout_msec, void (*on_ready)(bool ready, void *userdata), void *userdata,
+           Pg **ret) {
+        Pg *pg = calloc(1, sizeof(*pg));
+        int r;
+
+        if (!pg)
+                return -ENOMEM;
+        pg->statements = statements;
+        pg->on_ready = on_ready;
+        pg->userdata = userdata;
+        pg->last = &pg->first;
+        pg->connect.what = "requests";
+        pg->connect.on_connected = on_connected;
+        pg->connect.on_readable = on_readable;
+        pg->connect.on_lost = on_lost;
+        pg->connect.userdata = pg;
+        pg->setup = str_format("SELECT set_config('role', 'sluice_controld', false), "
+                               "set_config('statement_timeout', '%u', false),"
+                               " set_config('application_name', 'sluice-controld', false)",
+                               timeout_msec);
+        r = pg->setup ? pg_connect_start(&pg->connect, event, conninfo) : -ENOMEM;
+        if (r < 0) {
+                (void) pg_free(pg);
+                return r;
+        }
+        *ret = pg;
+        return 0;
+}
+
+Pg *pg_free(Pg *pg) {
+        if (!pg)
+                return NULL;
+        pg->on_ready = NULL;
+        on_lost(pg);
+        pg_connect_done(&pg->connect);
+        free(pg->setup);
+        free(pg);
+        return NULL;
+}
+
+bool pg_is_ready(const Pg *pg) {
+        return pg->ready;
+}
+
+int pg_call(Pg *pg, const Statement *statement, const PgParam *params, PgDone done, void *userdata,
+            PgCall **ret) {
+        const char *values[PG_PARAMS_MAX];
+        int lengths[PG_PARAMS_MAX], formats[PG_PARAMS_MAX];
+        PgCall *call;
+
+        if (!pg->ready)
+                return -ENOTCONN;
+        if (pg->queued >= PG_QUEUE_MAX)
+                return -ENOBUFS;
+        for (unsigned i = 0; i < statement->n_params; i++) {
+                values[i] = params[i].data;
+                lengths[i] = (int) params[i].size;
+                formats[i] = params[i].binary;
+        }
+        call = calloc(1, sizeof(*call));
+        if (!call)
+                return -ENOMEM;
+        if (!PQsendQueryPrepared(pg->connect.conn, statement->name, (int) statement->n_params,
+                                 values, lengths, formats, 0) ||
+            !PQpipelineSync(pg->connect.conn)) {
+                free(call);
+                return -ENOTCONN;
+        }
+        call->done = done;
+        call->userdata = userdata;
+        queue_push(pg, call);
+        *ret = call;
+        /* A failure here shows as a lost connection in the loop, which ends the call. */
+        (void) pg_connect_flush(&pg->connect);
+        return 0;
+}
+
+PgCall *pg_call_free(PgCall *call) {
+        if (call)
+                call->done = NULL;
+        return NULL;
+}
+
+unsigned pg_rows_count(const PgRows *rows) {
+        return (unsigned) PQntuples((const PGresult *) rows);
+}
+
+const char *pg_text(const PgRows *rows, unsigned row, unsigned column) {
+        const PGresult *result = (const PGresult *) rows;
+
+        if ((int) row >= PQntuples(result) || (int) column >= PQnfields(result) ||
+            PQgetisnull(result, (int) row, (int) column))
+                return NULL;
+        return PQgetvalue(result, (int) row, (int) column);
+}
+
+int pg_bytes(const PgRows *rows, unsigned row, unsigned column, char **ret, size_t *ret_size) {
+        const char *text = pg_text(rows, row, column);
+        unsigned char *bytes;
+        size_t size;
+        char *copy;
+
+        if (!text)
+                return -ENODATA;
+        bytes = PQunescapeBytea((const unsigned char *) text, &size);
+        copy = bytes ? malloc(size + 1) : NULL;
+        if (copy)
+                (void) memcpy(copy, bytes, size);
+        PQfreemem(bytes);
+        if (!copy)
+                return -ENOMEM;
+        *ret = copy;
+        *ret_size = size;
+        return 0;
+}

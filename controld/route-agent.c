@@ -1,0 +1,315 @@
+/* The agent protocol: what is more than a statement, and the tables of what its requests hold. */
+#include <errno.h>
+#include <gnutls/crypto.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "chunk.h"
+#include "cleanup.h"
+#include "id.h"
+#include "json-in.h"
+#include "json-out.h"
+#include "log.h"
+#include "message-ids.h"
+#include "parse.h"
+#include "router.h"
+#include "routes.h"
+#include "str.h"
+#include "timespan.h"
+#include "worker.h"
+
+#define ATTEMPTS_MAX 2000
+#define EVENTS_MAX 64
+#define SAMPLES_MAX 256
+
+typedef struct Report {
+        char *text[8];
+        uint32_t u32[4];
+        uint64_t u64[12];
+        bool flag[2];
+} Report;
+
+typedef struct AgentBody {
+        char *text[12];
+        char **list[2];
+        uint32_t u32[4];
+        uint64_t u64[2];
+        bool flag;
+        JsonArray array;
+} AgentBody;
+
+_Static_assert(sizeof(AgentBody) <= AGENT_BODY_SCRATCH, "AGENT_BODY_SCRATCH is too small");
+
+static const JsonField known_fields[] = {
+        { "attempt", JSON_TEXT, true, offsetof(Report, text[0]), .max = 36 },
+        { "epoch", JSON_U32, true, offsetof(Report, u32[0]), .max = INT32_MAX },
+        { "state", JSON_TEXT, true, offsetof(Report, text[1]), .max = 16 },
+        { "resume", JSON_BOOL, false, offsetof(Report, flag[0]) },
+        {},
+};
+
+const JsonField enroll_fields[] = {
+        { "instance", JSON_TEXT, true, offsetof(AgentBody, text[0]), .max = 36 },
+        { "agent", JSON_TEXT, false, offsetof(AgentBody, text[1]), .max = 36 },
+        { "name", JSON_TEXT, false, offsetof(AgentBody, text[2]), .max = 64 },
+        { "type", JSON_TEXT, true, offsetof(AgentBody, text[3]), .max = 16 },
+        { "labels", JSON_MAP, false, offsetof(AgentBody, list[0]), .max = 64 },
+        { "slots", JSON_U32, true, offsetof(AgentBody, u32[0]), .max = 1000 },
+        { "version", JSON_TEXT, true, offsetof(AgentBody, text[4]), .max = 64 },
+        { "protocol", JSON_U32, true, offsetof(AgentBody, u32[1]), .max = 1 },
+        { "hostname", JSON_TEXT, true, offsetof(AgentBody, text[5]), .max = 255 },
+        { "systemd", JSON_TEXT, true, offsetof(AgentBody, text[6]), .max = 64 },
+        { "kernel", JSON_TEXT, true, offsetof(AgentBody, text[7]), .max = 128 },
+        { "architecture", JSON_TEXT, true, offsetof(AgentBody, text[8]), .max = 32 },
+        { "cpus", JSON_U32, true, offsetof(AgentBody, u32[2]), .max = 65536 },
+        { "memory_bytes", JSON_U64, true, offsetof(AgentBody, u64[0]) },
+        {},
+};
+
+const JsonField sync_fields[] = {
+        { "session", JSON_TEXT, true, offsetof(AgentBody, text[0]), .max = 36 },
+        { "boot", JSON_TEXT, true, offsetof(AgentBody, text[1]), .max = 32 },
+        { "version", JSON_TEXT, true, offsetof(AgentBody, text[2]), .max = 64 },
+        { "slots", JSON_U32, true, offsetof(AgentBody, u32[0]), .max = 1000 },
+        { "wait_sec", JSON_U32, false, offsetof(AgentBody, u32[1]), .max = 50 },
+        { "draining", JSON_BOOL, false, offsetof(AgentBody, flag) },
+        { "attempts", JSON_ARRAY, true, offsetof(AgentBody, array), ATTEMPTS_MAX, known_fields,
+          sizeof(Report) },
+        { "cleaning", JSON_STRV, false, offsetof(AgentBody, list[0]), .max = ATTEMPTS_MAX },
+        {},
+};
+
+static const JsonField event_fields[] = {
+        { "attempt", JSON_TEXT, false, offsetof(Report, text[0]), .max = 36 },
+        { "run", JSON_TEXT, false, offsetof(Report, text[1]), .max = 36 },
+        { "epoch", JSON_U32, false, offsetof(Report, u32[0]), .max = INT32_MAX },
+        { "state", JSON_TEXT, true, offsetof(Report, text[2]), .max = 16 },
+        { "realtime_usec", JSON_U64, false, offsetof(Report, u64[0]) },
+        { "invocation_id", JSON_TEXT, false, offsetof(Report, text[3]), .max = 32 },
+        { "reason", JSON_TEXT, false, offsetof(Report, text[4]), .max = 1024 },
+        { "requeue", JSON_BOOL, false, offsetof(Report, flag[0]) },
+        { "result", JSON_TEXT, false, offsetof(Report, text[5]), .max = 32 },
+        { "exit_code", JSON_TEXT, false, offsetof(Report, text[6]), .max = 16 },
+        { "exit_status", JSON_U32, false, offsetof(Report, u32[1]), .max = 255 },
+        { "cpu_usage_usec", JSON_U64, false, offsetof(Report, u64[1]) },
+        { "memory_peak_bytes", JSON_U64, false, offsetof(Report, u64[2]) },
+        { "io_read_bytes", JSON_U64, false, offsetof(Report, u64[3]) },
+        { "io_write_bytes", JSON_U64, false, offsetof(Report, u64[4]) },
+        { "oom_kills", JSON_U32, false, offsetof(Report, u32[2]), .max = INT32_MAX },
+        { "memory_max_bytes", JSON_U64, false, offsetof(Report, u64[5]) },
+        { "cpu_quota_per_sec_usec", JSON_U64, false, offsetof(Report, u64[6]) },
+        { "tasks_max", JSON_U64, false, offsetof(Report, u64[7]) },
+        { "sequence", JSON_U32, false, offsetof(Report, u32[3]), .max = INT32_MAX },
+        {},
+};
+
+const JsonField events_fields[] = {
+        { "events", JSON_ARRAY, true, offsetof(AgentBody, array), EVENTS_MAX, event_fields,
+          sizeof(Report) },
+        {},
+};
+
+static const JsonField sample_fields[] = {
+        { "attempt", JSON_TEXT, true, offsetof(Report, text[0]), .max = 36 },
+        { "epoch", JSON_U32, true, offsetof(Report, u32[0]), .max = INT32_MAX },
+        { "realtime_usec", JSON_U64, true, offsetof(Report, u64[0]) },
+        { "cpu_usage_usec", JSON_U64, true, offsetof(Report, u64[1]) },
+        { "memory_current_bytes", JSON_U64, true, offsetof(Report, u64[2]) },
+        { "memory_peak_bytes", JSON_U64, true, offsetof(Report, u64[3]) },
+        { "io_read_bytes", JSON_U64, true, offsetof(Report, u64[4]) },
+        { "io_write_bytes", JSON_U64, true, offsetof(Report, u64[5]) },
+        { "tasks_current", JSON_U64, true, offsetof(Report, u64[6]) },
+        {},
+};
+
+const JsonField metrics_fields[] = {
+        { "samples", JSON_ARRAY, true, offsetof(AgentBody, array), SAMPLES_MAX, sample_fields,
+          sizeof(Report) },
+        {},
+};
+
+const JsonField goodbye_fields[] = {
+        { "session", JSON_TEXT, true, offsetof(AgentBody, text[0]), .max = 36 },
+        { "reason", JSON_TEXT, false, offsetof(AgentBody, text[1]), .max = 200 },
+        {},
+};
+
+static void on_enrolled(const PgReply *reply, void *userdata) {
+        Exchange *x = userdata;
+        _cleanup_(freep) char *json = NULL;
+        JsonOut o = {};
+
+        x->call = NULL;
+        if (reply->r < 0) {
+                exchange_reply_pg(x, reply);
+                return;
+        }
+        log_message(LOG_NOTICE, MSG_AGENT_ENROLLED, NULL, "Agent \"%s\" has joined, instance %s.",
+                    pg_text(reply->rows, 0, 2), pg_text(reply->rows, 0, 1));
+        json_out_object(&o, NULL);
+        json_out_text(&o, "agent", pg_text(reply->rows, 0, 0));
+        json_out_text(&o, "instance", pg_text(reply->rows, 0, 1));
+        json_out_text(&o, "name", pg_text(reply->rows, 0, 2));
+        json_out_text(&o, "credential", x->secret);
+        json_out_end_object(&o);
+        if (json_out_take(&o, &json) < 0) {
+                exchange_reply_error(x, -ENOMEM, NULL);
+                return;
+        }
+        (void) http_request_add_header(x->request, "Cache-Control", "no-store");
+        exchange_reply_json(x, 200, json);
+        explicit_bzero(json, strlen(json));
+}
+
+void route_agent_enroll(Exchange *x) {
+        unsigned char hash[AUTH_HASH_SIZE];
+        size_t size;
+
+        if (route_check_body(x) < 0)
+                return;
+        if (secret_generate("sluice_ic_", x->secret) < 0 ||
+            gnutls_hash_fast(GNUTLS_DIG_SHA256, x->secret, strlen(x->secret), hash) < 0) {
+                exchange_reply_error(x, -ENOMEM, NULL);
+                return;
+        }
+        exchange_query(
+                x, x->route->statement,
+                (PgParam[]){
+                        exchange_auth(x),
+                        text_param(http_request_body(x->request, &size)),
+                        { .data = (const char *) hash, .size = sizeof(hash), .binary = true } },
+                on_enrolled);
+}
+
+static void on_synced(const PgReply *reply, void *userdata) {
+        Exchange *x = userdata;
+        const char *instance, *answer;
+        char key[WAIT_KEY_MAX];
+
+        x->call = NULL;
+        if (reply->r < 0) {
+                exchange_reply_pg(x, reply);
+                return;
+        }
+        instance = pg_text(reply->rows, 0, 0);
+        answer = pg_text(reply->rows, 0, 1);
+        if (!instance) {
+                exchange_reply_problem(x, 500, "internal",
+                                       "The database answered without an instance.", NULL);
+                return;
+        }
+        if (!x->waiter.on_wake)
+                worker_saw_instance(x->worker, instance);
+        if (answer) {
+                exchange_reply_json(x, 200, answer);
+                return;
+        }
+        (void) snprintf(key, sizeof(key), "instance %s", instance);
+        if (x->deadline_usec == 0 || !exchange_wait(x, key))
+                exchange_reply_json(x, 200, "{}");
+}
+
+static void sync_ask(Exchange *x) {
+        size_t size;
+
+        exchange_query(
+                x, x->route->statement,
+                (PgParam[]){ exchange_auth(x), text_param(http_request_body(x->request, &size)) },
+                on_synced);
+}
+
+void route_agent_sync(Exchange *x) {
+        AgentBody body = {};
+        struct timespec ts;
+        Error e = {};
+        size_t size;
+        const char *json = http_request_body(x->request, &size);
+        int r = json_decode(json, size, sync_fields, JSON_IGNORE_UNKNOWN, &body, &e);
+        uint32_t wait = body.u32[1];
+
+        json_done(sync_fields, &body);
+        if (r < 0) {
+                exchange_reply_error(x, r, &e);
+                return;
+        }
+        (void) clock_gettime(CLOCK_MONOTONIC, &ts);
+        if (wait > 0)
+                x->deadline_usec = ((uint64_t) ts.tv_sec + wait) * USEC_PER_SEC;
+        x->again = sync_ask;
+        sync_ask(x);
+}
+
+static void on_log_appended(const PgReply *reply, void *userdata) {
+        Exchange *x = userdata;
+        _cleanup_(freep) char *json = NULL;
+        const char *accepted, *sequence, *monotonic;
+        JsonOut o = {};
+
+        x->call = NULL;
+        if (reply->r < 0) {
+                exchange_reply_pg(x, reply);
+                return;
+        }
+        accepted = pg_text(reply->rows, 0, 0);
+        sequence = pg_text(reply->rows, 0, 1);
+        monotonic = pg_text(reply->rows, 0, 3);
+        json_out_object(&o, NULL);
+        json_out_text(&o, "code", str_eq(accepted, "t") ? "stored" : "log-out-of-sequence");
+        json_out_raw(&o, "sequence", sequence ? sequence : "0");
+        json_out_text(&o, "cursor", pg_text(reply->rows, 0, 2));
+        json_out_raw(&o, "monotonic_usec", monotonic ? monotonic : "0");
+        json_out_end_object(&o);
+        if (json_out_take(&o, &json) < 0)
+                exchange_reply_error(x, -ENOMEM, NULL);
+        else
+                exchange_reply_json(x, str_eq(accepted, "t") ? 200 : 409, json);
+}
+
+void route_agent_logs(Exchange *x) {
+        static const struct {
+                const char *name;
+                uint64_t max; /* of a number; 0: a text */
+        } queries[] = {
+                { "attempt", 0 },
+                { "epoch", INT32_MAX },
+                { "sequence", INT32_MAX },
+                { "entries", INT32_MAX },
+                { "first_cursor", 0 },
+                { "last_cursor", 0 },
+                { "first_realtime_usec", INT64_MAX },
+                { "last_realtime_usec", INT64_MAX },
+                { "last_monotonic_usec", INT64_MAX },
+        };
+        PgParam params[12] = { exchange_auth(x) };
+        char content_size[24];
+        unsigned entries;
+        size_t size, content;
+        const char *data = http_request_body(x->request, &size);
+        uint64_t n;
+        Id id;
+
+        for (size_t i = 0; i < ELEMENTSOF(queries); i++) {
+                const char *value = http_request_query(x->request, queries[i].name);
+
+                if (!value || strlen(value) > 512 || (i == 0 && id_parse(value, &id) < 0) ||
+                    (queries[i].max && parse_u64_range(value, 0, queries[i].max, &n) < 0)) {
+                        exchange_reply_problem(x, 400, "bad-query", queries[i].name,
+                                               "This query parameter is missing or wrong.");
+                        return;
+                }
+                params[i + 1] = text_param(value);
+        }
+        if (chunk_check(data, size, &entries, &content) < 0 || parse_u64(params[4].data, &n) < 0 ||
+            n != entries) {
+                exchange_reply_problem(x, 400, "bad-chunk",
+                                       "The body is not a chunk as docs/PROTOCOL.md describes.",
+                                       NULL);
+                return;
+        }
+        (void) snprintf(content_size, sizeof(content_size), "%zu", content);
+        params[10] = text_param(content_size);
+        params[11] = (PgParam){ .data = data, .size = size, .binary = true };
+        exchange_query(x, x->route->statement, params, on_log_appended);
+}

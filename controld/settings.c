@@ -1,0 +1,134 @@
+/* The table of settings, and what follows from them. */
+#include "settings.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "config.h"
+#include "log.h"
+#include "parse.h"
+#include "str.h"
+
+#define WORKERS_MAX 64
+
+static const ConfigField fields[] = {
+        { "Controld", "Listen", "listen", CONFIG_TEXT, offsetof(Settings, listen), "0.0.0.0:8443" },
+        { "Controld", "StateDirectory", "state-directory", CONFIG_TEXT,
+          offsetof(Settings, state_directory), "/var/lib/sluice-controld" },
+        { "Controld", "RuntimeDirectory", "runtime-directory", CONFIG_TEXT,
+          offsetof(Settings, runtime_directory), "/run/sluice-controld" },
+        { "Controld", "CertificateFile", "certificate-file", CONFIG_TEXT,
+          offsetof(Settings, certificate_file), "" },
+        { "Controld", "PrivateKeyFile", "private-key-file", CONFIG_TEXT,
+          offsetof(Settings, private_key_file), "" },
+        { "Controld", "Database", "database", CONFIG_TEXT, offsetof(Settings, database),
+          "embedded" },
+        { "Controld", "PostgreSQLBinDirectory", "postgresql-bin-directory", CONFIG_TEXT,
+          offsetof(Settings, postgresql_bin_directory), "" },
+        { "Controld", "Workers", "workers", CONFIG_TEXT, offsetof(Settings, workers), "auto" },
+        { "Controld", "LogLevel", "log-level", CONFIG_TEXT, offsetof(Settings, log_level), "info" },
+        { "Controld", "SQLDirectory", "sql-directory", CONFIG_TEXT,
+          offsetof(Settings, sql_directory), SLUICE_SQL_DIR },
+        { "Controld", "InsecureHTTP", "insecure-http", CONFIG_BOOL,
+          offsetof(Settings, insecure_http), "no" },
+        { "Controld", "MaxConnections", "max-connections", CONFIG_U32,
+          offsetof(Settings, max_connections), "16384", 16, 1000000 },
+        { "Controld", "StatementTimeoutSec", "statement-timeout", CONFIG_SPAN,
+          offsetof(Settings, statement_timeout_usec), "10s" },
+        {},
+};
+
+static int fill_in(char **slot, const char *directory, const char *file) {
+        if (*slot)
+                return 0;
+        *slot = str_format("%s/%s", directory, file);
+        return *slot ? 0 : -ENOMEM;
+}
+
+static int check(Settings *s, Error *e) {
+        uint64_t n;
+        int level = log_level_from_string(s->log_level ? s->log_level : "");
+
+        if (level < 0)
+                return error_set(e, level, "bad-config", "LogLevel=%s is no log level.",
+                                 s->log_level);
+        log_set_max_level(level);
+        if (!s->workers ||
+            (!str_eq(s->workers, "auto") && parse_u64_range(s->workers, 1, WORKERS_MAX, &n) < 0))
+                return error_set(e, -EINVAL, "bad-config",
+                                 "Workers= is auto or a number from 1 to %d.", WORKERS_MAX);
+        if (!s->state_directory || *s->state_directory != '/' || !s->runtime_directory ||
+            *s->runtime_directory != '/')
+                return error_set(e, -EINVAL, "bad-config",
+                                 "StateDirectory= and RuntimeDirectory= are absolute paths.");
+        if (!s->database || !s->listen)
+                return error_set(e, -EINVAL, "bad-config",
+                                 "Database= and Listen= cannot be empty.");
+        if (fill_in(&s->certificate_file, s->state_directory, "tls/server.pem") < 0 ||
+            fill_in(&s->private_key_file, s->state_directory, "tls/server.key") < 0)
+                return -ENOMEM;
+        return 0;
+}
+
+int settings_load(Settings *s, const char *path, int *argc, char **argv, Error *e) {
+        _cleanup_(config_freep) Config *c = NULL;
+        bool print = false;
+        int kept = 1, r;
+
+        r = config_new(fields, &c);
+        if (r >= 0)
+                r = config_read_file(c, path ? path : SLUICE_CONFIG_DIR "/controld.conf",
+                                     path != NULL, e);
+        if (r >= 0)
+                r = config_read_environment(c, e);
+        for (int i = 1; r >= 0 && i < *argc; i++) {
+                r = config_read_argument(c, argv[i], e);
+                if (r == 0 && str_eq(argv[i], "--print-config"))
+                        print = true;
+                else if (r == 0)
+                        argv[kept++] = argv[i];
+        }
+        if (r < 0)
+                return r;
+        *argc = kept;
+        argv[kept] = NULL;
+        if (print) {
+                config_print(c, stdout);
+                return 1;
+        }
+        r = config_store(c, s, e);
+        return r < 0 ? r : check(s, e);
+}
+
+void settings_done(Settings *s) {
+        config_clear(fields, s);
+}
+
+bool settings_embedded(const Settings *s) {
+        return str_eq(s->database, "embedded");
+}
+
+unsigned settings_workers(const Settings *s) {
+        uint64_t n = 0;
+        long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+        if (parse_u64(s->workers, &n) < 0)
+                n = cpus < 1 ? 1 : (uint64_t) cpus;
+        return (unsigned) (n > WORKERS_MAX ? WORKERS_MAX : n);
+}
+
+char *settings_socket_directory(const Settings *s) {
+        return str_format("%s/postgresql", s->runtime_directory);
+}
+
+char *settings_conninfo(const Settings *s) {
+        _cleanup_(freep) char *directory = NULL;
+
+        if (!settings_embedded(s))
+                return strdup(s->database);
+        directory = settings_socket_directory(s);
+        return directory ? str_format("host='%s' dbname=sluice user=sluice", directory) : NULL;
+}

@@ -1,0 +1,33 @@
+/* Who waits for what: requests keyed by the payload of the notification that wakes them, "run UUID" or "instance UUID". */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <systemd/sd-event.h>
+
+#define WAIT_KEY_MAX 64
+
+typedef struct Waits Waits;
+
+typedef struct Waiter {
+        Waits *waits;                /* borrowed; NULL when not waiting */
+        struct Waiter *next, **slot; /* borrowed: the bucket's list */
+        char key[WAIT_KEY_MAX];
+        sd_event_source *deadline; /* owned */
+        /* A wake-up, or the deadline. The waiter is unlinked already. */
+        void (*on_wake)(struct Waiter *w, bool timed_out);
+} Waiter;
+
+int waits_new(sd_event *event, Waits **ret);
+Waits *waits_free(Waits *w); /* every waiter must have been unlinked */
+
+/* Counts notifications. A statement remembers it before it is sent; a wait that begins after the answer can then tell whether
+ * a notification for its key came in between. */
+uint64_t waits_sequence(const Waits *w);
+
+/* Links the waiter. 1 when its key was notified since `since` (it is not linked then: look again), else 0, or -errno. */
+int waits_add(Waits *w, Waiter *waiter, const char *key, uint64_t since, uint64_t deadline_usec);
+void waiter_unlink(Waiter *waiter);
+
+/* Wakes those that wait for the key; all of them for NULL. */
+void waits_notify(Waits *w, const char *key);
