@@ -232,7 +232,6 @@ static int migrate_locked(PGconn *conn, const Settings *settings, bool *changed,
                 const char *kind, *directory;
         } kinds[] = { { "migration", "migrations" }, { "api", "api" } };
         static const char *const first[] = { "bootstrap.sql", "roles.sql" };
-        bool api_changed = false;
         int r = execute(conn, "SELECT pg_advisory_xact_lock(hashtext('sluice.migrate'))", e);
 
         for (size_t i = 0; r >= 0 && i < ELEMENTSOF(first); i++) {
@@ -251,16 +250,7 @@ static int migrate_locked(PGconn *conn, const Settings *settings, bool *changed,
                 STRV_FOREACH(n, names)
                         r = r < 0 ? r
                                   : apply(conn, settings, kinds[i].kind, kinds[i].directory, *n,
-                                          i == 0 ? changed : &api_changed, e);
-        }
-        /* The grants cover all functions, so they follow any change of one. */
-        if (r >= 0 && api_changed) {
-                _cleanup_(freep) char *sql = NULL;
-
-                *changed = true;
-                r = read_sql(settings, "api/99_grants.sql", &sql, e);
-                if (r >= 0)
-                        r = execute(conn, sql, e);
+                                          changed, e);
         }
         return r;
 }

@@ -34,6 +34,15 @@ void route_ready(Exchange *x) {
         exchange_query(x, x->route->statement, NULL, on_ready);
 }
 
+/* Whether this version is new: 201 then. */
+static bool created_member(const char *json) {
+        const JsonField fields[] = { { "created", JSON_BOOL, false, 0 }, {} };
+        bool created = false;
+
+        (void) json_decode(json, strlen(json), fields, JSON_IGNORE_UNKNOWN, &created, NULL);
+        return created;
+}
+
 static void on_pipe_put(const PgReply *reply, void *userdata) {
         Exchange *x = userdata;
         const char *json;
@@ -45,8 +54,7 @@ static void on_pipe_put(const PgReply *reply, void *userdata) {
         }
         json = pg_text(reply->rows, 0, 0);
         (void) http_request_add_header(x->request, "ETag", x->secret);
-        exchange_reply_json(x, json && strstr(json, "\"changed\": true") ? 201 : 200,
-                            json ? json : "{}");
+        exchange_reply_json(x, json && created_member(json) ? 201 : 200, json ? json : "{}");
 }
 
 void route_pipe_put(Exchange *x) {
@@ -86,15 +94,14 @@ static uint64_t now_usec(void) {
         return (uint64_t) ts.tv_sec * USEC_PER_SEC + (uint64_t) ts.tv_nsec / 1000;
 }
 
-/* The "etag" member of a run: digits, so no JSON reader is needed to quote it. */
 static void add_run_etag(Exchange *x, const char *json) {
-        const char *etag = strstr(json, "\"etag\": \"");
+        _cleanup_(freep) char *etag = NULL;
+        const JsonField fields[] = { { "etag", JSON_TEXT, true, 0, .max = 20 }, {} };
         char header[32];
 
-        if (!etag)
+        if (json_decode(json, strlen(json), fields, JSON_IGNORE_UNKNOWN, &etag, NULL) < 0)
                 return;
-        etag += strlen("\"etag\": \"");
-        (void) snprintf(header, sizeof(header), "\"%.*s\"", (int) strspn(etag, "0123456789"), etag);
+        (void) snprintf(header, sizeof(header), "\"%s\"", etag);
         (void) http_request_add_header(x->request, "ETag", header);
 }
 
@@ -166,13 +173,16 @@ static void on_key_created(const PgReply *reply, void *userdata) {
 }
 
 void route_key_create(Exchange *x) {
+        _cleanup_(freep) char *type = NULL;
+        const JsonField type_field[] = { { "type", JSON_TEXT, true, 0, .max = 16 }, {} };
         unsigned char hash[AUTH_HASH_SIZE];
         size_t size;
         const char *body = http_request_body(x->request, &size);
 
         if (route_check_body(x) < 0)
                 return;
-        if (secret_generate(strstr(body, "\"api\"") ? "sluice_ak_" : "sluice_ek_", x->secret) < 0 ||
+        (void) json_decode(body, size, type_field, JSON_IGNORE_UNKNOWN, &type, NULL);
+        if (secret_generate(str_eq(type, "api") ? "sluice_ak_" : "sluice_ek_", x->secret) < 0 ||
             gnutls_hash_fast(GNUTLS_DIG_SHA256, x->secret, strlen(x->secret), hash) < 0) {
                 exchange_reply_error(x, -ENOMEM, NULL);
                 return;

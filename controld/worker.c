@@ -23,10 +23,10 @@
 #include "strv.h"
 #include "timespan.h"
 
-#define CHORES_USEC (5 * USEC_PER_SEC)
+#define CHORES_USEC (10 * USEC_PER_SEC)
 #define DRAIN_USEC (10 * USEC_PER_SEC)
 #define PRESENCE_MAX 4096
-#define MAINTAIN_EVERY 720 /* chores: once an hour */
+#define MAINTAIN_EVERY 360 /* chores: once an hour */
 
 struct Worker {
         const Settings *settings; /* borrowed: main's */
@@ -36,7 +36,7 @@ struct Worker {
         Waits *waits;
         HttpServer *http;
         sd_event_source *chores, *drain, *sigterm, *sighup, *supervisor;
-        PgCall *flush_call, *tick_call, *maintain_call;
+        PgCall *flush_call, *maintain_call;
         char **seen; /* instances heard of since the last flush */
         size_t n_seen;
         int status_fd; /* borrowed */
@@ -46,7 +46,6 @@ struct Worker {
 
 static const Statement statement_presence = { "presence_flush",
                                               "SELECT api.presence_flush($1::text::uuid[])", 1 };
-static const Statement statement_tick = { "tick", "SELECT api.tick()", 0 };
 static const Statement statement_maintain = { "maintain", "SELECT api.maintain()", 0 };
 
 Pg *worker_pg(Worker *w) {
@@ -100,7 +99,8 @@ static void flush_presence(Worker *w) {
         PgParam param;
         int r;
 
-        if (w->n_seen == 0 || w->flush_call)
+        /* An empty batch still looks after the queue; one worker doing that is enough. */
+        if ((w->n_seen == 0 && w->index != 0) || w->flush_call)
                 return;
         r = buffer_append_str(&array, "{");
         STRV_FOREACH(i, w->seen)
@@ -120,10 +120,6 @@ static int on_chores(sd_event_source *source, uint64_t usec, void *userdata) {
         Error e = {};
 
         flush_presence(w);
-        /* One worker looks at the queue again; more would only wait for its lock. */
-        if (w->index == 0 && !w->tick_call)
-                (void) pg_call(w->pg, &statement_tick, NULL, on_chore, &w->tick_call,
-                               &w->tick_call);
         if (w->index == 0 && !w->maintain_call && w->chores_done++ % MAINTAIN_EVERY == 0)
                 (void) pg_call(w->pg, &statement_maintain, NULL, on_chore, &w->maintain_call,
                                &w->maintain_call);
@@ -288,8 +284,7 @@ static void on_done(HttpRequest *request, void *userdata) {
 
 /* The statements of the routes and our own, each once, as pg.c wants them. */
 static Statement *collect_statements(void) {
-        static const Statement *const own[] = { &statement_presence, &statement_tick,
-                                                &statement_maintain };
+        static const Statement *const own[] = { &statement_presence, &statement_maintain };
         size_t n = ELEMENTSOF(own), k = 0;
         Statement *all;
 

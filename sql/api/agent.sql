@@ -1,0 +1,120 @@
+-- Agents as people see them. Status is derived from presence, never stored.
+SET LOCAL check_function_bodies = off;
+
+-- How long an instance counts as connected after it was last seen.
+CREATE OR REPLACE FUNCTION sluice.lease() RETURNS interval
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT interval '90 seconds' $$;
+
+CREATE OR REPLACE FUNCTION sluice.instance_status(p_seen timestamptz, p_goodbye timestamptz) RETURNS text
+LANGUAGE sql STABLE AS $$
+        SELECT CASE WHEN p_seen IS NULL THEN 'Pending'
+                    WHEN p_goodbye IS NOT NULL THEN 'Stopped'
+                    WHEN p_seen > now() - sluice.lease() THEN 'Running'
+                    ELSE 'Unknown' END
+$$;
+
+CREATE OR REPLACE FUNCTION sluice.agent_json(a sluice.agent) RETURNS json
+LANGUAGE sql STABLE AS $$
+        WITH one AS (
+                SELECT i.*, p.last_seen_at, sluice.instance_status(p.last_seen_at, i.goodbye_at) AS status,
+                       (SELECT count(*) FROM sluice.assignment x WHERE x.instance = i.id) AS slots_used
+                  FROM sluice.instance i LEFT JOIN sluice.presence p ON p.instance = i.id
+                 WHERE i.agent = a.id
+        )
+        SELECT json_build_object(
+                'agent', a.id, 'name', a.name, 'type', a.type,
+                'status', coalesce((SELECT status FROM one
+                                     ORDER BY array_position(ARRAY['Running', 'Unknown', 'Stopped', 'Pending'], status)
+                                     LIMIT 1), 'Pending'),
+                'labels', a.labels, 'created_at', sluice.rfc3339(a.created_at),
+                'flags', to_json(ARRAY(SELECT 'draining' WHERE EXISTS (SELECT FROM one WHERE draining))),
+                'instances', coalesce((SELECT json_agg(json_build_object(
+                        'instance', o.id, 'status', o.status, 'hostname', o.hostname, 'version', o.version,
+                        'systemd', o.systemd, 'kernel', o.kernel, 'architecture', o.architecture, 'cpus', o.cpus,
+                        'memory_bytes', o.memory_bytes, 'slots', o.slots, 'slots_used', o.slots_used,
+                        'boot', o.boot, 'draining', o.draining,
+                        'last_seen_at', sluice.rfc3339(o.last_seen_at),
+                        'enrolled_at', sluice.rfc3339(o.enrolled_at)) ORDER BY o.enrolled_at, o.id)
+                        FROM one o), '[]'))
+$$;
+
+CREATE OR REPLACE FUNCTION api.agent_list(p_auth bytea) RETURNS json
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, sluice, pg_temp AS $$
+BEGIN
+        PERFORM sluice.auth_token(p_auth, 'viewer');
+
+        RETURN (SELECT json_build_object(
+                        'items', coalesce(json_agg(sluice.agent_json(a) ORDER BY a.name), '[]'), 'next', NULL)
+                  FROM sluice.agent a);
+END
+$$;
+
+-- By id or by name. A name may look like an id; the id wins.
+CREATE OR REPLACE FUNCTION api.agent_get(p_auth bytea, p_agent text) RETURNS json
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, sluice, pg_temp AS $$
+DECLARE
+        v_agent sluice.agent;
+BEGIN
+        PERFORM sluice.auth_token(p_auth, 'viewer');
+
+        IF p_agent ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN
+                SELECT * INTO v_agent FROM sluice.agent WHERE id = p_agent::uuid;
+        END IF;
+
+        IF v_agent.id IS NULL THEN
+                SELECT * INTO v_agent FROM sluice.agent WHERE name = p_agent;
+        END IF;
+
+        IF v_agent.id IS NULL THEN
+                PERFORM sluice.fail(404, 'agent-not-found', format('There is no agent "%s".', left(p_agent, 80)));
+        END IF;
+
+        RETURN sluice.agent_json(v_agent);
+END
+$$;
+
+CREATE OR REPLACE FUNCTION sluice.agent_name_check(p_name text) RETURNS void
+LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+        IF p_name IS NULL OR NOT sluice.is_agent_name(p_name) THEN
+                PERFORM sluice.fail(400, 'bad-name', format('"%s" is not an agent name.', left(p_name, 80)),
+                        'Names are 1 to 30 letters, digits, _, - and spaces, and do not begin with a space.');
+        END IF;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION sluice.agent_insert(p_name text, p_type text, p_labels jsonb, p_by text)
+RETURNS sluice.agent LANGUAGE plpgsql AS $$
+DECLARE
+        v_agent sluice.agent;
+BEGIN
+        PERFORM sluice.agent_name_check(p_name);
+
+        INSERT INTO sluice.agent (name, type, labels, created_by)
+        VALUES (p_name, coalesce(p_type, 'batch'), p_labels, p_by)
+            ON CONFLICT (name) DO NOTHING RETURNING * INTO v_agent;
+
+        IF v_agent.id IS NULL THEN
+                PERFORM sluice.fail(409, 'agent-exists', format('There is an agent "%s" already.', p_name),
+                        'Give this one another name, or use an API key of that agent to add an instance to it.');
+        END IF;
+
+        RETURN v_agent;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION api.agent_create(p_auth bytea, p_request jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, sluice, pg_temp AS $$
+DECLARE
+        v_token sluice.token := sluice.auth_token(p_auth, 'admin');
+BEGIN
+        RETURN sluice.agent_json(sluice.agent_insert(
+                sluice.json_text(p_request, 'name', true),
+                sluice.json_word(p_request, 'type', ARRAY['batch', 'streaming']),
+                sluice.json_labels(p_request, 'labels'), v_token.name));
+END
+$$;
+
+REVOKE ALL ON FUNCTION api.agent_list(bytea), api.agent_get(bytea, text), api.agent_create(bytea, jsonb) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION api.agent_list(bytea), api.agent_get(bytea, text), api.agent_create(bytea, jsonb)
+        TO sluice_controld;

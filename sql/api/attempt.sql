@@ -1,0 +1,107 @@
+-- Attempts: how they are shown, and the moves that several other files need.
+SET LOCAL check_function_bodies = off;
+
+CREATE OR REPLACE FUNCTION sluice.attempt_json(a sluice.attempt) RETURNS json
+LANGUAGE sql STABLE AS $$
+        SELECT json_build_object(
+                'attempt', a.id, 'run', a.run, 'task', a.task, 'epoch', a.epoch, 'state', a.state,
+                'outcome', a.outcome, 'result', a.result, 'exit_code', a.exit_code, 'exit_status', a.exit_status,
+                'reason', a.reason,
+                'agent', (SELECT name FROM sluice.agent WHERE id = a.agent), 'agent_id', a.agent,
+                'instance', a.instance,
+                'unit', 'sluice-' || replace(a.id::text, '-', '') || '.service',
+                'slice', coalesce(a.slice, 'sluice-' || replace(a.id::text, '-', '') || '.slice'),
+                'invocation_id', a.invocation_id,
+                'queued_at', sluice.rfc3339(a.queued_at), 'assigned_at', sluice.rfc3339(a.assigned_at),
+                'started_at', sluice.rfc3339(a.started_at), 'ended_at', sluice.rfc3339(a.ended_at),
+                'stop_requested_at', sluice.rfc3339(a.stop_requested_at))::jsonb
+            || jsonb_build_object(
+                'cpu_usage_usec', a.cpu_usage_usec, 'memory_peak_bytes', a.memory_peak_bytes,
+                'io_read_bytes', a.io_read_bytes, 'io_write_bytes', a.io_write_bytes, 'oom_kills', a.oom_kills,
+                'memory_max_bytes', a.memory_max_bytes, 'cpu_quota_per_sec_usec', a.cpu_quota_per_sec_usec,
+                'tasks_max', a.tasks_max, 'log_complete', a.log_complete,
+                'why', CASE WHEN a.state = 'queued' THEN (SELECT verdict FROM sluice.queue WHERE attempt = a.id) END)
+$$;
+
+-- All attempts of a run, found in the partitions from the run's own on.
+CREATE OR REPLACE FUNCTION sluice.attempts_of(p_run uuid) RETURNS SETOF sluice.attempt
+LANGUAGE sql STABLE AS $$
+        SELECT * FROM sluice.attempt WHERE run = p_run AND id >= sluice.uuid_v7_since(p_run)
+$$;
+
+CREATE OR REPLACE FUNCTION sluice.attempt_find(p_attempt uuid) RETURNS sluice.attempt
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+        v_attempt sluice.attempt;
+BEGIN
+        SELECT * INTO v_attempt FROM sluice.attempt WHERE id = p_attempt;
+
+        IF v_attempt.id IS NULL THEN
+                PERFORM sluice.fail(404, 'attempt-not-found', format('There is no attempt %s.', p_attempt));
+        END IF;
+
+        RETURN v_attempt;
+END
+$$;
+
+-- The last move: p_end holds what is known of the end, as an `ended` event. The caller holds the lock
+-- of the run. Systemd's word stays in `result` where somebody had asked for the stop.
+CREATE OR REPLACE FUNCTION sluice.attempt_end(p_attempt uuid, p_outcome text, p_end jsonb, p_log_complete boolean)
+RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+        v_attempt sluice.attempt;
+BEGIN
+        UPDATE sluice.attempt
+           SET state = 'ended', ended_at = clock_timestamp(),
+               outcome = CASE WHEN stop_requested_at IS NULL THEN p_outcome ELSE 'cancelled' END,
+               result = coalesce(p_end ->> 'result', p_outcome),
+               exit_code = p_end ->> 'exit_code', exit_status = (p_end ->> 'exit_status')::int,
+               reason = coalesce(p_end ->> 'reason', reason),
+               invocation_id = coalesce(invocation_id, p_end ->> 'invocation_id'),
+               slice = coalesce(slice, p_end ->> 'slice'),
+               cpu_usage_usec = (p_end ->> 'cpu_usage_usec')::int8,
+               memory_peak_bytes = (p_end ->> 'memory_peak_bytes')::int8,
+               io_read_bytes = (p_end ->> 'io_read_bytes')::int8,
+               io_write_bytes = (p_end ->> 'io_write_bytes')::int8,
+               oom_kills = (p_end ->> 'oom_kills')::int8,
+               memory_max_bytes = (p_end ->> 'memory_max_bytes')::int8,
+               cpu_quota_per_sec_usec = (p_end ->> 'cpu_quota_per_sec_usec')::int8,
+               tasks_max = (p_end ->> 'tasks_max')::int8,
+               log_complete = log_complete OR p_log_complete
+         WHERE id = p_attempt
+        RETURNING * INTO STRICT v_attempt;
+
+        DELETE FROM sluice.assignment WHERE attempt = p_attempt;
+
+        UPDATE sluice.task
+           SET state = CASE v_attempt.outcome WHEN 'success' THEN 'succeeded' WHEN 'cancelled' THEN 'cancelled'
+                                              ELSE 'failed' END
+         WHERE run = v_attempt.run AND name = v_attempt.task;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION api.attempt_list(p_auth bytea, p_run uuid) RETURNS json
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, sluice, pg_temp AS $$
+BEGIN
+        PERFORM sluice.auth_token(p_auth, 'viewer');
+        PERFORM sluice.run_find(p_run);
+
+        RETURN (SELECT json_build_object(
+                        'items', coalesce(json_agg(sluice.attempt_json(a) ORDER BY t.position, a.try), '[]'),
+                        'next', NULL)
+                  FROM sluice.attempts_of(p_run) a
+                  JOIN sluice.task t ON t.run = p_run AND t.name = a.task);
+END
+$$;
+
+CREATE OR REPLACE FUNCTION api.attempt_get(p_auth bytea, p_attempt uuid) RETURNS json
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, sluice, pg_temp AS $$
+BEGIN
+        PERFORM sluice.auth_token(p_auth, 'viewer');
+
+        RETURN sluice.attempt_json(sluice.attempt_find(p_attempt));
+END
+$$;
+
+REVOKE ALL ON FUNCTION api.attempt_list(bytea, uuid), api.attempt_get(bytea, uuid) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION api.attempt_list(bytea, uuid), api.attempt_get(bytea, uuid) TO sluice_controld;

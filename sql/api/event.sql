@@ -1,0 +1,244 @@
+-- What agents report of attempts, and what follows from it. A report is stored and acknowledged whatever
+-- it says; it has an effect only with the epoch and the instance of the attempt's assignment.
+SET LOCAL check_function_bodies = off;
+
+-- The members that are known, each checked; so what is stored as evidence has a bound.
+CREATE OR REPLACE FUNCTION sluice.event_parse(p_event jsonb) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+        v_state text := sluice.json_word(p_event, 'state',
+                                         ARRAY['running', 'ended', 'refused', 'logged', 'cleaned'], true);
+        v_ended boolean := v_state = 'ended';
+        v_name text;
+        v jsonb;
+BEGIN
+        IF v_state = 'cleaned' THEN
+                RETURN jsonb_build_object('state', v_state, 'run', sluice.json_uuid(p_event, 'run', true));
+        END IF;
+
+        v := jsonb_build_object(
+                'state', v_state,
+                'attempt', sluice.json_uuid(p_event, 'attempt', true),
+                'epoch', sluice.json_int(p_event, 'epoch', true, 0, 2147483647),
+                'realtime_usec', sluice.json_int(p_event, 'realtime_usec'),
+                'invocation_id', sluice.json_text(p_event, 'invocation_id', false, 64),
+                'slice', sluice.json_text(p_event, 'slice', false, 255),
+                'reason', left(sluice.json_text(p_event, 'reason', false, 65536), 1024),
+                'requeue', sluice.json_bool(p_event, 'requeue'),
+                'sequence', sluice.json_int(p_event, 'sequence', v_state = 'logged', 0, 2147483647),
+                'result', sluice.json_text(p_event, 'result', v_ended, 64),
+                'exit_code', sluice.json_word(p_event, 'exit_code', ARRAY['exited', 'killed', 'dumped']),
+                'exit_status', sluice.json_int(p_event, 'exit_status', false, 0, 65535));
+
+        IF v ->> 'result' !~ '^[a-z][a-z-]*$' THEN
+                PERFORM sluice.fail(400, 'bad-request', 'Member "result" must be one of systemd''s words.');
+        END IF;
+
+        FOREACH v_name IN ARRAY ARRAY['cpu_usage_usec', 'memory_peak_bytes', 'io_read_bytes', 'io_write_bytes',
+                                      'oom_kills', 'memory_max_bytes', 'cpu_quota_per_sec_usec', 'tasks_max'] LOOP
+                v := v || jsonb_build_object(v_name, sluice.json_int(p_event, v_name));
+        END LOOP;
+
+        RETURN jsonb_strip_nulls(v);
+END
+$$;
+
+-- Kept once, however often it is repeated.
+CREATE OR REPLACE FUNCTION sluice.evidence_add(p_instance uuid, p_event jsonb, p_why text) RETURNS void
+LANGUAGE sql AS $$
+        INSERT INTO sluice.evidence (attempt, epoch, instance, why, event)
+        SELECT (p_event ->> 'attempt')::uuid, (p_event ->> 'epoch')::int, p_instance, p_why, p_event
+         WHERE NOT EXISTS (
+                SELECT FROM sluice.evidence v
+                 WHERE v.attempt = (p_event ->> 'attempt')::uuid AND v.epoch = (p_event ->> 'epoch')::int
+                   AND v.instance = p_instance AND v.event ->> 'state' = p_event ->> 'state')
+$$;
+
+-- The process is there: attempt, task and run are running.
+CREATE OR REPLACE FUNCTION sluice.attempt_started(p_attempt sluice.attempt, p_event jsonb) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+        UPDATE sluice.assignment SET state = 'running' WHERE attempt = p_attempt.id AND state = 'assigned';
+        UPDATE sluice.attempt
+           SET state = CASE state WHEN 'assigned' THEN 'running' ELSE state END,
+               started_at = coalesce(started_at, clock_timestamp()),
+               invocation_id = coalesce(p_event ->> 'invocation_id', invocation_id),
+               slice = coalesce(p_event ->> 'slice', slice)
+         WHERE id = p_attempt.id;
+        UPDATE sluice.task SET state = 'running' WHERE run = p_attempt.run AND name = p_attempt.task;
+        UPDATE sluice.run SET state = 'running', started_at = coalesce(started_at, clock_timestamp())
+         WHERE id = p_attempt.run AND started_at IS NULL;
+END
+$$;
+
+-- Back to the queue, no try spent. The run may go elsewhere as long as nothing of it began.
+CREATE OR REPLACE FUNCTION sluice.attempt_requeue(p_attempt sluice.attempt, p_reason text) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+        v_run sluice.run := sluice.run_find(p_attempt.run);
+        v_stay boolean;
+BEGIN
+        DELETE FROM sluice.assignment WHERE attempt = p_attempt.id;
+        UPDATE sluice.attempt SET state = 'queued', instance = NULL, agent = NULL, assigned_at = NULL
+         WHERE id = p_attempt.id;
+
+        v_stay := v_run.started_at IS NOT NULL
+                OR EXISTS (SELECT FROM sluice.assignment WHERE run = v_run.id);
+        IF NOT v_stay THEN
+                UPDATE sluice.run SET instance = NULL WHERE id = v_run.id;
+                UPDATE sluice.queue SET instance = NULL WHERE run = v_run.id;
+        END IF;
+
+        INSERT INTO sluice.queue (attempt, run, type, selector, instance, avoid, avoid_until, queued_at, verdict)
+        SELECT p_attempt.id, v_run.id, v.type, coalesce(nullif(v.spec -> 'agent_selector', 'null'), '{}'),
+               CASE WHEN v_stay THEN v_run.instance END,
+               p_attempt.instance, clock_timestamp() + interval '5 seconds', p_attempt.queued_at,
+               'an agent could not take it: ' || coalesce(p_reason, 'no reason given')
+          FROM sluice.pipe_version v
+         WHERE v.project = v_run.project AND v.pipe = v_run.pipe AND v.version = v_run.version;
+END
+$$;
+
+-- Why an event of p_attempt cannot count; NULL when it can.
+CREATE OR REPLACE FUNCTION sluice.event_objection(p_instance uuid, p_attempt sluice.attempt, p_event jsonb) RETURNS text
+LANGUAGE sql STABLE AS $$
+        SELECT CASE WHEN p_attempt.id IS NULL THEN 'unknown-attempt'
+                    WHEN (p_event ->> 'epoch')::int < p_attempt.epoch THEN 'old-epoch'
+                    WHEN p_attempt.instance IS DISTINCT FROM p_instance THEN 'not-yours'
+                    WHEN (p_event ->> 'epoch')::int > p_attempt.epoch THEN 'not-assigned' END
+$$;
+
+-- Answers what became of the event: applied, requeued, repeat, evidence, or early (not to be
+-- acknowledged, chunks are missing). The caller holds the lock of the run.
+CREATE OR REPLACE FUNCTION sluice.event_apply(p_instance uuid, p_event jsonb) RETURNS text
+LANGUAGE plpgsql AS $$
+DECLARE
+        v_state text := p_event ->> 'state';
+        v_attempt sluice.attempt;
+        v_why text;
+BEGIN
+        SELECT * INTO v_attempt FROM sluice.attempt WHERE id = (p_event ->> 'attempt')::uuid;
+        v_why := sluice.event_objection(p_instance, v_attempt, p_event);
+
+        IF v_why IS NULL AND v_state = 'logged' THEN
+                IF v_attempt.log_complete THEN
+                        RETURN 'repeat';
+                ELSIF (p_event ->> 'sequence')::int > coalesce((
+                                SELECT max(sequence) FROM sluice.log_chunk
+                                 WHERE attempt = v_attempt.id AND epoch = v_attempt.epoch), 0) THEN
+                        RETURN 'early';
+                END IF;
+                UPDATE sluice.attempt SET log_complete = true, log_sequence = (p_event ->> 'sequence')::int
+                 WHERE id = v_attempt.id;
+                RETURN 'applied';
+        END IF;
+
+        IF v_why IS NULL AND v_attempt.ended_at IS NOT NULL THEN
+                IF v_state = 'ended' AND v_attempt.result = p_event ->> 'result'
+                   OR v_state = 'refused' AND v_attempt.result = 'refused' THEN
+                        RETURN 'repeat';
+                END IF;
+                v_why := 'already-ended';
+        ELSIF v_why IS NULL AND v_state = 'running' AND v_attempt.started_at IS NOT NULL THEN
+                RETURN 'repeat';
+        ELSIF v_why IS NULL AND v_state = 'refused' AND v_attempt.started_at IS NOT NULL THEN
+                v_why := 'already-started';
+        END IF;
+
+        IF v_why IS NOT NULL THEN
+                PERFORM sluice.evidence_add(p_instance, p_event, v_why);
+                RETURN 'evidence';
+        END IF;
+
+        IF v_state = 'running' THEN
+                PERFORM sluice.attempt_started(v_attempt, p_event);
+        ELSIF v_state = 'ended' THEN
+                IF v_attempt.started_at IS NULL AND p_event ->> 'result' <> 'lost' THEN
+                        PERFORM sluice.attempt_started(v_attempt, p_event);
+                END IF;
+                PERFORM sluice.attempt_end(v_attempt.id, p_event ->> 'result', p_event, false);
+        ELSIF (p_event ->> 'requeue')::boolean AND v_attempt.state = 'assigned' THEN
+                PERFORM sluice.attempt_requeue(v_attempt, p_event ->> 'reason');
+                RETURN 'requeued';
+        ELSE
+                PERFORM sluice.attempt_end(v_attempt.id, 'refused', p_event, true);
+        END IF;
+
+        RETURN 'applied';
+END
+$$;
+
+-- The attempts of these events belong to runs; their locks, in order.
+CREATE OR REPLACE FUNCTION sluice.event_lock(p_events jsonb[]) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+        v_event jsonb;
+        v_runs uuid[] := '{}';
+        v_run uuid;
+BEGIN
+        FOREACH v_event IN ARRAY p_events LOOP
+                v_runs := v_runs || (SELECT run FROM sluice.attempt WHERE id = (v_event ->> 'attempt')::uuid);
+        END LOOP;
+
+        FOR v_run IN SELECT DISTINCT run FROM unnest(v_runs) u (run) WHERE run IS NOT NULL ORDER BY run LOOP
+                PERFORM FROM sluice.run WHERE id = v_run FOR NO KEY UPDATE;
+        END LOOP;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION api.agent_events(p_auth bytea, p_request jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, sluice, pg_temp AS $$
+DECLARE
+        v_instance sluice.instance := sluice.auth_instance(p_auth);
+        v_events jsonb[];
+        v_event jsonb;
+        v_fate text;
+        v_acknowledged jsonb := '[]';
+        v_changed uuid[] := '{}';
+        v_requeued uuid[] := '{}';
+        v_run uuid;
+        v_given uuid[] := '{}';
+        v_repeated boolean := false;
+BEGIN
+        PERFORM sluice.json_uuid(p_request, 'session', true);
+        SELECT coalesce(array_agg(sluice.event_parse(e.value) ORDER BY e.ordinality), '{}') INTO v_events
+          FROM jsonb_array_elements(sluice.json_array(p_request, 'events', 64, true)) WITH ORDINALITY e;
+        PERFORM sluice.event_lock(v_events);
+
+        FOREACH v_event IN ARRAY v_events LOOP
+                IF v_event ->> 'state' = 'cleaned' THEN
+                        DELETE FROM sluice.cleanup WHERE instance = v_instance.id AND run = (v_event ->> 'run')::uuid;
+                        v_acknowledged := v_acknowledged || v_event;
+                        CONTINUE;
+                END IF;
+
+                v_fate := sluice.event_apply(v_instance.id, v_event);
+                CONTINUE WHEN v_fate = 'early';
+
+                v_acknowledged := v_acknowledged || jsonb_build_object(
+                        'attempt', v_event -> 'attempt', 'epoch', v_event -> 'epoch', 'state', v_event -> 'state');
+                v_repeated := v_repeated OR v_fate = 'repeat';
+
+                IF v_fate IN ('applied', 'requeued') THEN
+                        SELECT run INTO v_run FROM sluice.attempt WHERE id = (v_event ->> 'attempt')::uuid;
+                        v_changed := v_changed || v_run;
+                        v_requeued := v_requeued || CASE v_fate WHEN 'requeued' THEN v_run END;
+                END IF;
+        END LOOP;
+
+        FOR v_run IN SELECT DISTINCT run FROM unnest(v_changed) u (run) ORDER BY run LOOP
+                PERFORM sluice.run_advance(v_run);
+        END LOOP;
+
+        IF array_remove(v_requeued, NULL) <> '{}' THEN
+                v_given := ARRAY(SELECT sluice.dispatch_runs(array_remove(v_requeued, NULL), v_instance.id));
+        END IF;
+        v_given := v_given || ARRAY(SELECT sluice.take(v_instance.id));
+
+        -- A repeat means that an answer was lost, and with it perhaps what it gave.
+        RETURN sluice.answer_events(v_instance.id, v_acknowledged, CASE WHEN NOT v_repeated THEN v_given END);
+END
+$$;
+
+REVOKE ALL ON FUNCTION api.agent_events(bytea, jsonb) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION api.agent_events(bytea, jsonb) TO sluice_controld;

@@ -1,0 +1,168 @@
+-- Logs: chunks come in, one after the other, and are read back in order.
+SET LOCAL check_function_bodies = off;
+
+CREATE OR REPLACE FUNCTION sluice.log_position(p_attempt uuid, p_epoch int) RETURNS json
+LANGUAGE sql STABLE AS $$
+        SELECT json_build_object(
+                'attempt', p_attempt, 'epoch', p_epoch, 'sequence', coalesce(max(c.sequence), 0),
+                'cursor', coalesce(max(c.last_cursor), ''), 'monotonic_usec', coalesce(max(c.last_monotonic_usec), 0))
+          FROM (SELECT sequence, last_cursor, last_monotonic_usec FROM sluice.log_chunk
+                 WHERE attempt = p_attempt AND epoch = p_epoch ORDER BY sequence DESC LIMIT 1) c
+$$;
+
+-- Stores a chunk that follows the last one. accepted is false where it does not follow; the other
+-- columns always tell the last one stored.
+CREATE OR REPLACE FUNCTION api.agent_log_append(
+        p_auth bytea, p_attempt uuid, p_epoch int, p_sequence int, p_entries int, p_first_cursor text,
+        p_last_cursor text, p_first_realtime_usec int8, p_last_realtime_usec int8, p_last_monotonic_usec int8,
+        p_content_bytes int, p_data bytea)
+RETURNS TABLE (accepted boolean, sequence int, cursor text, monotonic_usec int8)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, sluice, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+        v_instance sluice.instance := sluice.auth_instance(p_auth);
+        v_run uuid;
+        v_last int;
+BEGIN
+        IF p_attempt IS NULL OR p_epoch IS NULL OR p_sequence IS NULL OR p_entries IS NULL
+           OR p_first_cursor IS NULL OR p_last_cursor IS NULL OR p_first_realtime_usec IS NULL
+           OR p_last_realtime_usec IS NULL OR p_last_monotonic_usec IS NULL OR p_content_bytes IS NULL
+           OR p_data IS NULL THEN
+                PERFORM sluice.fail(400, 'bad-request', 'A parameter of the chunk is missing.');
+        ELSIF p_sequence < 1 OR p_entries < 1 OR octet_length(p_data) NOT BETWEEN 1 AND 1048576
+           OR p_content_bytes NOT BETWEEN 1 AND 4194304
+           OR length(p_first_cursor) > 1024 OR length(p_last_cursor) > 1024 THEN
+                PERFORM sluice.fail(400, 'bad-request', 'A parameter of the chunk is out of range.');
+        END IF;
+
+        SELECT a.run INTO v_run
+          FROM sluice.attempt a
+         WHERE a.id = p_attempt
+           AND (a.epoch = p_epoch AND a.instance = v_instance.id
+                OR EXISTS (SELECT FROM sluice.evidence e
+                            WHERE e.attempt = p_attempt AND e.epoch = p_epoch AND e.instance = v_instance.id
+                              AND e.why = 'superseded'));
+        IF v_run IS NULL THEN
+                PERFORM sluice.fail(404, 'attempt-not-found', 'This instance was never given that attempt and epoch.');
+        END IF;
+
+        SELECT coalesce(max(c.sequence), 0) INTO v_last
+          FROM sluice.log_chunk c WHERE c.attempt = p_attempt AND c.epoch = p_epoch;
+
+        IF p_sequence = v_last + 1 THEN
+                -- The same chunk twice at once: the second waits here for the first, and then finds it.
+                INSERT INTO sluice.log_chunk (attempt, epoch, sequence, entries, first_cursor, last_cursor,
+                        first_realtime_usec, last_realtime_usec, last_monotonic_usec, content_bytes, data)
+                VALUES (p_attempt, p_epoch, p_sequence, p_entries, p_first_cursor, p_last_cursor,
+                        p_first_realtime_usec, p_last_realtime_usec, p_last_monotonic_usec, p_content_bytes, p_data)
+                    ON CONFLICT DO NOTHING;
+                IF FOUND THEN
+                        PERFORM pg_notify('sluice', 'run ' || v_run);
+                END IF;
+        END IF;
+
+        RETURN QUERY
+                SELECT p_sequence <= (p ->> 'sequence')::int, (p ->> 'sequence')::int, p ->> 'cursor',
+                       (p ->> 'monotonic_usec')::int8
+                  FROM sluice.log_position(p_attempt, p_epoch) p;
+END
+$$;
+
+-- Where a reader is: for each log that it has begun `task.try.epoch.sequence`, by position of the task.
+-- Tasks run side by side, so one number would not do.
+CREATE OR REPLACE FUNCTION sluice.log_place_parse(p_place text)
+RETURNS TABLE (place_task int, place_try int, place_epoch int, place_sequence int)
+LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+        IF p_place IS NULL OR p_place = '' THEN
+                RETURN;
+        ELSIF length(p_place) > 16384
+           OR p_place !~ '^\d{1,9}\.\d{1,9}\.\d{1,9}\.\d{1,9}(,\d{1,9}\.\d{1,9}\.\d{1,9}\.\d{1,9})*$' THEN
+                PERFORM sluice.fail(400, 'bad-position', 'That is no position in a log.',
+                                    'Take the whole of `after` from the link to the next page.');
+        END IF;
+
+        RETURN QUERY
+                SELECT max(n[1]::int), max(n[2]::int), (max(ARRAY[n[3]::int, n[4]::int]))[1],
+                       (max(ARRAY[n[3]::int, n[4]::int]))[2]
+                  FROM (SELECT string_to_array(e, '.') AS n FROM string_to_table(p_place, ',') e) s
+                 GROUP BY n[1]::int, n[2]::int;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION api.run_logs(p_auth bytea, p_run uuid, p_task text, p_after text, p_limit_bytes int)
+RETURNS TABLE (task text, attempt uuid, epoch int, sequence int, data bytea, next text, complete boolean)
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, sluice, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+        v_run sluice.run;
+        v_limit int8 := coalesce(p_limit_bytes, 4194304);
+        v_place jsonb := '{}'; -- "task.try" → "epoch.sequence", what has been read
+        v_log record;
+        v_chunk record;
+        v_complete boolean;
+        v_pending boolean := false;
+        v_more boolean := false;
+BEGIN
+        PERFORM sluice.auth_token(p_auth, 'viewer');
+        v_run := sluice.run_find(p_run);
+
+        IF p_task IS NOT NULL AND NOT EXISTS (SELECT FROM sluice.task t WHERE t.run = p_run AND t.name = p_task) THEN
+                PERFORM sluice.fail(404, 'task-not-found', format('The run has no task "%s".', left(p_task, 80)));
+        END IF;
+
+        SELECT coalesce(jsonb_object_agg(place_task || '.' || place_try, place_epoch || '.' || place_sequence), '{}')
+          INTO v_place FROM sluice.log_place_parse(p_after);
+
+        SELECT bool_and(t.state NOT IN ('waiting', 'queued', 'running')) INTO v_complete
+          FROM sluice.task t WHERE t.run = p_run AND (p_task IS NULL OR t.name = p_task);
+
+        <<logs>>
+        FOR v_log IN
+                SELECT a.id, t.name, a.log_complete, t.position || '.' || a.try AS place,
+                       coalesce(p.place_epoch, 0) AS epoch, coalesce(p.place_sequence, 0) AS sequence
+                  FROM sluice.attempts_of(p_run) a
+                  JOIN sluice.task t ON t.run = p_run AND t.name = a.task
+                  LEFT JOIN sluice.log_place_parse(p_after) p ON p.place_task = t.position AND p.place_try = a.try
+                 WHERE p_task IS NULL OR t.name = p_task
+                 ORDER BY a.started_at NULLS LAST, t.position, a.try LOOP
+                v_complete := v_complete AND v_log.log_complete;
+
+                FOR v_chunk IN
+                        SELECT c.epoch, c.sequence, c.data, octet_length(c.data) AS bytes
+                          FROM sluice.log_chunk c
+                         WHERE c.attempt = v_log.id AND (c.epoch, c.sequence) > (v_log.epoch, v_log.sequence)
+                         ORDER BY c.epoch, c.sequence LOOP
+                        v_limit := v_limit - v_chunk.bytes;
+
+                        IF v_pending AND v_limit < 0 THEN
+                                v_more := true;
+                                EXIT logs;
+                        ELSIF v_pending THEN
+                                RETURN NEXT;
+                        END IF;
+
+                        v_place := v_place || jsonb_build_object(v_log.place, v_chunk.epoch || '.' || v_chunk.sequence);
+                        task := v_log.name;
+                        attempt := v_log.id;
+                        epoch := v_chunk.epoch;
+                        sequence := v_chunk.sequence;
+                        data := v_chunk.data;
+                        next := (SELECT string_agg(key || '.' || value, ',' ORDER BY key) FROM jsonb_each_text(v_place));
+                        complete := false;
+                        v_pending := true;
+                END LOOP;
+        END LOOP;
+
+        IF NOT v_pending THEN
+                next := coalesce(p_after, '');
+        END IF;
+        complete := v_complete AND NOT v_more;
+        RETURN NEXT;
+END
+$$;
+
+REVOKE ALL ON FUNCTION api.agent_log_append(bytea, uuid, int, int, int, text, text, int8, int8, int8, int, bytea),
+        api.run_logs(bytea, uuid, text, text, int) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION api.agent_log_append(bytea, uuid, int, int, int, text, text, int8, int8, int8, int, bytea),
+        api.run_logs(bytea, uuid, text, text, int) TO sluice_controld;

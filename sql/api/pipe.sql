@@ -1,0 +1,184 @@
+-- Pipes and their versions.
+SET LOCAL check_function_bodies = off;
+
+CREATE OR REPLACE FUNCTION sluice.pipe_json(v sluice.pipe_version, p_full boolean) RETURNS json
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+        v_json jsonb := jsonb_build_object(
+                'project', v.project, 'pipe', v.pipe, 'version', v.version, 'type', v.type,
+                'description', v.description, 'created_at', sluice.rfc3339(v.created_at),
+                'created_by', v.created_by);
+BEGIN
+        IF p_full THEN
+                v_json := v_json || jsonb_build_object('spec', v.spec, 'source', v.source);
+        END IF;
+
+        RETURN v_json;
+END
+$$;
+
+-- What the database itself relies on; the words of the pipe file were checked where it was parsed.
+CREATE OR REPLACE FUNCTION sluice.spec_check(p_spec jsonb) RETURNS void
+LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+        v_selector jsonb := coalesce(sluice.json_member(p_spec, 'agent_selector', 'object', false), '{}');
+        v_tasks jsonb := sluice.json_array(p_spec, 'tasks', 256, true);
+        v_task jsonb;
+        v_names text[] := '{}';
+        v_ready text[] := '{}';
+        v_more text[];
+BEGIN
+        PERFORM sluice.json_word(p_spec, 'type', ARRAY['batch', 'streaming'], true);
+        PERFORM sluice.json_word(p_spec, 'delivery', ARRAY['at-least-once', 'at-most-once']);
+        PERFORM sluice.json_text(p_spec, 'description', false, 4096);
+
+        IF sluice.json_word(p_spec, 'concurrency_policy', ARRAY['allow', 'forbid', 'queue', 'replace']) <> 'allow' THEN
+                PERFORM sluice.fail(400, 'not-supported', 'ConcurrencyPolicy= other than allow is not supported by this release.');
+        ELSIF jsonb_array_length(v_tasks) = 0 THEN
+                PERFORM sluice.fail(400, 'bad-spec', 'A pipe needs at least one task.');
+        ELSIF EXISTS (SELECT FROM jsonb_each(v_selector) s WHERE jsonb_typeof(s.value) NOT IN ('string', 'null')) THEN
+                PERFORM sluice.fail(400, 'bad-spec', 'The values of "agent_selector" must be text or null.');
+        END IF;
+
+        FOR v_task IN SELECT * FROM jsonb_array_elements(v_tasks) LOOP
+                IF NOT sluice.is_name(sluice.json_text(v_task, 'name', true)) THEN
+                        PERFORM sluice.fail(400, 'bad-spec', format(
+                                '"%s" is not a task name.', left(v_task ->> 'name', 80)));
+                ELSIF v_task ->> 'name' = ANY (v_names) THEN
+                        PERFORM sluice.fail(400, 'bad-spec', format(
+                                'Task "%s" is there twice.', v_task ->> 'name'));
+                ELSIF EXISTS (SELECT FROM jsonb_array_elements(sluice.json_array(v_task, 'after', 256)) e
+                               WHERE jsonb_typeof(e.value) <> 'string') THEN
+                        PERFORM sluice.fail(400, 'bad-spec', 'Elements of "after" must be text.');
+                ELSIF EXISTS (SELECT FROM jsonb_array_elements(sluice.json_array(v_task, 'directives', 1024, true)) d
+                               WHERE jsonb_typeof(d.value) <> 'array'
+                                  OR jsonb_typeof(d.value -> 0) IS DISTINCT FROM 'string'
+                                  OR jsonb_typeof(d.value -> 1) IS DISTINCT FROM 'string'
+                                  OR jsonb_typeof(d.value -> 2) IS NOT NULL) THEN
+                        PERFORM sluice.fail(400, 'bad-spec', 'A directive must be an array of two texts.');
+                END IF;
+                v_names := v_names || (v_task ->> 'name');
+        END LOOP;
+
+        -- Tasks whose predecessors are all ready are ready; what is left when that adds none is a cycle.
+        LOOP
+                SELECT array_agg(t.value ->> 'name') INTO v_more
+                  FROM jsonb_array_elements(v_tasks) t
+                 WHERE t.value ->> 'name' <> ALL (v_ready)
+                   AND NOT EXISTS (SELECT FROM jsonb_array_elements_text(sluice.json_array(t.value, 'after', 256)) a
+                                    WHERE a.value <> ALL (v_ready));
+                EXIT WHEN v_more IS NULL;
+                v_ready := v_ready || v_more;
+        END LOOP;
+
+        IF cardinality(v_ready) < cardinality(v_names) THEN
+                PERFORM sluice.fail(400, 'bad-spec',
+                        'After= names a task that is not there, or tasks wait for each other in a circle.');
+        END IF;
+END
+$$;
+
+-- The answer carries `created`: whether this version is new.
+CREATE OR REPLACE FUNCTION api.pipe_put(p_auth bytea, p_project text, p_pipe text, p_version text, p_spec jsonb,
+                                        p_source text) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, sluice, pg_temp AS $$
+DECLARE
+        v_token sluice.token := sluice.auth_token(p_auth, 'editor');
+        v_row sluice.pipe_version;
+        v_created boolean := true;
+BEGIN
+        PERFORM sluice.project_check(p_project);
+
+        IF p_pipe IS NULL OR NOT sluice.is_name(p_pipe) THEN
+                PERFORM sluice.fail(400, 'bad-name', format('"%s" is not a pipe name.', left(p_pipe, 80)),
+                                    'Names are 1 to 63 of a-z, 0-9, _ and -, and begin with a letter or digit.');
+        ELSIF p_version IS NULL OR p_version !~ '^[0-9a-f]{16}$' THEN
+                PERFORM sluice.fail(400, 'bad-version', 'A version is 16 hexadecimal digits.');
+        END IF;
+        PERFORM sluice.spec_check(p_spec);
+
+        -- This row's lock puts deployments of one pipe in order.
+        INSERT INTO sluice.pipe (project, name, version) VALUES (p_project, p_pipe, p_version)
+            ON CONFLICT (project, name) DO UPDATE SET version = excluded.version;
+
+        INSERT INTO sluice.pipe_version (project, pipe, version, type, description, spec, source, created_by)
+        VALUES (p_project, p_pipe, p_version, p_spec ->> 'type', p_spec ->> 'description', p_spec, p_source,
+                v_token.name)
+            ON CONFLICT DO NOTHING RETURNING * INTO v_row;
+
+        IF v_row.id IS NULL THEN
+                v_created := false;
+                SELECT * INTO STRICT v_row FROM sluice.pipe_version
+                 WHERE project = p_project AND pipe = p_pipe AND version = p_version;
+        END IF;
+
+        RETURN sluice.pipe_json(v_row, true)::jsonb || jsonb_build_object('created', v_created);
+END
+$$;
+
+CREATE OR REPLACE FUNCTION api.pipe_list(p_auth bytea, p_project text, p_limit int, p_after text) RETURNS json
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, sluice, pg_temp AS $$
+DECLARE
+        v_limit int := sluice.page_limit(p_limit);
+BEGIN
+        PERFORM sluice.auth_token(p_auth, 'viewer');
+        PERFORM sluice.project_check(p_project);
+
+        RETURN (SELECT sluice.page(array_agg(p.item ORDER BY p.name), array_agg(p.name ORDER BY p.name), v_limit)
+                  FROM (SELECT p.name, sluice.pipe_json(v, false) AS item
+                          FROM sluice.pipe p
+                          JOIN sluice.pipe_version v ON (v.project, v.pipe, v.version) = (p.project, p.name, p.version)
+                         WHERE p.project = p_project AND (p_after IS NULL OR p.name > p_after)
+                         ORDER BY p.name LIMIT v_limit + 1) p);
+END
+$$;
+
+CREATE OR REPLACE FUNCTION sluice.pipe_find(p_project text, p_pipe text, p_version text) RETURNS sluice.pipe_version
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+        v_row sluice.pipe_version;
+BEGIN
+        PERFORM sluice.project_check(p_project);
+
+        SELECT v.* INTO v_row
+          FROM sluice.pipe p
+          JOIN sluice.pipe_version v ON v.project = p.project AND v.pipe = p.name
+         WHERE p.project = p_project AND p.name = p_pipe AND v.version = coalesce(p_version, p.version);
+
+        IF v_row.id IS NOT NULL THEN
+                RETURN v_row;
+        ELSIF EXISTS (SELECT FROM sluice.pipe WHERE project = p_project AND name = p_pipe) THEN
+                PERFORM sluice.fail(404, 'version-not-found', format(
+                        'Pipe "%s" has no version "%s".', p_pipe, left(p_version, 80)));
+        END IF;
+
+        PERFORM sluice.fail(404, 'pipe-not-found', format(
+                'There is no pipe "%s" in project "%s".', left(p_pipe, 80), p_project),
+                'Deploy it first: sluicectl pipe deploy FILE.');
+END
+$$;
+
+CREATE OR REPLACE FUNCTION api.pipe_get(p_auth bytea, p_project text, p_pipe text, p_version text) RETURNS json
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, sluice, pg_temp AS $$
+BEGIN
+        PERFORM sluice.auth_token(p_auth, 'viewer');
+
+        RETURN sluice.pipe_json(sluice.pipe_find(p_project, p_pipe, p_version), true);
+END
+$$;
+
+CREATE OR REPLACE FUNCTION api.pipe_versions(p_auth bytea, p_project text, p_pipe text) RETURNS json
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, sluice, pg_temp AS $$
+BEGIN
+        PERFORM sluice.auth_token(p_auth, 'viewer');
+        PERFORM sluice.pipe_find(p_project, p_pipe, NULL);
+
+        RETURN (SELECT json_build_object('items', json_agg(sluice.pipe_json(v, false) ORDER BY v.id DESC), 'next', NULL)
+                  FROM sluice.pipe_version v WHERE v.project = p_project AND v.pipe = p_pipe);
+END
+$$;
+
+REVOKE ALL ON FUNCTION api.pipe_put(bytea, text, text, text, jsonb, text), api.pipe_list(bytea, text, int, text),
+        api.pipe_get(bytea, text, text, text), api.pipe_versions(bytea, text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION api.pipe_put(bytea, text, text, text, jsonb, text), api.pipe_list(bytea, text, int, text),
+        api.pipe_get(bytea, text, text, text), api.pipe_versions(bytea, text, text) TO sluice_controld;

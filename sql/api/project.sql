@@ -1,0 +1,64 @@
+-- Projects: namespaces of pipes and runs.
+SET LOCAL check_function_bodies = off;
+
+CREATE OR REPLACE FUNCTION sluice.project_json(p sluice.project) RETURNS json
+LANGUAGE sql STABLE AS $$
+        SELECT json_build_object('project', p.name, 'created_at', sluice.rfc3339(p.created_at))
+$$;
+
+CREATE OR REPLACE FUNCTION sluice.project_check(p_project text) RETURNS void
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+        IF NOT EXISTS (SELECT FROM sluice.project WHERE name = p_project) THEN
+                PERFORM sluice.fail(404, 'project-not-found', format('There is no project "%s".', p_project));
+        END IF;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION api.project_list(p_auth bytea) RETURNS json
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, sluice, pg_temp AS $$
+BEGIN
+        PERFORM sluice.auth_token(p_auth, 'viewer');
+
+        RETURN (SELECT json_build_object(
+                        'items', coalesce(json_agg(sluice.project_json(p) ORDER BY p.name), '[]'), 'next', NULL)
+                  FROM sluice.project p);
+END
+$$;
+
+CREATE OR REPLACE FUNCTION api.project_get(p_auth bytea, p_project text) RETURNS json
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, sluice, pg_temp AS $$
+BEGIN
+        PERFORM sluice.auth_token(p_auth, 'viewer');
+        PERFORM sluice.project_check(p_project);
+
+        RETURN (SELECT sluice.project_json(p) FROM sluice.project p WHERE p.name = p_project);
+END
+$$;
+
+CREATE OR REPLACE FUNCTION api.project_create(p_auth bytea, p_project text) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, sluice, pg_temp AS $$
+DECLARE
+        v_token sluice.token := sluice.auth_token(p_auth, 'admin');
+        v_project sluice.project;
+BEGIN
+        IF p_project IS NULL OR NOT sluice.is_name(p_project) THEN
+                PERFORM sluice.fail(400, 'bad-name', format('"%s" is not a project name.', left(p_project, 80)),
+                                    'Names are 1 to 63 of a-z, 0-9, _ and -, and begin with a letter or digit.');
+        END IF;
+
+        INSERT INTO sluice.project (name, created_by) VALUES (p_project, v_token.name)
+            ON CONFLICT DO NOTHING RETURNING * INTO v_project;
+
+        IF v_project.name IS NULL THEN
+                PERFORM sluice.fail(409, 'project-exists', format('There is a project "%s" already.', p_project));
+        END IF;
+
+        RETURN sluice.project_json(v_project);
+END
+$$;
+
+REVOKE ALL ON FUNCTION api.project_list(bytea), api.project_get(bytea, text), api.project_create(bytea, text)
+        FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION api.project_list(bytea), api.project_get(bytea, text), api.project_create(bytea, text)
+        TO sluice_controld;

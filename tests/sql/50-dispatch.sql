@@ -1,0 +1,149 @@
+-- Where attempts go, and why some go nowhere.
+SET search_path = tap, public;
+SELECT no_plan();
+
+CREATE FUNCTION pg_temp.at(p_run uuid, p_task text DEFAULT NULL) RETURNS text LANGUAGE sql AS $$
+        SELECT coalesce((SELECT g.name FROM sluice.agent g WHERE g.id = a.agent), a.state) FROM t.attempt(p_run, p_task) a
+$$;
+CREATE FUNCTION pg_temp.why(p_run uuid) RETURNS text LANGUAGE sql AS $$
+        SELECT t.get(p_run) #>> '{tasks,0,attempts,0,why}'
+$$;
+
+SELECT t.pipe('any', '{a}'), t.pipe('eu', '{a}', '{"agent_selector": {"region": "eu"}}'),
+       t.pipe('eu-disk', '{a}', '{"agent_selector": {"region": "eu", "disk": null}}'),
+       t.pipe('null', '{a}', '{"agent_selector": null}'), t.pipe('stream', '{a}', '{"type": "streaming"}'),
+       t.pipe('wide', '{a,b,c,d}') \g /dev/null
+
+-- Nobody there, nobody who suits, nobody connected.
+SELECT t.run('any') AS any \gset
+SELECT is(pg_temp.why(:'any'), 'no agent is of type batch', 'an empty fleet');
+SELECT t.get(:'any') ->> 'etag' AS etag \gset
+SELECT t.agent('us', 2, '{"region": "us", "disk": "ssd"}') \g /dev/null
+SELECT pg_sleep(2) \g /dev/null
+SELECT api.presence_flush('{}') \g /dev/null
+SELECT is(pg_temp.why(:'any'), 'none of the 1 instances of type batch is connected', 'enrolled, never seen');
+SELECT isnt(t.get(:'any') ->> 'etag', :'etag', 'a new verdict is news');
+SELECT t.get(:'any') ->> 'etag' AS etag \gset
+SELECT api.presence_flush('{}') \g /dev/null
+SELECT is(t.get(:'any') ->> 'etag', :'etag', 'the same one is not');
+SELECT t.run('eu-disk') AS eu \gset
+SELECT is(pg_temp.why(:'eu'), 'no agent is of type batch with the labels disk, region=eu', 'labels that nobody has');
+
+-- An instance that comes takes what suits it.
+SELECT is(t.answer(t.sync('us')), 'start:1', 'the instance that comes gets work');
+SELECT is(pg_temp.at(:'any'), 'us', 'what suits it');
+SELECT is(pg_temp.why(:'any'), NULL, 'and there is nothing more to explain');
+SELECT is(pg_temp.at(:'eu'), 'queued', 'the rest waits');
+SELECT is(pg_temp.at(t.run('null')), 'us', 'no selector is any agent');
+SELECT t.run('any') AS third \gset
+SELECT is(pg_temp.why(:'third'), 'all 2 slots of the 1 connected instances of type batch are taken', 'no slot left');
+SELECT t.run('stream') AS stream \gset
+SELECT is(pg_temp.why(:'stream'), 'no agent is of type streaming', 'another type');
+
+-- Labels: a value must be equal, a null is any value.
+SELECT t.agent('eu', 8, '{"region": "eu", "disk": ""}') \g /dev/null
+SELECT is(t.answer(t.sync('eu')), 'start:2', 'the right one takes it');
+SELECT is(pg_temp.at(:'eu') || ' ' || pg_temp.at(:'third'), 'eu eu', 'and what fits anywhere');
+SELECT is(pg_temp.at(t.run('eu')), 'eu', 'a run is placed as it is made');
+
+-- Spread: the instance with most free slots. eu has 5 of 8, so four of the next five go to a fleet of 8 and 8.
+SELECT t.agent('big', 8, '{"region": "eu"}') \g /dev/null
+SELECT t.sync('big') \g /dev/null
+SELECT is(string_agg(pg_temp.at(t.run('any')), ' '), 'big big big', 'the emptiest gets the next') FROM generate_series(1, 3);
+SELECT t.run('any') FROM generate_series(1, 4) \g /dev/null
+SELECT is((SELECT count(*) FROM sluice.assignment WHERE instance = t.id('eu')), 5::bigint, 'then they share');
+SELECT is((SELECT count(*) FROM sluice.assignment WHERE instance = t.id('big')), 5::bigint, 'evenly');
+
+-- All tasks of a run go where the first one went, also those that were queued with it.
+SELECT t.run('wide') AS wide \gset
+SELECT is((SELECT count(DISTINCT instance) FROM sluice.assignment WHERE run = :'wide'), 1::bigint, 'a run has one instance');
+SELECT is((SELECT count(*) FROM sluice.assignment WHERE run = :'wide')
+          + (SELECT count(*) FROM sluice.queue WHERE run = :'wide' AND instance IS NOT NULL), 4::bigint,
+          'to which all of its tasks are bound');
+SELECT t.run('wide') AS wide \gset
+SELECT matches(why, '^waits for agent "(eu|big)" on (eu|big)\.example, where the run began: its 8 slots are taken$',
+               'and for which they wait')
+  FROM (SELECT t.get(:'wide') #>> '{tasks,3,attempts,0,why}' AS why) s;
+SELECT is((SELECT count(*) FROM sluice.assignment WHERE instance IN (t.id('eu'), t.id('big'))), 16::bigint, 'no more than the slots');
+SELECT is((SELECT max(n) FROM (SELECT count(*) AS n FROM sluice.assignment GROUP BY instance, seat) s), 1::bigint, 'one on each seat');
+
+-- A retired seat: with fewer slots than work there is no room, whichever seats are free.
+SELECT (t.attempt(:'any')).id AS a \gset
+SELECT t.sync('us', '[]', '{"slots": 1}') \g /dev/null
+SELECT (SELECT attempt FROM sluice.assignment WHERE instance = t.id('us') AND seat = 0) AS zero \gset
+SELECT t.events('us', t.success(:'zero')) \g /dev/null
+SELECT is((SELECT count(*) FROM sluice.assignment WHERE instance = t.id('us')), 1::bigint, 'fewer slots are respected');
+SELECT (SELECT attempt FROM sluice.assignment WHERE instance = t.id('us')) AS one \gset
+SELECT is(t.answer(t.events('us', t.success(:'one')) - 'acknowledged'), 'clean:1', 'and what is bound elsewhere is not for it');
+
+-- Draining, goodbye and silence.
+SELECT t.sync('us', '[]', '{"slots": 2, "draining": true}') \g /dev/null
+UPDATE sluice.instance SET draining = true WHERE id IN (t.id('eu'), t.id('big'));
+SELECT t.run('any') AS r \gset
+SELECT is(pg_temp.why(:'r'), 'all 3 connected instances of type batch are draining', 'draining');
+SELECT is(t.answer(t.sync('us', '[]', '{"slots": 2, "draining": true}')), 'nothing', 'nor does it take');
+SELECT is(t.answer(t.sync('us', '[]', '{"slots": 2}')), 'start:1', 'until it no longer drains');
+SELECT api.agent_goodbye(t.h('us'), jsonb_build_object('session', t.id('session of us'))) \g /dev/null
+SELECT t.run('any') AS r \gset
+SELECT is(pg_temp.at(:'r'), 'queued', 'goodbye: gets nothing');
+SELECT t.sync('us', '[]', '{"slots": 3}') \g /dev/null
+SELECT is(pg_temp.at(:'r'), 'us', 'back: takes it');
+SELECT t.silent('us', '91 seconds') \g /dev/null
+SELECT t.run('any') AS r \gset
+SELECT is(pg_temp.at(:'r'), 'queued', 'silent for 91 seconds: gets nothing');
+SELECT t.silent('us', '80 seconds') \g /dev/null
+UPDATE sluice.queue SET queued_at = queued_at - interval '1 minute';
+SELECT api.presence_flush('{}') \g /dev/null
+SELECT is(pg_temp.at(:'r'), 'us', 'for 80: the sweep gives it work');
+
+-- Refused with requeue: elsewhere, at once, no try spent; never straight back.
+TRUNCATE sluice.queue, sluice.assignment;
+UPDATE sluice.instance SET draining = true, goodbye_at = NULL;
+SELECT t.agent('one', 4), t.agent('two', 1) \g /dev/null
+SELECT t.sync('one'), t.sync('two') \g /dev/null
+SELECT t.run('any') AS r \gset
+SELECT (t.attempt(:'r')).id AS a \gset
+SELECT is(pg_temp.at(:'r'), 'one', 'first the one with more room');
+SELECT is(t.answer(t.events('one', t.event(:'a', 1, 'refused', '{"requeue": true, "reason": "no room"}')) - 'acknowledged'),
+          'nothing', 'its refusal gives it nothing back');
+SELECT is(pg_temp.at(:'r'), 'two', 'another instance has it');
+SELECT results_eq(format('SELECT epoch, try, state FROM sluice.attempt WHERE id = %L', :'a'), $$VALUES (2, 1, 'assigned')$$,
+                  'the same attempt, its next epoch, no try spent');
+SELECT is((SELECT instance FROM sluice.run WHERE id = :'r'), t.id('two'), 'and the run is bound anew');
+SELECT t.events('two', t.event(:'a', 2, 'refused', '{"requeue": true, "reason": "me neither"}')) \g /dev/null
+SELECT is(pg_temp.at(:'r'), 'one', 'the other is asked again');
+SELECT api.agent_goodbye(t.h('two'), jsonb_build_object('session', t.id('session of two'))) \g /dev/null
+SELECT t.events('one', t.event(:'a', 3, 'refused', '{"requeue": true}')) \g /dev/null
+SELECT is(pg_temp.why(:'r'), 'agent "one", the only one connected of type batch, could not take it just now and is asked again soon',
+          'with nobody else it waits');
+SELECT is(t.answer(t.sync('one')), 'nothing', 'a while');
+UPDATE sluice.queue SET avoid_until = clock_timestamp();
+SELECT is(t.answer(t.sync('one')), 'start:1', 'and then the first is asked again');
+
+-- A run of which something began stays where it is.
+SELECT t.pipe('two', '{a,b}') \g /dev/null
+SELECT t.run('two') AS r \gset
+SELECT (t.attempt(:'r', 'a')).id AS a, (t.attempt(:'r', 'b')).id AS b \gset
+SELECT t.sync('two') \g /dev/null
+SELECT t.events('one', t.event(:'a', 1, 'running'), t.event(:'b', 1, 'refused', '{"requeue": true}')) \g /dev/null
+SELECT is((SELECT instance FROM sluice.queue WHERE attempt = :'b'), t.id('one'), 'its other tasks wait for the same instance');
+SELECT is(t.get(:'r') #>> '{tasks,1,attempts,0,why}', 'waits for agent "one" on one.example, where the run began: '
+          'it could not take the task just now and is asked again soon', 'and say so');
+
+-- Many at once.
+TRUNCATE sluice.queue, sluice.assignment;
+UPDATE sluice.instance SET draining = true;
+SELECT t.agent('n' || n, 10) FROM generate_series(1, 20) n \g /dev/null
+UPDATE sluice.instance SET draining = true;
+SELECT t.run('any') FROM generate_series(1, 300) \g /dev/null
+UPDATE sluice.instance SET draining = false WHERE slots = 10;
+SELECT api.presence_flush(array_agg(id)) FROM sluice.instance \g /dev/null
+UPDATE sluice.queue SET queued_at = queued_at - interval '1 minute';
+SELECT api.presence_flush('{}') \g /dev/null
+SELECT results_eq('SELECT count(*), count(DISTINCT instance), min(seat), max(seat) FROM sluice.assignment',
+                  'VALUES (200::bigint, 20::bigint, 0, 9)', 'a sweep fills a fleet');
+SELECT results_eq('SELECT count(*), max(verdict) FROM sluice.queue',
+                  $$VALUES (100::bigint, 'all 200 slots of the 20 connected instances of type batch are taken')$$,
+                  'and says why the rest waits');
+
+SELECT * FROM finish();

@@ -1,0 +1,116 @@
+-- The long poll: what an agent is told, and that nothing is written when there is nothing to say.
+SET search_path = tap, public;
+SELECT no_plan();
+SELECT t.agent('one', 4), t.agent('two', 4) \g /dev/null
+SELECT t.pipe('p', '{a}'), t.pipe('once', '{a}', '{"delivery": "at-most-once"}') \g /dev/null
+
+-- The first sync, and the ones after it.
+SELECT is(t.sync('one'), NULL, 'nothing to do');
+SELECT is(instance, t.id('one'), 'the instance is named')
+  FROM api.agent_sync(t.h('one'), jsonb_build_object('session', t.id('session of one'), 'boot', md5('boot of one'),
+                      'version', '1.0', 'slots', 4));
+SELECT results_eq($$SELECT session, boot, version, slots, draining, credential_used_at IS NOT NULL FROM sluice.instance
+                     WHERE id = t.id('one')$$,
+                  $$VALUES (t.id('session of one'), md5('boot of one'), '1.0', 4, false, true)$$, 'what it said is kept');
+CREATE FUNCTION pg_temp.rows() RETURNS text LANGUAGE sql AS $$
+        SELECT (SELECT xmin || ' ' || ctid FROM sluice.instance WHERE id = t.id('one'))
+            || (SELECT ' ' || xmin || ' ' || ctid FROM sluice.presence WHERE instance = t.id('one'))
+$$;
+SELECT pg_temp.rows() AS rows \gset
+SELECT t.sync('one') \g /dev/null
+SELECT is(pg_temp.rows(), :'rows', 'an idle poll writes no row');
+SELECT t.silent('one', '21 seconds') \g /dev/null
+SELECT t.sync('one') \g /dev/null
+SELECT cmp_ok((SELECT last_seen_at FROM sluice.presence WHERE instance = t.id('one')), '>', now() - interval '10 seconds',
+              'but presence, when it is 20 seconds old');
+SELECT t.silent('one', '1 hour') \g /dev/null
+SELECT api.presence_flush(ARRAY[t.id('one'), t.id('nobody'), NULL]) \g /dev/null
+SELECT cmp_ok((SELECT last_seen_at FROM sluice.presence WHERE instance = t.id('one')), '>', now() - interval '10 seconds',
+              'as does a flush, which forgives unknown instances');
+SELECT lives_ok('SELECT api.presence_flush(NULL)', 'and no instances');
+SELECT t.sync('one', '[]', '{"version": "1.1", "slots": 5}') \g /dev/null
+SELECT is((SELECT version || ' ' || slots FROM sluice.instance WHERE id = t.id('one')), '1.1 5', 'what changes is stored');
+
+-- Start: again and again until the agent lists it.
+SELECT t.run('p') AS r \gset
+SELECT (t.attempt(:'r')).id AS a, (t.attempt(:'r')).instance AS i \gset
+SELECT is(t.answer(t.sync('one')), 'start:1', 'work is offered');
+SELECT is(t.answer(t.sync('one')), 'start:1', 'until it is listed: the answer may have been lost');
+SELECT is(t.answer(t.sync('one', t.known(:'a', 1, 'starting'))), 'nothing', 'listed, it is not offered');
+SELECT t.events('one', t.event(:'a', 1, 'running')) \g /dev/null
+SELECT is(t.answer(t.sync('one')), 'nothing', 'nor when it runs: an old list says nothing');
+SELECT is((SELECT state FROM sluice.attempt WHERE id = :'a'), 'running', 'and has no effect');
+
+-- Resume: where the log goes on.
+SELECT is(t.sync('one', t.known(:'a', 1, 'running', true)) -> 'resume',
+          jsonb_build_array(jsonb_build_object('attempt', :'a', 'epoch', 1, 'sequence', 0, 'cursor', '', 'monotonic_usec', 0)),
+          'from the beginning');
+SELECT t.log('one', :'a', 1, 'x'), t.log('one', :'a', 2, 'x') \g /dev/null
+SELECT is(t.sync('one', t.known(:'a', 1, 'running', true)) -> 'resume',
+          jsonb_build_array(jsonb_build_object('attempt', :'a', 'epoch', 1, 'sequence', 2, 'cursor', 's=2', 'monotonic_usec', 2)),
+          'or after the last chunk');
+
+-- Release: what is over and stored, and what nobody knows.
+SELECT is(t.sync('one', t.known(t.id('nothing'), 3, 'running', true)),
+          jsonb_build_object('start', '[]'::jsonb, 'stop', '[]'::jsonb, 'clean', '[]'::jsonb, 'resume', '[]'::jsonb, 'release',
+          jsonb_build_array(jsonb_build_object('attempt', t.id('nothing'), 'epoch', 3))), 'an unknown attempt is released');
+SELECT t.events('one', t.success(:'a')) \g /dev/null
+SELECT is(t.answer(t.sync('one', t.known(:'a', 1, 'ended'))), 'nothing', 'one whose log is missing is not');
+SELECT t.events('one', t.event(:'a', 1, 'logged', '{"sequence": 2}')) \g /dev/null
+SELECT is(t.answer(t.sync('one', t.known(:'a', 1, 'ended'))), 'release:1', 'then it is');
+SELECT is(t.answer(t.sync('one', t.known(:'a', 1, 'running'))), 'stop:1', 'one that still runs must stop');
+SELECT is(t.answer(t.sync('two', t.known(:'a', 1, 'running'))), 'stop:1', 'also on an instance that never had it');
+SELECT is(t.answer(t.sync('two', t.known(:'a', 1, 'ended'))), 'nothing', 'where it has nothing to report but old news');
+
+-- Clean: said, not repeated for a while, until done.
+SELECT t.run('p') AS r \gset
+SELECT t.sync('two') IS NULL \g /dev/null
+SELECT (t.attempt(:'r')).id AS a, a.name AS agent FROM sluice.agent a WHERE a.id = (t.attempt(:'r')).agent \gset
+SELECT is(t.answer(t.events(:'agent', t.success(:'a')) - 'acknowledged'), 'clean:1', 'clean comes with the end');
+SELECT is(t.answer(t.sync(:'agent')), 'nothing', 'and is not repeated at once');
+UPDATE sluice.cleanup SET offered_at = offered_at - interval '31 seconds' WHERE run = :'r';
+SELECT is(t.sync(:'agent') -> 'clean', jsonb_build_array(:'r'), 'but after half a minute');
+
+-- Epochs: a list with an old one is stopped first; the new one comes when it is gone.
+SELECT api.agent_goodbye(t.h('two'), jsonb_build_object('session', t.id('session of two'))) \g /dev/null
+SELECT t.run('p') AS r \gset
+SELECT (t.attempt(:'r')).id AS a \gset
+SELECT t.events('one', t.event(:'a', 1, 'refused', '{"requeue": true}')) \g /dev/null
+UPDATE sluice.queue SET avoid_until = clock_timestamp();
+SELECT is(t.answer(t.sync('one', t.known(:'a', 1, 'running'))), 'stop:1', 'an old epoch is stopped');
+SELECT is(t.sync('one') #>> '{start,0,epoch}', '2', 'the new one started');
+SELECT t.events('one', t.success(:'a', 2)) \g /dev/null
+
+-- Sessions.
+SELECT is(t.sync('one', '[]', jsonb_build_object('session', t.id('second'))), NULL, 'a new session');
+SELECT is(t.error($$SELECT t.sync('one')$$), 'ZF409 session-replaced', 'silences the one before');
+SELECT is(t.sync('one', '[]', jsonb_build_object('session', t.id('s' || n))), NULL, 'session ' || n) FROM generate_series(1, 9) n;
+SELECT is((SELECT cardinality(old_sessions) FROM sluice.instance WHERE id = t.id('one')), 8, 'eight of them are remembered');
+UPDATE sluice.instance SET session = t.id('session of one'), old_sessions = '{}' WHERE id = t.id('one');
+
+-- Another boot.
+SELECT t.run('p') AS running, t.run('p') AS assigned, t.run('once') AS once, t.run('p') AS listed \gset
+SELECT t.events('one', t.event((t.attempt(:'running')).id, 1, 'running'), t.event((t.attempt(:'listed')).id, 1, 'running')) \g /dev/null
+SELECT (t.attempt(:'assigned')).id AS a, (t.attempt(:'listed')).id AS l \gset
+SELECT t.sync('one', t.known(:'l', 1, 'ended'), jsonb_build_object('boot', md5('next'), 'session', t.id('next'))) AS answer \gset
+SELECT is(concat_ws(' ', r ->> 'outcome', r ->> 'reason', r ->> 'log_complete'), 'lost The host rebooted. true',
+          'what ran is lost, and said so at once') FROM t.get(:'running') r;
+SELECT is(t.get(:'once') ->> 'outcome', 'lost', 'so is what may have begun and must not begin twice');
+SELECT is(:'answer'::jsonb #>> '{start,0,attempt}' || ' ' || (:'answer'::jsonb #>> '{start,0,epoch}'), :'a' || ' 2',
+          'what may have begun is given again, with another epoch');
+SELECT is((t.attempt(:'listed')).state, 'running', 'what the agent knows of is left to its report');
+SELECT is(t.log('one', :'a', 1, 'x'), 't 1 s=1', 'the log of the old epoch is still taken');
+SELECT t.events('one', t.success(:'a', 1)) \g /dev/null
+SELECT is((t.attempt(:'assigned')).state, 'assigned', 'its outcome is not');
+SELECT is(t.answer(t.sync('one', t.known(:'l', 1, 'ended') || t.known(:'a', 2, 'starting'), jsonb_build_object('boot', md5('next'),
+          'session', t.id('next')))), 'nothing', 'and it is all done once');
+
+-- Pushing on: capacity of one answer.
+TRUNCATE sluice.assignment, sluice.queue, sluice.cleanup;
+SELECT t.agent('wide', 100) \g /dev/null
+UPDATE sluice.instance SET draining = true WHERE id = t.id('one');
+SELECT t.run('p') FROM generate_series(1, 80) \g /dev/null
+SELECT is(t.answer(t.sync('wide')), 'start:64', 'an answer starts at most 64');
+SELECT is((SELECT count(*) FROM sluice.assignment), 80::bigint, 'the others come next');
+
+SELECT * FROM finish();

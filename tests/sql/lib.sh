@@ -1,0 +1,59 @@
+# For tests that need several sessions at once; read by *.sh, which run(1) of this directory starts.
+# A test makes sessions run files of SQL side by side, and then asks one question about what is left.
+
+number=0
+
+sql() { # one session, one or more statements, plain answer
+        psql -X -q -A -t -v ON_ERROR_STOP=1 -c "SET search_path = tap, public" "${@/#/-c}"
+}
+
+is() { # have want name
+        number=$((number + 1))
+        if [ "$1" = "$2" ]; then
+                echo "ok $number - $3"
+        else
+                printf 'not ok %d - %s\n#         have: %s\n#         want: %s\n' "$number" "$3" "$1" "$2"
+        fi
+}
+
+# Runs the SQL of each argument in a session of its own, all let go at one moment: each first takes a
+# lock in share mode that this shell holds back. Answers their exit statuses; output goes to $WORK/race.N.
+race() {
+        local n=0 statement status='' gate pids=()
+
+        rm -f "$WORK"/race.*
+        mkfifo "$WORK/race.gate"
+        psql -X -q -A -t <"$WORK/race.gate" >/dev/null &
+        gate=$!
+        exec 9>"$WORK/race.gate"
+        echo "SELECT pg_advisory_lock(42);" >&9
+        until [ "$(sql "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 42 AND granted")" = 1 ]; do :; done
+
+        for statement in "$@"; do
+                n=$((n + 1))
+                printf '%s\n' "SET search_path = tap, public;" \
+                        "SELECT pg_advisory_lock_shared(42) \\g /dev/null" \
+                        "SELECT pg_advisory_unlock_shared(42) \\g /dev/null" "$statement" |
+                        psql -X -q -A -t -v ON_ERROR_STOP=1 >"$WORK/race.$n" 2>&1 9>&- &
+                pids+=($!)
+        done
+        until [ "$(sql "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 42 AND NOT granted")" = $# ]; do :; done
+        exec 9>&-
+        wait "$gate"
+
+        for statement in "${pids[@]}"; do
+                wait "$statement"
+                status="$status$?"
+        done
+        is "${status//0/}" "" "$# sessions end well$(cat "$WORK"/race.[0-9]* | grep -m1 ERROR | sed 's/^/: /')"
+}
+
+repeat() { # count template: the template that often, each line with its number for @
+        local i
+
+        for ((i = 1; i <= $1; i++)); do
+                echo "${2//@/$i}"
+        done
+}
+
+done_testing() { echo "1..$number"; }
