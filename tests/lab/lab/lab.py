@@ -1,0 +1,66 @@
+"""A lab: a directory, a network namespace, a control plane and nodes, and the duty to remove all of them again."""
+
+import atexit
+import signal
+import sys
+import tempfile
+from pathlib import Path
+
+from . import image
+from .network import Network
+from .node import Node
+from .registry import Registry, sweep
+
+
+class Lab:
+    """With persistent=True (the quickstart) it is kept until close(); else it goes when this process ends, however it does."""
+
+    def __init__(self, name, debs, directory=None, persistent=False):
+        sweep()
+        self.name, self.debs = name, [Path(d) for d in debs]
+        known = Registry.load(name)
+        self.registry = known or Registry(name, persistent)
+        if directory:
+            self.directory = Path(directory)
+            self.directory.mkdir(parents=True, exist_ok=True)
+        else:
+            self.directory = Path(tempfile.mkdtemp(prefix=f"{name}-", dir="/var/tmp"))
+            self.registry.record["directories"].append(str(self.directory))
+        self.registry.save()
+        self.network = Network(name)
+        self.nodes = {}
+        self._disk = None
+        if not known or not self._network_is_up():
+            self.registry.add("namespaces", name)
+            self.network.create()
+        if not persistent:
+            self._close_at_exit()
+
+    def _network_is_up(self):
+        return self.network.ip("link", "show", "br0", check=False).rc == 0
+
+    def _close_at_exit(self):
+        atexit.register(self.close)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, lambda n, _: sys.exit(128 + n))
+
+    @property
+    def disk(self):
+        """The image that all nodes share; made at the first use."""
+        if not self._disk:
+            self._disk = image.node_disk(self.debs)
+        return self._disk
+
+    def adopt(self, process, what):
+        """Remembers a process that belongs to this lab."""
+        self.registry.add_process(process.pid, what)
+        return process
+
+    def node(self, name, **options):
+        if name not in self.nodes:
+            self.nodes[name] = Node(self, len(self.nodes) + 1, name, **options)
+        return self.nodes[name]
+
+    def close(self):
+        self.registry.remove()
+        self.nodes.clear()
