@@ -3,8 +3,16 @@
 Nothing in it has a route to anywhere else. 10.77.0.1 is the bridge (and controld), node number N is 10.77.0.(10+N).
 """
 
-from .shell import run
+import concurrent.futures
+import ctypes
+import os
+import ssl
+import urllib.error
+import urllib.request
 
+from .shell import LabError, run
+
+CLONE_NEWNET = 0x40000000
 GATEWAY = "10.77.0.1"
 PREFIX = 24
 
@@ -55,3 +63,23 @@ class Network:
         if milliseconds or loss_percent:
             run(*self.inside("tc", "qdisc", "add", "dev", f"tap{number}", "root", "netem",
                              "delay", f"{milliseconds}ms", "loss", f"{loss_percent}%"))
+
+    def https_status(self, url, ca_file, timeout=5):
+        """The status of a GET from inside the namespace with the certificate verified, or None when there is no answer."""
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            return pool.submit(self._get, url, ca_file, timeout).result()
+
+    def _get(self, url, ca_file, timeout):
+        # setns() moves only the calling thread, and the pool's thread ends with the call.
+        with open(f"/run/netns/{self.namespace}", "rb") as namespace:
+            if ctypes.CDLL(None, use_errno=True).setns(namespace.fileno(), CLONE_NEWNET) != 0:
+                raise LabError(f"Cannot enter {self.namespace}: {os.strerror(ctypes.get_errno())}")
+        try:
+            context = ssl.create_default_context(cafile=ca_file)
+            handlers = (urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
+            with urllib.request.build_opener(*handlers).open(url, timeout=timeout) as answer:
+                return answer.status
+        except urllib.error.HTTPError as error:
+            return error.code
+        except OSError:
+            return None
