@@ -7,7 +7,6 @@ this controld only. The build machine stays as it was.
 import os
 import pwd
 import signal
-import subprocess
 from pathlib import Path
 
 from .network import GATEWAY
@@ -80,9 +79,7 @@ class ControlPlane:
         if self.pid:
             return self
         with open(self.log, "ab") as log:
-            process = subprocess.Popen(self._command("serve"), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                       start_new_session=True)
-        self.lab.adopt(process, self.name)
+            self.lab.launch(self.name, self._command("serve"), stdout=log, stderr=log)
         if wait:
             self.wait_ready(timeout)
         return self

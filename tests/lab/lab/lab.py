@@ -2,6 +2,7 @@
 
 import atexit
 import signal
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -51,9 +52,17 @@ class Lab:
             self._disk = image.node_disk(self.debs)
         return self._disk
 
-    def adopt(self, process, what):
-        """Remembers a process that belongs to this lab."""
-        self.registry.add_process(process.pid, what)
+    def launch(self, what, command, **options):
+        """Starts a process that belongs to this lab. A signal in between waits until the process is on record."""
+        came, old = [], {n: signal.signal(n, lambda n, _: came.append(n)) for n in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True, **options)
+            self.registry.add_process(process.pid, what)
+        finally:
+            for number, handler in old.items():
+                signal.signal(number, handler)
+        for number in came:
+            signal.raise_signal(number)
         return process
 
     def node(self, name, **options):

@@ -29,6 +29,7 @@ class Network:
         return run("ip", "-netns", self.namespace, *argv, check=check)
 
     def create(self):
+        run("ip", "netns", "del", self.namespace, check=False)  # one that was made by half
         run("ip", "netns", "add", self.namespace)
         self.ip("link", "set", "lo", "up")
         self.ip("link", "add", "br0", "type", "bridge")

@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import os
-import subprocess
 
 from .channel import Channel
 from .network import PREFIX
@@ -49,12 +48,10 @@ class Node:
                    f"lab.address={self.address}/{PREFIX}",
                    "quiet", "loglevel=4", "systemd.show_status=0", "init=/lib/systemd/systemd"]
         with open(self.console, "ab") as console:
-            process = subprocess.Popen(self.lab.network.inside(*command), stdin=subprocess.DEVNULL, stdout=console,
-                                       stderr=console, pass_fds=(into, out), start_new_session=True,
-                                       env={**os.environ, "HOME": str(self.directory)})
+            self.lab.launch(f"node {self.name}", self.lab.network.inside(*command), stdout=console, stderr=console,
+                            pass_fds=(into, out), env={**os.environ, "HOME": str(self.directory)})
         os.close(into)
         os.close(out)
-        self.lab.adopt(process, f"node {self.name}")
 
     def _machine_id(self):
         return hashlib.md5(f"{self.lab.directory}/{self.name}".encode(), usedforsecurity=False).hexdigest()
