@@ -49,8 +49,13 @@ class Lab:
     def disk(self):
         """The image that all nodes share; made at the first use."""
         if not self._disk:
-            self._disk = image.node_disk(self.debs)
+            self._disk = image.node_disk(self.node_debs)
         return self._disk
+
+    @property
+    def node_debs(self):
+        """What a host of the fleet has installed: the agent, and the client; no server code."""
+        return [d for d in self.debs if not d.name.startswith("sluice-controld_")]
 
     def launch(self, what, command, **options):
         """Starts a process that belongs to this lab. A signal in between waits until the process is on record."""
@@ -65,9 +70,9 @@ class Lab:
             signal.raise_signal(number)
         return process
 
-    def node(self, name, **options):
+    def node(self, name, kind=Node, **options):
         if name not in self.nodes:
-            self.nodes[name] = Node(self, len(self.nodes) + 1, name, **options)
+            self.nodes[name] = kind(self, len(self.nodes) + 1, name, **options)
         return self.nodes[name]
 
     def close(self):
