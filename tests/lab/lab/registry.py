@@ -28,18 +28,20 @@ def start_time(pid):
 
 
 def descendants(pid):
-    """A process and all below it, parents first."""
-    children = {}
+    """A process, all below it and all in its session, parents first."""
+    children, session = {}, []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
-                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
             except OSError:
                 continue
-            children.setdefault(parent, []).append(int(entry.name))
-    found = [pid]
+            children.setdefault(int(fields[1]), []).append(int(entry.name))
+            if int(fields[3]) == pid:
+                session.append(int(entry.name))
+    found = [pid, *(p for p in session if p != pid)]
     for each in found:
-        found.extend(children.get(each, []))
+        found.extend(p for p in children.get(each, []) if p not in found)
     return found
 
 
