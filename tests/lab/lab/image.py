@@ -17,6 +17,8 @@ HERE = Path(__file__).parent
 SUITE = "bookworm"
 PACKAGES = ("systemd systemd-sysv dbus udev iproute2 procps sqlite3 mawk adduser libpam-systemd "
             "libcurl3-gnutls libjson-c5 libgnutls30 libzstd1").split()
+# What a whole site on one host needs besides: controld's libraries, PostgreSQL, and the quickstart's Python.
+WHOLE_SITE = "postgresql-15 libpq5 libmicrohttpd12 python3 curl ca-certificates".split()
 DPKG_OPTIONS = [f"--dpkgopt=path-exclude=/usr/share/{d}/*" for d in ("doc", "man", "locale")]
 # Nothing in a node is ever updated or looked at on a screen, and each unit that starts costs a tenth of a second.
 MASKED = ("apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer e2scrub_reap.service "
@@ -70,14 +72,15 @@ class _Layer:
             path.unlink(missing_ok=True)
 
 
-def _build_base(root):
-    run("mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(PACKAGES)}", "--aptopt=Acquire::Languages \"none\"",
-        *DPKG_OPTIONS, SUITE, root, timeout=900)
+def base_root(extra=()):
+    """The root of a Debian with PACKAGES and the extra ones."""
+    packages = [*PACKAGES, *extra]
 
+    def build(root):
+        run("mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(packages)}",
+            "--aptopt=Acquire::Languages \"none\"", *DPKG_OPTIONS, SUITE, root, timeout=900)
 
-def base_root():
-    name = _digest(SUITE, *PACKAGES, *DPKG_OPTIONS)
-    return _Layer(cache_directory() / f"base-{name}").make(_build_base)
+    return _Layer(cache_directory() / f"base-{_digest(SUITE, *packages, *DPKG_OPTIONS)}").make(build)
 
 
 def _install(root, debs):
@@ -113,9 +116,9 @@ def _equip(root):
     shutil.rmtree(root / "var/lib/apt/lists", ignore_errors=True)
 
 
-def node_root(debs):
-    """The root directory of a node with these package files installed."""
-    base = base_root()
+def node_root(debs, extra=()):
+    """The root directory of a node with these package files, and these packages of Debian's, installed."""
+    base = base_root(extra)
     parts = [base.name, *(Path(d).read_bytes() for d in sorted(debs)), *MASKED]
     parts += [p.read_bytes() for p in sorted(HERE.glob("*.service")) + [HERE / "node-shell.c", HERE / "image.py"]]
 
@@ -127,9 +130,9 @@ def node_root(debs):
     return _Layer(cache_directory() / f"node-{_digest(*parts)}").make(build)
 
 
-def node_disk(debs):
+def node_disk(debs, extra=()):
     """A file system image with these package files installed; nodes boot it copy-on-write."""
-    root = node_root(debs)
+    root = node_root(debs, extra)
 
     def build(path):
         run("truncate", "-s", "2G", path)

@@ -47,7 +47,7 @@ class Lab:
 
     @property
     def disk(self):
-        """The image that all nodes share; made at the first use."""
+        """The image that hosts of the fleet share; made at the first use."""
         if not self._disk:
             self._disk = image.node_disk(self.node_debs)
         return self._disk

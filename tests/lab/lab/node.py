@@ -13,8 +13,9 @@ from .shell import LabError, wait_until
 class Node:
     """Boots the base image copy-on-write. The COW file is the node's disk and outlives power_cut()."""
 
-    def __init__(self, lab, number, name, memory="384M"):
+    def __init__(self, lab, number, name, memory="384M", disk=None):
         self.lab, self.number, self.name, self.memory = lab, number, name, memory
+        self.disk = disk  # another image than the lab's
         self.directory = lab.directory / "nodes" / name
         self.console = self.directory / "console.log"
         self.channel = Channel(self.directory)
@@ -41,7 +42,7 @@ class Node:
         tap = self.lab.network.add_tap(self.number)
         into, out = self.channel.open_for_node()
         command = ["linux.uml", f"mem={self.memory}", f"umid={self.name}", f"uml_dir={self.directory}",
-                   f"ubd0={self.directory}/disk.cow,{self.lab.disk}", "root=/dev/ubda", "rw",
+                   f"ubd0={self.directory}/disk.cow,{self.disk or self.lab.disk}", "root=/dev/ubda", "rw",
                    "con=null", "con0=null,fd:1", f"ssl0=fd:{into},fd:{out}", "ssl=null",
                    f"vec0:transport=tap,ifname={tap},depth=64",
                    f"systemd.hostname={self.name}", f"systemd.machine_id={self._machine_id()}",
