@@ -36,7 +36,7 @@ class HostSite:
         if not self.exists() and (STATE / "tls/ca.pem").exists():
             raise LabError("This machine has a control plane already; the quickstart leaves it alone.")
         PLACE.mkdir(mode=0o700, exist_ok=True)
-        run("apt-get", "install", "-y", "-q", "--no-install-recommends", "--reinstall", *self.debs, "postgresql",
+        run("apt-get", "install", "-y", "-q", "--no-install-recommends", "--reinstall", *self.debs,
             env={"DEBIAN_FRONTEND": "noninteractive"})
 
     def _start_control(self):

@@ -61,7 +61,8 @@ class _Layer:
                 self._remove(unfinished)
                 build(unfinished)
                 unfinished.rename(self.path)
-            os.utime(self.path)
+        # Not the image's own time: a copy-on-write file is bound to that.
+        self.path.with_name(f"{self.path.stem}.used").touch()
         return self.path
 
     @staticmethod
@@ -142,8 +143,9 @@ def node_disk(debs, extra=()):
 
 
 def prune(keep=4):
-    """Removes all but the most recently used images."""
-    images = sorted(cache_directory().glob("node-*[0-9a-f]"), key=lambda p: p.stat().st_mtime, reverse=True)
-    for old in [p for p in images if p.is_dir()][keep:]:
-        _Layer._remove(old.with_suffix(".ext4"))
-        _Layer._remove(old)
+    """Removes all but the most recently used images. A lab that is kept has its own link to its disk."""
+    used = sorted(cache_directory().glob("node-*.used"), key=lambda p: p.stat().st_mtime, reverse=True)
+    for mark in used[keep:]:
+        _Layer._remove(mark.with_suffix(".ext4"))
+        _Layer._remove(mark.with_suffix(""))
+        mark.unlink()

@@ -1,6 +1,7 @@
 """A lab: a directory, a network namespace, a control plane and nodes, and the duty to remove all of them again."""
 
 import atexit
+import os
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from . import image
 from .network import Network
 from .node import Node
 from .registry import Registry, sweep
+from .shell import run
 
 
 class Lab:
@@ -49,8 +51,20 @@ class Lab:
     def disk(self):
         """The image that hosts of the fleet share; made at the first use."""
         if not self._disk:
-            self._disk = image.node_disk(self.node_debs)
+            self._disk = self._own_link() if self.registry.record["persistent"] else image.node_disk(self.node_debs)
+            image.prune()
         return self._disk
+
+    def _own_link(self):
+        """A lab that is kept needs its image for as long as its nodes' disks, whatever becomes of the cache."""
+        link = self.directory / "disk.ext4"
+        if not link.exists():
+            made = image.node_disk(self.node_debs)
+            try:
+                os.link(made, link)
+            except OSError:
+                run("cp", "--sparse=always", "--preserve=timestamps", made, link)
+        return link
 
     @property
     def node_debs(self):

@@ -54,9 +54,7 @@ class LabSite:
         stamp = PLACE / "packages"
         if stamp.exists() and stamp.read_text() != self._packages():
             self.stop(purge=True, quiet=True)
-        lab = self.fleet.lab
-        if not lab.disk.exists():
-            raise LabError(f"{lab.disk} is gone")
+        assert self.fleet.lab.disk.exists()
         stamp.write_text(self._packages())
 
     def _start_control(self):
