@@ -1,0 +1,94 @@
+"""A lab: a directory, a network namespace, a control plane and nodes, and the duty to remove all of them again."""
+
+import atexit
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from . import image
+from .network import Network
+from .node import Node
+from .registry import Registry, sweep
+from .shell import run
+
+
+class Lab:
+    """With persistent=True (the quickstart) it is kept until close(); else it goes when this process ends, however it does."""
+
+    def __init__(self, name, debs, directory=None, persistent=False):
+        sweep()
+        self.name, self.debs = name, [Path(d) for d in debs]
+        known = Registry.load(name)
+        self.registry = known or Registry(name, persistent)
+        if directory:
+            self.directory = Path(directory)
+            self.directory.mkdir(parents=True, exist_ok=True)
+        else:
+            self.directory = Path(tempfile.mkdtemp(prefix=f"{name}-", dir="/var/tmp"))
+            self.registry.record["directories"].append(str(self.directory))
+        self.registry.save()
+        self.network = Network(name)
+        self.nodes = {}
+        self._disk = None
+        if not known or not self._network_is_up():
+            self.registry.add("namespaces", name)
+            self.network.create()
+        if not persistent:
+            self._close_at_exit()
+
+    def _network_is_up(self):
+        return self.network.ip("link", "show", "br0", check=False).rc == 0
+
+    def _close_at_exit(self):
+        atexit.register(self.close)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, lambda n, _: sys.exit(128 + n))
+
+    @property
+    def disk(self):
+        """The image that hosts of the fleet share; made at the first use."""
+        if not self._disk:
+            self._disk = self._own_link() if self.registry.record["persistent"] else image.node_disk(self.node_debs)
+            image.prune()
+        return self._disk
+
+    def _own_link(self):
+        """A lab that is kept needs its image for as long as its nodes' disks, whatever becomes of the cache."""
+        link = self.directory / "disk.ext4"
+        if not link.exists():
+            made = image.node_disk(self.node_debs)
+            try:
+                os.link(made, link)
+            except OSError:
+                run("cp", "--sparse=always", "--preserve=timestamps", made, link)
+        return link
+
+    @property
+    def node_debs(self):
+        """What a host of the fleet has installed: the agent, and the client; no server code."""
+        return [d for d in self.debs if not d.name.startswith("sluice-controld_")]
+
+    def launch(self, what, command, **options):
+        """Starts a process that belongs to this lab. A signal in between waits until the process is on record."""
+        came, old = [], {n: signal.signal(n, lambda n, _: came.append(n)) for n in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True, **options)
+            self.registry.add_process(process.pid, what)
+        finally:
+            for number, handler in old.items():
+                signal.signal(number, handler)
+        for number in came:
+            signal.raise_signal(number)
+        return process
+
+    def node(self, name, kind=Node, **options):
+        if name not in self.nodes:
+            self.nodes[name] = kind(self, len(self.nodes) + 1, name, **options)
+        return self.nodes[name]
+
+    def close(self):
+        self.registry.remove()
+        self.nodes.clear()

@@ -1,0 +1,74 @@
+"""The quickstart's story on one node: the example pipes, and whether what is shown is true."""
+
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+MIB = 1 << 20
+
+
+@pytest.fixture(scope="module")
+def packages_run(the_fleet):
+    the_fleet.agent("a")
+    the_fleet.ctl("pipe", "deploy", str(EXAMPLES / "packages.pipe"))
+    return the_fleet.start_run("packages").wait_ended().wait_log_complete()
+
+
+def test_the_report_of_the_packages_is_right(fleet, agent, packages_run):
+    run = packages_run.show()
+    assert run["outcome"] == "success"
+    assert [t["task"] for t in run["tasks"]] == ["extract", "clean", "report"]
+
+    installed = int(agent.node.run("dpkg-query -W -f '${db:Status-Abbrev}\\n' | grep -c ^ii").text)
+    assert any(f"{installed} rows kept" in line for line in packages_run.lines())
+    assert any("libs" in line for line in packages_run.lines())
+
+
+def test_tasks_run_one_after_the_other(fleet, packages_run):
+    extract, clean, report = packages_run.attempts()
+    assert extract["ended_at"] <= clean["started_at"] and clean["ended_at"] <= report["started_at"]
+
+
+@pytest.mark.parametrize("task, memory, quota, tasks", [
+    ("extract", 64 * MIB, 800_000, 16), ("clean", 32 * MIB, 500_000, 4), ("report", 64 * MIB, 800_000, 4)])
+def test_each_task_has_its_limits_and_accounting(fleet, packages_run, task, memory, quota, tasks):
+    attempt = packages_run.attempt(task)
+    assert attempt["memory_max_bytes"] == memory
+    assert attempt["cpu_quota_per_sec_usec"] == quota
+    assert attempt["tasks_max"] == tasks
+    assert 0 < attempt["memory_peak_bytes"] <= memory
+    assert attempt["cpu_usage_usec"] > 0
+
+
+def test_the_workspace_is_gone_after_the_run(fleet, agent, packages_run):
+    assert agent.node.run("find /var/lib /var/lib/private -name packages.tsv").text == ""
+
+
+def test_units_are_released_after_the_run(fleet, agent, packages_run):
+    assert agent.node.run("systemctl list-units --all --no-legend 'sluice-*.service' 'sluice-*.slice'").text.count(
+        packages_run.attempt("extract")["unit"]) == 0
+
+
+def test_the_memory_hog_is_killed_at_its_limit(fleet, agent):
+    fleet.ctl("pipe", "deploy", str(EXAMPLES / "memory-hog.pipe"))
+    run = fleet.start_run("memory-hog").wait_failed()
+    attempt = run.attempt()
+    assert run.show()["outcome"] == attempt["outcome"] == attempt["result"] == "oom-kill"
+    assert attempt["oom_kills"] >= 1
+    assert attempt["memory_max_bytes"] == 32 * MIB
+    assert 24 * MIB <= attempt["memory_peak_bytes"] <= 32 * MIB
+    run.wait_log_complete()
+    assert any("holding 1024 KiB" in line for line in run.lines())
+
+
+def test_wait_ends_with_the_tasks_exit_status(fleet, agent):
+    run = agent.shell("exit 42").wait_failed()
+    pipe = run.show()["pipe"]
+    assert fleet.ctl("run", pipe, "--wait", check=False).rc == 42
+
+
+def test_follow_shows_lines_while_the_task_runs(fleet, agent):
+    run = agent.shell("echo first; sleep 4; echo last").wait_succeeded()
+    done = fleet.ctl("run", run.show()["pipe"], "--wait", "--follow")
+    assert "first" in done.stdout and "last" in done.stdout

@@ -1,0 +1,90 @@
+"""Work outlives its manager: whatever of ours dies in mid-run, the task goes on and its outcome and log arrive once."""
+
+import pytest
+
+LINES = 60
+TASK = f"i=0; while [ $i -lt {LINES} ]; do echo \"line $i\"; i=$((i+1)); sleep 0.1; done; exit 7"
+
+
+def restart_agentd(fleet, agent):
+    agent.node.run("systemctl restart agentd", check=True)
+
+
+def kill_agentd(fleet, agent):
+    agent.node.run("systemctl kill --signal=KILL agentd", check=True)
+
+
+def kill_agentd_exec(fleet, agent):
+    agent.node.run("systemctl kill --signal=KILL agentd-exec")
+
+
+def kill_both_halves(fleet, agent):
+    agent.node.run("systemctl kill --signal=KILL agentd agentd-exec")
+
+
+def crash_controld(fleet, agent):
+    fleet.control.kill()
+    fleet.control.start()
+
+
+def restart_controld(fleet, agent):
+    fleet.control.stop()
+    fleet.control.start()
+
+
+def kill_a_worker(fleet, agent):
+    fleet.control.kill_worker()
+
+
+FAULTS = [restart_agentd, kill_agentd, kill_agentd_exec, kill_both_halves, crash_controld, restart_controld, kill_a_worker]
+
+
+def assert_arrived_once(agent, run):
+    """The outcome, and each line of the log once and in order, as the node's journal has them."""
+    run.wait_ended().wait_log_complete()
+    attempts = run.attempts()
+    assert len(attempts) == 1
+    assert (attempts[0]["outcome"], attempts[0]["exit_status"]) == ("exit-code", 7)
+    lines = [line for line in run.lines() if line.startswith("line ")]
+    assert lines == [f"line {i}" for i in range(LINES)]
+    journal = agent.node.journal(f"-o cat _SYSTEMD_UNIT={attempts[0]['unit']}").splitlines()
+    assert lines == [line for line in journal if line.startswith("line ")]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda f: f.__name__)
+def test_a_task_survives(fleet, agent, fault):
+    run = agent.shell(TASK).wait_running()
+    unit = run.attempt()["unit"]
+    process = agent.node.property(unit, "MainPID")
+    assert process != "0"
+    fault(fleet, agent)
+    assert agent.node.property(unit, "MainPID") in (process, "0")  # 0 when it has ended meanwhile, by itself
+    assert_arrived_once(agent, run)
+
+
+def test_what_ended_while_agentd_was_away_is_reported(agent):
+    run = agent.shell(TASK).wait_running()
+    agent.node.run("systemctl stop agentd", check=True)
+    agent.node.run(f"for i in $(seq 300); do systemctl is-active -q {run.attempt()['unit']} || break; "
+                   f"[ $(systemctl show --value -p SubState {run.attempt()['unit']}) = running ] || break; sleep 0.2; done")
+    agent.node.run("systemctl start agentd", check=True)
+    assert_arrived_once(agent, run)
+
+
+def test_what_ended_while_controld_was_away_is_reported(fleet, agent):
+    run = agent.shell(TASK).wait_running()
+    unit = run.attempt()["unit"]
+    fleet.control.stop()
+    agent.node.run(f"for i in $(seq 300); do [ $(systemctl show --value -p SubState {unit}) = running ] || break; sleep 0.2; done")
+    fleet.control.start()
+    assert_arrived_once(agent, run)
+
+
+def test_an_upgrade_of_the_package_touches_no_task(agent, lab):
+    deb = next(d for d in lab.debs if d.name.startswith("sluice-agentd_"))
+    run = agent.shell(TASK.replace("0.1", "0.3")).wait_running()
+    process = agent.node.property(run.attempt()["unit"], "MainPID")
+    agent.node.put("/root/agentd.deb", deb.read_bytes())
+    agent.node.run("dpkg -i /root/agentd.deb", check=True)
+    assert agent.node.property(run.attempt()["unit"], "MainPID") in (process, "0")
+    assert_arrived_once(agent, run)
