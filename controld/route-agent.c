@@ -1,4 +1,4 @@
-/* The agent protocol: what is more than a statement, and the tables of what its requests hold. */
+/* The agent protocol: what is more than a statement. */
 #include <errno.h>
 #include <gnutls/crypto.h>
 #include <stddef.h>
@@ -14,127 +14,12 @@
 #include "log.h"
 #include "message-ids.h"
 #include "parse.h"
+#include "proto.h"
 #include "router.h"
 #include "routes.h"
 #include "str.h"
 #include "timespan.h"
 #include "worker.h"
-
-#define ATTEMPTS_MAX 2000
-#define EVENTS_MAX 64
-#define SAMPLES_MAX 256
-
-typedef struct Report {
-        char *text[8];
-        uint32_t u32[4];
-        uint64_t u64[12];
-        bool flag[2];
-} Report;
-
-typedef struct AgentBody {
-        char *text[12];
-        char **list[2];
-        uint32_t u32[4];
-        uint64_t u64[2];
-        bool flag;
-        JsonArray array;
-} AgentBody;
-
-_Static_assert(sizeof(AgentBody) <= AGENT_BODY_SCRATCH, "AGENT_BODY_SCRATCH is too small");
-
-static const JsonField known_fields[] = {
-        { "attempt", JSON_TEXT, true, offsetof(Report, text[0]), .max = 36 },
-        { "epoch", JSON_U32, true, offsetof(Report, u32[0]), .max = INT32_MAX },
-        { "state", JSON_TEXT, true, offsetof(Report, text[1]), .max = 16 },
-        { "resume", JSON_BOOL, false, offsetof(Report, flag[0]) },
-        {},
-};
-
-const JsonField enroll_fields[] = {
-        { "instance", JSON_TEXT, true, offsetof(AgentBody, text[0]), .max = 36 },
-        { "agent", JSON_TEXT, false, offsetof(AgentBody, text[1]), .max = 36 },
-        { "name", JSON_TEXT, false, offsetof(AgentBody, text[2]), .max = 64 },
-        { "type", JSON_TEXT, true, offsetof(AgentBody, text[3]), .max = 16 },
-        { "labels", JSON_MAP, false, offsetof(AgentBody, list[0]), .max = 64 },
-        { "slots", JSON_U32, true, offsetof(AgentBody, u32[0]), .max = 1000 },
-        { "version", JSON_TEXT, true, offsetof(AgentBody, text[4]), .max = 64 },
-        { "protocol", JSON_U32, true, offsetof(AgentBody, u32[1]), .max = 1 },
-        { "hostname", JSON_TEXT, true, offsetof(AgentBody, text[5]), .max = 255 },
-        { "systemd", JSON_TEXT, true, offsetof(AgentBody, text[6]), .max = 64 },
-        { "kernel", JSON_TEXT, true, offsetof(AgentBody, text[7]), .max = 128 },
-        { "architecture", JSON_TEXT, true, offsetof(AgentBody, text[8]), .max = 32 },
-        { "cpus", JSON_U32, true, offsetof(AgentBody, u32[2]), .max = 65536 },
-        { "memory_bytes", JSON_U64, true, offsetof(AgentBody, u64[0]) },
-        {},
-};
-
-const JsonField sync_fields[] = {
-        { "session", JSON_TEXT, true, offsetof(AgentBody, text[0]), .max = 36 },
-        { "boot", JSON_TEXT, true, offsetof(AgentBody, text[1]), .max = 32 },
-        { "version", JSON_TEXT, true, offsetof(AgentBody, text[2]), .max = 64 },
-        { "slots", JSON_U32, true, offsetof(AgentBody, u32[0]), .max = 1000 },
-        { "wait_sec", JSON_U32, false, offsetof(AgentBody, u32[1]), .max = 50 },
-        { "draining", JSON_BOOL, false, offsetof(AgentBody, flag) },
-        { "attempts", JSON_ARRAY, true, offsetof(AgentBody, array), ATTEMPTS_MAX, known_fields,
-          sizeof(Report) },
-        { "cleaning", JSON_STRV, false, offsetof(AgentBody, list[0]), .max = ATTEMPTS_MAX },
-        {},
-};
-
-static const JsonField event_fields[] = {
-        { "attempt", JSON_TEXT, false, offsetof(Report, text[0]), .max = 36 },
-        { "run", JSON_TEXT, false, offsetof(Report, text[1]), .max = 36 },
-        { "epoch", JSON_U32, false, offsetof(Report, u32[0]), .max = INT32_MAX },
-        { "state", JSON_TEXT, true, offsetof(Report, text[2]), .max = 16 },
-        { "realtime_usec", JSON_U64, false, offsetof(Report, u64[0]) },
-        { "invocation_id", JSON_TEXT, false, offsetof(Report, text[3]), .max = 32 },
-        { "reason", JSON_TEXT, false, offsetof(Report, text[4]), .max = 1024 },
-        { "requeue", JSON_BOOL, false, offsetof(Report, flag[0]) },
-        { "result", JSON_TEXT, false, offsetof(Report, text[5]), .max = 32 },
-        { "exit_code", JSON_TEXT, false, offsetof(Report, text[6]), .max = 16 },
-        { "exit_status", JSON_U32, false, offsetof(Report, u32[1]), .max = 255 },
-        { "cpu_usage_usec", JSON_U64, false, offsetof(Report, u64[1]) },
-        { "memory_peak_bytes", JSON_U64, false, offsetof(Report, u64[2]) },
-        { "io_read_bytes", JSON_U64, false, offsetof(Report, u64[3]) },
-        { "io_write_bytes", JSON_U64, false, offsetof(Report, u64[4]) },
-        { "oom_kills", JSON_U32, false, offsetof(Report, u32[2]), .max = INT32_MAX },
-        { "memory_max_bytes", JSON_U64, false, offsetof(Report, u64[5]) },
-        { "cpu_quota_per_sec_usec", JSON_U64, false, offsetof(Report, u64[6]) },
-        { "tasks_max", JSON_U64, false, offsetof(Report, u64[7]) },
-        { "sequence", JSON_U32, false, offsetof(Report, u32[3]), .max = INT32_MAX },
-        {},
-};
-
-const JsonField events_fields[] = {
-        { "events", JSON_ARRAY, true, offsetof(AgentBody, array), EVENTS_MAX, event_fields,
-          sizeof(Report) },
-        {},
-};
-
-static const JsonField sample_fields[] = {
-        { "attempt", JSON_TEXT, true, offsetof(Report, text[0]), .max = 36 },
-        { "epoch", JSON_U32, true, offsetof(Report, u32[0]), .max = INT32_MAX },
-        { "realtime_usec", JSON_U64, true, offsetof(Report, u64[0]) },
-        { "cpu_usage_usec", JSON_U64, true, offsetof(Report, u64[1]) },
-        { "memory_current_bytes", JSON_U64, true, offsetof(Report, u64[2]) },
-        { "memory_peak_bytes", JSON_U64, true, offsetof(Report, u64[3]) },
-        { "io_read_bytes", JSON_U64, true, offsetof(Report, u64[4]) },
-        { "io_write_bytes", JSON_U64, true, offsetof(Report, u64[5]) },
-        { "tasks_current", JSON_U64, true, offsetof(Report, u64[6]) },
-        {},
-};
-
-const JsonField metrics_fields[] = {
-        { "samples", JSON_ARRAY, true, offsetof(AgentBody, array), SAMPLES_MAX, sample_fields,
-          sizeof(Report) },
-        {},
-};
-
-const JsonField goodbye_fields[] = {
-        { "session", JSON_TEXT, true, offsetof(AgentBody, text[0]), .max = 36 },
-        { "reason", JSON_TEXT, false, offsetof(AgentBody, text[1]), .max = 200 },
-        {},
-};
 
 static void on_enrolled(const PgReply *reply, void *userdata) {
         Exchange *x = userdata;
@@ -221,15 +106,15 @@ static void sync_ask(Exchange *x) {
 }
 
 void route_agent_sync(Exchange *x) {
-        AgentBody body = {};
+        ProtoSync body = {};
         struct timespec ts;
         Error e = {};
         size_t size;
         const char *json = http_request_body(x->request, &size);
-        int r = json_decode(json, size, sync_fields, JSON_IGNORE_UNKNOWN, &body, &e);
-        uint32_t wait = body.u32[1];
+        int r = json_decode(json, size, proto_sync_fields, JSON_IGNORE_UNKNOWN, &body, &e);
+        uint32_t wait = body.wait_sec;
 
-        json_done(sync_fields, &body);
+        json_done(proto_sync_fields, &body);
         if (r < 0) {
                 exchange_reply_error(x, r, &e);
                 return;

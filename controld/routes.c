@@ -2,7 +2,9 @@
 #include <stddef.h>
 
 #include "chunk.h"
+#include "json-in.h"
 #include "pipe.h"
+#include "proto.h"
 #include "router.h"
 #include "routes.h"
 
@@ -158,11 +160,11 @@ const Route routes[] = {
         { "POST", "/agent/v1/enroll", true, BODY_JSON, 16 * KIB, route_agent_enroll,
           &(const Statement){ "agent_enroll",
                               "SELECT * FROM api.agent_enroll($1, $2::text::jsonb, $3)", 3 },
-          .fields = enroll_fields, .size = AGENT_BODY_SCRATCH, .lenient = true },
+          .fields = proto_enroll_fields, .size = sizeof(ProtoEnroll), .lenient = true },
         { "POST", "/agent/v1/sync", true, BODY_JSON, 512 * KIB, route_agent_sync,
           &(const Statement){ "agent_sync", "SELECT * FROM api.agent_sync($1, $2::text::jsonb)",
                               2 },
-          .fields = sync_fields, .size = AGENT_BODY_SCRATCH, .lenient = true },
+          .fields = proto_sync_fields, .size = sizeof(ProtoSync), .lenient = true },
         { "POST",
           "/agent/v1/events",
           true,
@@ -171,8 +173,8 @@ const Route routes[] = {
           route_statement,
           S("agent_events", "api.agent_events($1, $2::text::jsonb)", 2),
           { { BIND_AUTH }, { BIND_BODY } },
-          events_fields,
-          AGENT_BODY_SCRATCH,
+          proto_events_fields,
+          sizeof(ProtoEvents),
           .lenient = true },
         { "POST", "/agent/v1/logs", true, BODY_CHUNK, CHUNK_DATA_MAX, route_agent_logs,
           &(const Statement){
@@ -189,8 +191,8 @@ const Route routes[] = {
           route_statement,
           S("agent_metrics", "api.agent_metrics($1, $2::text::jsonb)", 2),
           { { BIND_AUTH }, { BIND_BODY } },
-          metrics_fields,
-          AGENT_BODY_SCRATCH,
+          proto_metrics_fields,
+          sizeof(ProtoMetrics),
           .lenient = true },
         { "POST",
           "/agent/v1/goodbye",
@@ -200,8 +202,8 @@ const Route routes[] = {
           route_statement,
           S("agent_goodbye", "api.agent_goodbye($1, $2::text::jsonb)", 2),
           { { BIND_AUTH }, { BIND_BODY } },
-          goodbye_fields,
-          AGENT_BODY_SCRATCH,
+          proto_goodbye_fields,
+          sizeof(ProtoGoodbye),
           .lenient = true },
         {},
 };

@@ -2,7 +2,6 @@
 #pragma once
 
 #include "exchange.h"
-#include "json-in.h"
 
 void route_health(Exchange *x);
 void route_ready(Exchange *x);
@@ -14,8 +13,3 @@ void route_run_logs(Exchange *x);
 void route_agent_enroll(Exchange *x);
 void route_agent_sync(Exchange *x);
 void route_agent_logs(Exchange *x);
-
-/* Field tables of the agent's requests; see docs/PROTOCOL.md. */
-extern const JsonField enroll_fields[], sync_fields[], events_fields[], metrics_fields[],
-        goodbye_fields[];
-#define AGENT_BODY_SCRATCH 1024 /* bytes that any of their structs needs at most */

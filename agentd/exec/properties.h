@@ -1,0 +1,9 @@
+/* A UnitSpec as D-Bus properties of a transient service. */
+#pragma once
+
+#include <systemd/sd-bus.h>
+
+#include "spec.h"
+
+/* Appends the a(sv) of StartTransientUnit. */
+int properties_append(sd_bus_message *m, const UnitSpec *s);
