@@ -89,7 +89,7 @@ const JsonField proto_events_fields[] = {
         {},
 };
 
-static const JsonField assignment_fields[] = {
+const JsonField proto_assignment_fields[] = {
         { FIELD(JSON_TEXT, ProtoAssignment, attempt, .max = ID_MAX, .required = true) },
         { FIELD(JSON_U32, ProtoAssignment, epoch, .required = true) },
         { FIELD(JSON_TEXT, ProtoAssignment, run, .max = ID_MAX, .required = true) },
@@ -133,7 +133,7 @@ static const JsonField acknowledged_fields[] = {
 
 const JsonField proto_work_fields[] = {
         { FIELD(JSON_ARRAY, ProtoWork, start, .max = PROTO_SLOTS_MAX,
-                ITEMS(assignment_fields, ProtoAssignment)) },
+                ITEMS(proto_assignment_fields, ProtoAssignment)) },
         { FIELD(JSON_ARRAY, ProtoWork, stop, .max = PROTO_ATTEMPTS_MAX,
                 ITEMS(stop_fields, ProtoStop)) },
         { FIELD(JSON_ARRAY, ProtoWork, release, .max = PROTO_ATTEMPTS_MAX,

@@ -182,6 +182,7 @@ extern const JsonField proto_enroll_fields[];
 extern const JsonField proto_enrolled_fields[];
 extern const JsonField proto_sync_fields[];
 extern const JsonField proto_events_fields[];
+extern const JsonField proto_assignment_fields[];
 extern const JsonField proto_work_fields[];
 extern const JsonField proto_logged_fields[];
 extern const JsonField proto_metrics_fields[];

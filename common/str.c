@@ -181,6 +181,16 @@ int buffer_printf(Buffer *b, const char *fmt, ...) {
         return r;
 }
 
+int buffer_append_percent(Buffer *b, const char *s) {
+        static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~";
+        int r = 0;
+
+        for (; r >= 0 && *s; s++)
+                r = strchr(plain, *s) ? buffer_append(b, s, 1)
+                                      : buffer_printf(b, "%%%02X", (unsigned char) *s);
+        return r;
+}
+
 int buffer_take(Buffer *b, char **ret) {
         int r = buffer_reserve(b, 0);
 

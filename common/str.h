@@ -41,5 +41,7 @@ int buffer_reserve(Buffer *b,
 int buffer_append(Buffer *b, const void *data, size_t size);
 int buffer_append_str(Buffer *b, const char *s);
 int buffer_printf(Buffer *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* The text as a component of a query: percent-encoded but for letters, digits, - _ . and ~. */
+int buffer_append_percent(Buffer *b, const char *s);
 /* The text, owned by the caller (never NULL on success: "" when nothing was added); the buffer is empty afterwards. */
 int buffer_take(Buffer *b, char **ret);

@@ -1,0 +1,464 @@
+/* Composition root. Order at start: ask PID 1 what there is, enrol if need be, and only when everything that was found has been
+ * read does the first sync say what this host has: a list that is not complete would let the control plane give work up. */
+#include "agentd.h"
+
+#include <errno.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+#include <time.h>
+
+#include "attempt.h"
+#include "cleaner.h"
+#include "enroller.h"
+#include "exec-client.h"
+#include "facts.h"
+#include "identity.h"
+#include "json-out.h"
+#include "link.h"
+#include "log.h"
+#include "poller.h"
+#include "reporter.h"
+#include "sampler.h"
+#include "shipper.h"
+#include "str.h"
+#include "strv.h"
+#include "timespan.h"
+#include "unit.h"
+
+#define REST_USEC (30 * USEC_PER_SEC)     /* without attempts, before memory is given back */
+#define GOODBYE_USEC (5 * USEC_PER_SEC)   /* how long an end waits for its goodbye */
+#define GOODBYE_TIMEOUT_SEC 4U
+
+struct Agentd {
+        /* owned, in the order in which they are made */
+        sd_event *event;
+        Identity identity;
+        Link *link;
+        UnitBus *bus;
+        ExecClient *exec;
+        AttemptTable *attempts;
+        Cleaner *cleaner;
+        Shipper *shipper;
+        Reporter *reporter;
+        Sampler *sampler;
+        Poller *poller;
+        Enroller *enroller;
+        Channel *goodbye;
+        sd_event_source *settle; /* after changes: releases, status */
+        sd_event_source *rest;
+        sd_event_source *leave;
+        char **stray_slices; /* slices that were found, by their attempts */
+        /* borrowed: our maker's */
+        const Settings *settings;
+        Facts facts;
+        char session[ID_TEXT_SIZE];
+        char systemd[64];
+        bool listed;
+        bool polling;
+        bool leaving;
+};
+
+static uint64_t monotonic_usec(void) {
+        struct timespec ts;
+
+        (void) clock_gettime(CLOCK_MONOTONIC, &ts);
+        return (uint64_t) ts.tv_sec * USEC_PER_SEC + (uint64_t) ts.tv_nsec / 1000;
+}
+
+static void settle(Agentd *a) {
+        (void) sd_event_source_set_enabled(a->settle, SD_EVENT_ONESHOT);
+}
+
+static void fail(Agentd *a, int status) {
+        (void) sd_event_exit(a->event, status);
+}
+
+/* A slice without a service: the service was stopped and forgotten while nobody looked. */
+static void release_stray_slices(Agentd *a) {
+        STRV_FOREACH(hex, a->stray_slices)
+                if (!attempt_find(a->attempts, *hex))
+                        attempt_release_stray(a->attempts, *hex);
+        a->stray_slices = strv_free(a->stray_slices);
+}
+
+static void on_enrolled(void *userdata) {
+        Agentd *a = userdata;
+
+        settle(a);
+}
+
+/* Enrols, then polls, each once its conditions are met. */
+static void advance(Agentd *a) {
+        int r;
+
+        if (!a->listed || !*a->systemd || a->polling || attempt_count_reading(a->attempts) > 0)
+                return;
+        if (!a->identity.credential) {
+                r = a->enroller ? 0
+                                : enroller_new(a->link, a->settings, &a->facts, a->systemd,
+                                               &a->identity, on_enrolled, a, &a->enroller);
+                if (r < 0)
+                        fail(a, log_error(r, "Cannot begin to enrol"));
+                return;
+        }
+        a->enroller = enroller_free(a->enroller);
+        a->polling = true;
+        poller_start(a->poller);
+        reporter_kick(a->reporter);
+}
+
+static void on_version(const char *version, void *userdata) {
+        Agentd *a = userdata;
+        Error e = {};
+
+        if (facts_check_systemd(version, &e) < 0) {
+                (void) log_error(e.code, "%s", e.detail);
+                fail(a, AGENTD_EXIT_CONFIG);
+                return;
+        }
+        (void) snprintf(a->systemd, sizeof(a->systemd), "%s", version);
+        settle(a);
+}
+
+static void on_found(const char *attempt, bool slice, void *userdata) {
+        Agentd *a = userdata;
+        Attempt *found;
+        int r = slice ? strv_append(&a->stray_slices, attempt)
+                      : attempt_adopt(a->attempts, attempt, &found);
+
+        if (r < 0)
+                fail(a, log_error(r, "Cannot look after sluice-%s.service", attempt));
+}
+
+static void on_listed(int r, const Error *e, void *userdata) {
+        Agentd *a = userdata;
+
+        if (r < 0) {
+                fail(a, log_error(r, "%s", error_text(e, r)));
+                return;
+        }
+        a->listed = true;
+        if (attempt_count(a->attempts) > 0)
+                log_info("Found %zu tasks of an earlier start.", attempt_count(a->attempts));
+        release_stray_slices(a);
+        settle(a);
+}
+
+static void on_attempt_changed(Attempt *attempt, void *userdata) {
+        Agentd *a = userdata;
+
+        if (a->polling && attempt->owed)
+                reporter_kick(a->reporter);
+        if (attempt->state == ATTEMPT_RUNNING)
+                sampler_kick(a->sampler);
+        settle(a);
+}
+
+static void on_attempt_ended(Attempt *attempt, void *userdata) {
+        Agentd *a = userdata;
+
+        shipper_finish(a->shipper, attempt);
+}
+
+static void on_log_complete(Attempt *attempt, void *userdata) {
+        Agentd *a = userdata;
+
+        attempt->owed |= REPORT_LOGGED;
+        on_attempt_changed(attempt, a);
+}
+
+static void on_workspace_removed(void *userdata) {
+        Agentd *a = userdata;
+
+        reporter_kick(a->reporter);
+}
+
+/* Nothing is owed any more and nothing can come: the unit goes back to PID 1. */
+static bool is_finished(const Attempt *attempt) {
+        if (attempt->owed)
+                return false;
+        return attempt->state == ATTEMPT_REFUSED ||
+               (attempt->state == ATTEMPT_ENDED && (attempt->sent & REPORT_LOGGED));
+}
+
+static void let_go(Agentd *a, Attempt *attempt) {
+        shipper_forget(a->shipper, attempt);
+        attempt_release(attempt);
+}
+
+static int on_settle(sd_event_source *source, void *userdata) {
+        Agentd *a = userdata;
+
+        (void) source;
+        for (Attempt *attempt = attempt_first(a->attempts), *next; attempt; attempt = next) {
+                next = attempt_next(attempt);
+                if (is_finished(attempt))
+                        let_go(a, attempt);
+        }
+        advance(a);
+        if (attempt_count(a->attempts) == 0) {
+                (void) sd_event_source_set_time_relative(a->rest, REST_USEC);
+                (void) sd_event_source_set_enabled(a->rest, SD_EVENT_ONESHOT);
+        }
+        if (!a->leaving)
+                (void) sd_notifyf(false, "STATUS=%s, %zu running",
+                                  a->polling ? "Enrolled" : "Not enrolled",
+                                  attempt_count_live(a->attempts));
+        return 0;
+}
+
+static int on_rest(sd_event_source *source, uint64_t usec, void *userdata) {
+        Agentd *a = userdata;
+
+        (void) source;
+        (void) usec;
+        if (attempt_count(a->attempts) > 0)
+                return 0;
+        shipper_rest(a->shipper);
+        (void) malloc_trim(0);
+        return 0;
+}
+
+static void start_attempt(Agentd *a, ProtoAssignment *assignment) {
+        _cleanup_(freep) char *id = strdup(assignment->attempt);
+        uint32_t epoch = assignment->epoch;
+        Attempt *attempt = attempt_find(a->attempts, assignment->attempt);
+        bool full = attempt_count_live(a->attempts) >= a->settings->slots;
+        int r;
+
+        if (attempt || !id)
+                return; /* offered again because our word crossed the offer */
+        if (full) {
+                r = attempt_refuse(a->attempts, id, epoch, true, "All slots are taken.", &attempt);
+        } else {
+                r = attempt_start(a->attempts, assignment, &attempt);
+                if (r >= 0)
+                        r = shipper_follow(a->shipper, attempt, 0, "", monotonic_usec());
+        }
+        if (r < 0)
+                (void) log_error(r, "Cannot take attempt %s", id);
+}
+
+static void stop_attempt(Agentd *a, const ProtoStop *stop) {
+        const char *reason = stop->reason ? stop->reason : "The control plane asked for it.";
+        Attempt *attempt = attempt_find(a->attempts, stop->attempt);
+        int r = 0;
+
+        if (!attempt)
+                r = attempt_refuse(a->attempts, stop->attempt, stop->epoch, false, reason,
+                                   &attempt);
+        else if (attempt->epoch == stop->epoch)
+                attempt_stop(attempt, reason);
+        if (r < 0)
+                (void) log_error(r, "Cannot stop attempt %s", stop->attempt);
+}
+
+static void resume_log(Agentd *a, const ProtoResume *resume) {
+        Attempt *attempt = attempt_find(a->attempts, resume->attempt);
+        int r;
+
+        if (!attempt || attempt->epoch != resume->epoch || shipper_follows(attempt) ||
+            attempt->state == ATTEMPT_REFUSED)
+                return;
+        r = shipper_follow(a->shipper, attempt, resume->sequence,
+                           resume->cursor ? resume->cursor : "", resume->monotonic_usec);
+        if (r < 0)
+                (void) log_error(r, "Cannot go on with the log of attempt %s", attempt->text);
+}
+
+/* Each array at most as long as the field table allows. */
+static void on_work(ProtoWork *work, void *userdata) {
+        ProtoRelease *release = work->release.items;
+        ProtoAssignment *start = work->start.items;
+        ProtoResume *resume = work->resume.items;
+        ProtoStop *stop = work->stop.items;
+        Agentd *a = userdata;
+
+        for (size_t i = 0; i < work->release.count; i++) {
+                Attempt *attempt = attempt_find(a->attempts, release[i].attempt);
+
+                if (attempt && attempt->epoch == release[i].epoch)
+                        let_go(a, attempt);
+        }
+        for (size_t i = 0; i < work->resume.count; i++)
+                resume_log(a, &resume[i]);
+        for (size_t i = 0; i < work->stop.count; i++)
+                stop_attempt(a, &stop[i]);
+        for (size_t i = 0; i < work->start.count && !a->leaving; i++)
+                start_attempt(a, &start[i]);
+        STRV_FOREACH(run, work->clean) {
+                int r = cleaner_remove(a->cleaner, *run);
+
+                if (r < 0)
+                        (void) log_error(r, "Cannot remove the workspace of run %s", *run);
+        }
+        settle(a);
+}
+
+static void on_replaced(const Error *problem, void *userdata) {
+        Agentd *a = userdata;
+
+        (void) log_error(-ESTALE, "Another agentd runs with this identity, so this one ends: %s",
+                         problem->detail);
+        fail(a, AGENTD_EXIT_CONFIG);
+}
+
+static int on_leave(sd_event_source *source, uint64_t usec, void *userdata) {
+        (void) source;
+        (void) usec;
+        fail(userdata, 0);
+        return 0;
+}
+
+static void on_goodbye_turn(Channel *c, void *userdata) {
+        _cleanup_(freep) char *json = NULL;
+        Agentd *a = userdata;
+        JsonOut o = {};
+
+        json_out_object(&o, NULL);
+        json_out_text(&o, "session", a->session);
+        json_out_text(&o, "reason", "agentd was stopped");
+        json_out_end_object(&o);
+        if (json_out_take(&o, &json) < 0 ||
+            channel_send(c, &(ChannelRequest){ "/agent/v1/goodbye", "application/json", json,
+                                               strlen(json), GOODBYE_TIMEOUT_SEC }) < 0)
+                fail(a, 0);
+}
+
+static void on_goodbye_answer(Channel *c, const ChannelAnswer *answer, void *userdata) {
+        (void) c;
+        (void) answer;
+        fail(userdata, 0);
+}
+
+/* Ends, telling the control plane if it is there. Tasks go on without us. */
+static int on_signal(sd_event_source *source, const struct signalfd_siginfo *info,
+                     void *userdata) {
+        Agentd *a = userdata;
+
+        (void) source;
+        (void) info;
+        (void) sd_notify(false, "STOPPING=1\nSTATUS=Saying goodbye");
+        if (a->leaving || !a->polling || !link_is_up(a->link)) {
+                fail(a, 0);
+                return 0;
+        }
+        a->leaving = true;
+        a->poller = poller_free(a->poller);
+        if (channel_new(a->link, "goodbye", on_goodbye_turn, on_goodbye_answer, a, &a->goodbye) <
+                    0 ||
+            sd_event_add_time_relative(a->event, &a->leave, CLOCK_MONOTONIC, GOODBYE_USEC, 0,
+                                       on_leave, a) < 0) {
+                fail(a, 0);
+                return 0;
+        }
+        channel_kick(a->goodbye);
+        return 0;
+}
+
+static const UnitBusEvents bus_events = { on_version, on_found, on_listed };
+static const AttemptEvents attempt_events = { on_attempt_changed, on_attempt_ended };
+
+static int make_loop(Agentd *a) {
+        int r = sd_event_new(&a->event);
+
+        if (r >= 0)
+                r = sd_event_add_signal(a->event, NULL, SIGTERM, on_signal, a);
+        if (r >= 0)
+                r = sd_event_add_signal(a->event, NULL, SIGINT, on_signal, a);
+        if (r >= 0)
+                r = sd_event_add_defer(a->event, &a->settle, on_settle, a);
+        if (r >= 0)
+                r = sd_event_add_time_relative(a->event, &a->rest, CLOCK_MONOTONIC, REST_USEC, 0,
+                                               on_rest, a);
+        if (r >= 0)
+                r = sd_event_set_watchdog(a->event, true);
+        return r < 0 ? r : 0;
+}
+
+static int make_parts(Agentd *a) {
+        const Settings *s = a->settings;
+        int r = link_new(a->event, s->url, s->ca_file, &a->link);
+
+        if (r >= 0 && a->identity.credential)
+                r = link_set_bearer(a->link, a->identity.credential);
+        if (r >= 0)
+                r = unit_bus_new(a->event, &bus_events, a, &a->bus);
+        if (r >= 0)
+                r = exec_client_new(a->event, unit_bus_connection(a->bus), &a->exec);
+        if (r >= 0)
+                r = attempt_table_new(a->bus, a->exec, &attempt_events, a, &a->attempts);
+        if (r >= 0)
+                r = cleaner_new(a->exec, on_workspace_removed, a, &a->cleaner);
+        if (r >= 0)
+                r = shipper_new(a->event, a->link, a->exec, a->attempts, on_log_complete, a,
+                                &a->shipper);
+        if (r >= 0)
+                r = reporter_new(a->link, a->attempts, a->cleaner, a->session, on_work, a,
+                                 &a->reporter);
+        if (r >= 0)
+                r = sampler_new(a->event, a->link, a->attempts, s->metrics_interval_usec,
+                                &a->sampler);
+        if (r >= 0)
+                r = poller_new(a->link, a->attempts,
+                               &(PollerSpec){ a->session, a->facts.boot, s->slots, on_work,
+                                              on_replaced, a },
+                               &a->poller);
+        return r;
+}
+
+int agentd_new(const Settings *settings, Agentd **ret, Error *e) {
+        _cleanup_(agentd_freep) Agentd *a = calloc(1, sizeof(*a));
+        Id session;
+        int r;
+
+        if (!a)
+                return -ENOMEM;
+        a->settings = settings;
+        r = facts_read(&a->facts, e);
+        if (r >= 0)
+                r = identity_load(settings->state_directory, &a->identity, e);
+        if (r >= 0)
+                r = id_random(&session);
+        if (r < 0)
+                return r;
+        (void) id_to_text(session, a->session);
+        r = make_loop(a);
+        if (r >= 0)
+                r = make_parts(a);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(a);
+        return 0;
+}
+
+Agentd *agentd_free(Agentd *a) {
+        if (!a)
+                return NULL;
+        (void) channel_free(a->goodbye);
+        (void) enroller_free(a->enroller);
+        (void) poller_free(a->poller);
+        (void) sampler_free(a->sampler);
+        (void) reporter_free(a->reporter);
+        (void) shipper_free(a->shipper);
+        (void) attempt_table_free(a->attempts);
+        (void) exec_client_free(a->exec);
+        (void) cleaner_free(a->cleaner);
+        (void) unit_bus_free(a->bus);
+        (void) link_free(a->link);
+        identity_done(&a->identity);
+        strv_free(a->stray_slices);
+        (void) sd_event_source_disable_unref(a->settle);
+        (void) sd_event_source_disable_unref(a->rest);
+        (void) sd_event_source_disable_unref(a->leave);
+        (void) sd_event_unref(a->event);
+        free(a);
+        return NULL;
+}
+
+sd_event *agentd_event(Agentd *a) {
+        return a->event;
+}

@@ -1,0 +1,438 @@
+/* States and moves of attempts. What PID 1 says of a unit is turned into a state here and nowhere else. */
+#include "attempt.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "log.h"
+#include "message-ids.h"
+#include "str.h"
+#include "timespan.h"
+
+#define BUCKETS 256U
+#define START_TRIES_MAX 6U
+
+struct AttemptTable {
+        Attempt *buckets[BUCKETS]; /* owned */
+        size_t count;
+        /* borrowed: the composition root frees us first */
+        UnitBus *bus;
+        ExecClient *exec;
+        const AttemptEvents *events;
+        void *userdata;
+};
+
+static const unsigned moves[_ATTEMPT_STATE_MAX] = {
+        [ATTEMPT_READING] = BIT(ATTEMPT_STARTING) | BIT(ATTEMPT_RUNNING) | BIT(ATTEMPT_ENDED),
+        [ATTEMPT_STARTING] = BIT(ATTEMPT_RUNNING) | BIT(ATTEMPT_STOPPING) | BIT(ATTEMPT_ENDED) |
+                             BIT(ATTEMPT_REFUSED),
+        [ATTEMPT_RUNNING] = BIT(ATTEMPT_STOPPING) | BIT(ATTEMPT_ENDED),
+        [ATTEMPT_STOPPING] = BIT(ATTEMPT_ENDED) | BIT(ATTEMPT_REFUSED),
+};
+
+static int set_state(Attempt *a, AttemptState to) {
+        if (!(moves[a->state] & BIT(to)))
+                return -EPROTO;
+        a->state = to;
+        return 0;
+}
+
+const char *attempt_state_to_string(AttemptState s) {
+        static const char *const words[_ATTEMPT_STATE_MAX] = {
+                [ATTEMPT_READING] = "starting", [ATTEMPT_STARTING] = "starting",
+                [ATTEMPT_RUNNING] = "running",  [ATTEMPT_STOPPING] = "stopping",
+                [ATTEMPT_ENDED] = "ended",      [ATTEMPT_REFUSED] = "ended",
+        };
+
+        return words[s];
+}
+
+static uint64_t realtime_usec(void) {
+        struct timespec ts;
+
+        (void) clock_gettime(CLOCK_REALTIME, &ts);
+        return (uint64_t) ts.tv_sec * USEC_PER_SEC + (uint64_t) ts.tv_nsec / 1000;
+}
+
+/* The last byte is random, also where the first are the time. */
+static unsigned bucket_of(const char *hex) {
+        return (unsigned) strtoul(hex + ID_HEX_SIZE - 3, NULL, 16) % BUCKETS;
+}
+
+Attempt *attempt_find(AttemptTable *t, const char *id) {
+        char hex[ID_HEX_SIZE];
+        Id parsed;
+
+        if (!id || id_parse(id, &parsed) < 0)
+                return NULL;
+        (void) id_to_hex(parsed, hex);
+        for (Attempt *a = t->buckets[bucket_of(hex)]; a; a = a->next)
+                if (str_eq(a->hex, hex))
+                        return a;
+        return NULL;
+}
+
+static Attempt *first_from(AttemptTable *t, unsigned bucket) {
+        for (; bucket < BUCKETS; bucket++)
+                if (t->buckets[bucket])
+                        return t->buckets[bucket];
+        return NULL;
+}
+
+Attempt *attempt_first(AttemptTable *t) {
+        return first_from(t, 0);
+}
+
+Attempt *attempt_next(Attempt *a) {
+        return a->next ? a->next : first_from(a->table, bucket_of(a->hex) + 1);
+}
+
+size_t attempt_count(const AttemptTable *t) {
+        return t->count;
+}
+
+static size_t count_states(const AttemptTable *t, unsigned states) {
+        size_t n = 0;
+
+        for (unsigned i = 0; i < BUCKETS; i++)
+                for (const Attempt *a = t->buckets[i]; a; a = a->next)
+                        n += (states & BIT(a->state)) != 0;
+        return n;
+}
+
+size_t attempt_count_live(const AttemptTable *t) {
+        return count_states(t, BIT(ATTEMPT_READING) | BIT(ATTEMPT_STARTING) | BIT(ATTEMPT_RUNNING) |
+                                       BIT(ATTEMPT_STOPPING));
+}
+
+size_t attempt_count_reading(const AttemptTable *t) {
+        return count_states(t, BIT(ATTEMPT_READING));
+}
+
+static void assignment_free(ProtoAssignment *assignment) {
+        if (!assignment)
+                return;
+        json_done(proto_assignment_fields, assignment);
+        free(assignment);
+}
+
+Attempt *attempt_free(Attempt *a) {
+        if (!a)
+                return NULL;
+        *a->link = a->next;
+        if (a->next)
+                a->next->link = a->link;
+        a->table->count--;
+        (void) exec_call_free(a->start);
+        (void) exec_call_free(a->stop);
+        (void) unit_free(a->unit);
+        assignment_free(a->assignment);
+        free(a->reason);
+        free(a);
+        return NULL;
+}
+DEFINE_SCOPE_EXIT(Attempt, attempt_free)
+
+static int attempt_new(AttemptTable *t, const char *id, uint32_t epoch, AttemptState state,
+                       Attempt **ret) {
+        Attempt *a;
+        Id parsed;
+        int r = id_parse(id, &parsed);
+
+        if (r < 0)
+                return r;
+        a = calloc(1, sizeof(*a));
+        if (!a)
+                return -ENOMEM;
+        a->table = t;
+        (void) id_to_hex(parsed, a->hex);
+        (void) id_to_text(parsed, a->text);
+        a->epoch = epoch;
+        a->state = state;
+        (void) memset(&a->usage, 0xff, sizeof(a->usage)); /* USAGE_UNKNOWN */
+        a->link = &t->buckets[bucket_of(a->hex)];
+        a->next = *a->link;
+        if (a->next)
+                a->next->link = &a->next;
+        *a->link = a;
+        t->count++;
+        *ret = a;
+        return 0;
+}
+
+static void changed(Attempt *a) {
+        a->table->events->on_changed(a, a->table->userdata);
+}
+
+static void owe(Attempt *a, unsigned report) {
+        a->owed |= report;
+}
+
+static void log_outcome(const Attempt *a, int level, const char *message_id, const char *text) {
+        _cleanup_(freep) char *attempt = str_format("SLUICE_ATTEMPT=%s", a->text);
+        _cleanup_(freep) char *run = str_format("SLUICE_RUN=%s", a->run);
+        _cleanup_(freep) char *unit = str_format("SLUICE_UNIT=sluice-%s.service", a->hex);
+        const char *fields[] = { attempt, run, unit, NULL };
+
+        if (attempt && run && unit)
+                log_message(level, message_id, fields, "Attempt %s: %s", a->text, text);
+}
+
+static void refused(Attempt *a, bool requeue, const char *reason) {
+        if (set_state(a, ATTEMPT_REFUSED) < 0)
+                return;
+        a->requeue = requeue;
+        (void) str_replace(&a->reason, reason);
+        a->ended_usec = realtime_usec();
+        a->unit = unit_free(a->unit);
+        owe(a, REPORT_REFUSED);
+        log_outcome(a, LOG_NOTICE, MSG_ATTEMPT_REFUSED, reason);
+        changed(a);
+}
+
+static void started(Attempt *a, const UnitState *s) {
+        if (a->started_usec == 0) {
+                a->started_usec = s->main_start_usec ? s->main_start_usec : realtime_usec();
+                owe(a, REPORT_RUNNING);
+                if (s->memory_max_bytes == UNIT_NUMBER_UNKNOWN && a->unit)
+                        (void) unit_read_limits(a->unit);
+        }
+        a->start = exec_call_free(a->start); /* its answer tells nothing new, and it shall not be repeated */
+        assignment_free(TAKE_PTR(a->assignment));
+}
+
+static void ended(Attempt *a, const UnitState *s) {
+        if (s->main_start_usec)
+                started(a, s);
+        if (set_state(a, ATTEMPT_ENDED) < 0)
+                return;
+        a->ended_usec = s->main_exit_usec ? s->main_exit_usec : realtime_usec();
+        (void) cgroup_read(a->hex, &a->usage);
+        owe(a, REPORT_ENDED);
+        log_outcome(a, LOG_INFO, MSG_ATTEMPT_ENDED, *s->result ? s->result : "ended");
+        a->table->events->on_ended(a, a->table->userdata);
+        changed(a);
+}
+
+/* RemainAfterExit= makes a success "active (exited)"; whatever was stopped by somebody is "inactive". */
+static bool has_ended(const Attempt *a, const UnitState *s) {
+        if (str_eq(s->active, "failed"))
+                return true;
+        if (str_eq(s->active, "active"))
+                return str_eq(s->sub, "exited");
+        return str_eq(s->active, "inactive") && (a->was_active || s->main_exit_usec > 0);
+}
+
+/* The unit is not there. While it starts, its turn has not come; when it shall stop, that is what was wanted. */
+static void unit_missing(Attempt *a) {
+        if (a->state == ATTEMPT_READING || (a->state == ATTEMPT_STARTING && a->started_usec == 0 && !a->start))
+                refused(a, true, "The unit went away before it began.");
+        else if (a->state == ATTEMPT_STOPPING && a->started_usec == 0)
+                refused(a, false, a->reason ? a->reason : "It was stopped before it began.");
+        else if (a->state == ATTEMPT_RUNNING || a->state == ATTEMPT_STOPPING) {
+                (void) str_replace(&a->reason, "systemd no longer knows the unit.");
+                (void) strcpy(a->unit_state.result, "lost");
+                ended(a, &a->unit_state);
+        }
+}
+
+static void on_unit_state(Unit *u, const UnitState *s, void *userdata) {
+        Attempt *a = userdata;
+
+        (void) u;
+        a->unit_state = *s;
+        if (a->state == ATTEMPT_ENDED || a->state == ATTEMPT_REFUSED) {
+                changed(a); /* the limits came */
+                return;
+        }
+        if (a->state == ATTEMPT_READING && *s->load && !str_eq(s->load, "not-found")) {
+                a->epoch = s->epoch;
+                (void) strcpy(a->run, s->run);
+        }
+        if (str_eq(s->load, "not-found")) {
+                unit_missing(a);
+                return;
+        }
+        a->was_active |= *s->active && !str_eq(s->active, "inactive");
+        if (has_ended(a, s)) {
+                ended(a, s);
+        } else if (str_eq(s->active, "active") || str_eq(s->active, "reloading")) {
+                started(a, s);
+                if (set_state(a, ATTEMPT_RUNNING) >= 0)
+                        changed(a);
+        } else if (a->state == ATTEMPT_READING) {
+                (void) set_state(a, str_eq(s->active, "deactivating") ? ATTEMPT_RUNNING
+                                                                      : ATTEMPT_STARTING);
+                changed(a);
+        }
+}
+
+static int append_assignment(sd_bus_message *m, void *userdata) {
+        const Attempt *a = userdata;
+        const ProtoAssignment *p = a->assignment;
+        char run[ID_HEX_SIZE];
+        Id id = {};
+        int r = id_parse(p->run, &id);
+
+        (void) id_to_hex(id, run);
+        if (r >= 0)
+                r = sd_bus_message_append(m, "sussss", a->hex, a->epoch, run, p->project, p->pipe,
+                                          p->task);
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'a', "(ss)");
+        for (char *const *d = p->directives; r >= 0 && d && d[0]; d += 2)
+                r = sd_bus_message_append(m, "(ss)", d[0], d[1]);
+        return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+static void on_start_answered(ExecVerdict verdict, const char *words, void *userdata) {
+        Attempt *a = userdata;
+
+        a->start = NULL;
+        switch (verdict) {
+        case EXEC_DONE:
+                break;
+        case EXEC_EXISTS: /* an earlier call whose answer was lost: our match may have come too late */
+                (void) unit_read(a->unit);
+                break;
+        case EXEC_REFUSED:
+                refused(a, false, words);
+                break;
+        case EXEC_FAILED:
+                /* PID 1 may yet get to it: whatever it made is taken back. */
+                attempt_release_stray(a->table, a->hex);
+                refused(a, true, words);
+                break;
+        }
+}
+
+static int ask_start(Attempt *a) {
+        int r = unit_new(a->table->bus, a->hex, on_unit_state, a, &a->unit);
+
+        if (r < 0)
+                return r;
+        return exec_call_new(a->table->exec,
+                             &(ExecRequest){ .method = "Start",
+                                             .append = append_assignment,
+                                             .tries_max = START_TRIES_MAX,
+                                             .done = on_start_answered,
+                                             .userdata = a },
+                             &a->start);
+}
+
+int attempt_start(AttemptTable *t, ProtoAssignment *assignment, Attempt **ret) {
+        _cleanup_(attempt_freep) Attempt *a = NULL;
+        Id run;
+        int r = id_parse(assignment->run, &run);
+
+        if (r >= 0)
+                r = attempt_new(t, assignment->attempt, assignment->epoch, ATTEMPT_STARTING, &a);
+        if (r < 0)
+                return r;
+        (void) id_to_text(run, a->run);
+        a->assignment = malloc(sizeof(*a->assignment));
+        if (!a->assignment)
+                return -ENOMEM;
+        *a->assignment = *assignment;
+        *assignment = (ProtoAssignment){};
+        r = ask_start(a);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(a);
+        return 0;
+}
+
+int attempt_refuse(AttemptTable *t, const char *id, uint32_t epoch, bool requeue,
+                   const char *reason, Attempt **ret) {
+        Attempt *a;
+        int r = attempt_new(t, id, epoch, ATTEMPT_STARTING, &a);
+
+        if (r < 0)
+                return r;
+        *ret = a;
+        refused(a, requeue, reason);
+        return 0;
+}
+
+int attempt_adopt(AttemptTable *t, const char *hex, Attempt **ret) {
+        _cleanup_(attempt_freep) Attempt *a = NULL;
+        int r = attempt_new(t, hex, 0, ATTEMPT_READING, &a);
+
+        if (r >= 0)
+                r = unit_new(t->bus, a->hex, on_unit_state, a, &a->unit);
+        if (r >= 0)
+                r = unit_read(a->unit);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(a);
+        return 0;
+}
+
+static void on_stop_answered(ExecVerdict verdict, const char *words, void *userdata) {
+        Attempt *a = userdata;
+
+        a->stop = NULL;
+        if (verdict != EXEC_DONE)
+                log_message(LOG_ERR, NULL, NULL, "Attempt %s cannot be stopped: %s", a->text,
+                            words);
+        /* A unit whose start was still queued is gone without a signal. */
+        if (a->unit && a->started_usec == 0)
+                (void) unit_read(a->unit);
+}
+
+void attempt_stop(Attempt *a, const char *reason) {
+        int r;
+
+        if (set_state(a, ATTEMPT_STOPPING) < 0)
+                return;
+        (void) str_replace(&a->reason, reason);
+        a->start = exec_call_free(a->start); /* PID 1 sees what was sent before the stop; what waits is not sent */
+        r = exec_call_new(a->table->exec,
+                          &(ExecRequest){ .method = "Stop",
+                                          .text = a->hex,
+                                          .done = on_stop_answered,
+                                          .userdata = a },
+                          &a->stop);
+        if (r < 0)
+                (void) log_error(r, "Cannot stop attempt %s", a->text);
+        changed(a);
+}
+
+void attempt_release_stray(AttemptTable *t, const char *hex) {
+        int r = exec_call_new(t->exec, &(ExecRequest){ .method = "Release", .text = hex }, NULL);
+
+        if (r < 0)
+                (void) log_error(r, "Cannot release sluice-%s.service", hex);
+}
+
+void attempt_release(Attempt *a) {
+        if (a->unit)
+                attempt_release_stray(a->table, a->hex);
+        (void) attempt_free(a);
+}
+
+int attempt_table_new(UnitBus *bus, ExecClient *exec, const AttemptEvents *events, void *userdata,
+                      AttemptTable **ret) {
+        AttemptTable *t = calloc(1, sizeof(*t));
+
+        if (!t)
+                return -ENOMEM;
+        t->bus = bus;
+        t->exec = exec;
+        t->events = events;
+        t->userdata = userdata;
+        *ret = t;
+        return 0;
+}
+
+AttemptTable *attempt_table_free(AttemptTable *t) {
+        if (!t)
+                return NULL;
+        for (unsigned i = 0; i < BUCKETS; i++)
+                while (t->buckets[i])
+                        (void) attempt_free(t->buckets[i]);
+        free(t);
+        return NULL;
+}

@@ -1,0 +1,96 @@
+/* An attempt as this host has it, from its assignment until its outcome and log are acknowledged. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "backoff.h"
+#include "cgroup.h"
+#include "exec-client.h"
+#include "id.h"
+#include "proto.h"
+#include "unit.h"
+
+typedef enum AttemptState {
+        ATTEMPT_READING,  /* found at our start: PID 1 is being asked about it */
+        ATTEMPT_STARTING, /* PID 1 is asked to start it */
+        ATTEMPT_RUNNING,
+        ATTEMPT_STOPPING, /* PID 1 is asked to stop it */
+        ATTEMPT_ENDED,
+        ATTEMPT_REFUSED, /* never began */
+        _ATTEMPT_STATE_MAX,
+} AttemptState;
+
+/* What the control plane is owed. */
+typedef enum Report {
+        REPORT_RUNNING = 1 << 0,
+        REPORT_ENDED = 1 << 1,
+        REPORT_REFUSED = 1 << 2,
+        REPORT_LOGGED = 1 << 3,
+} Report;
+
+typedef struct Attempt Attempt;
+typedef struct AttemptTable AttemptTable;
+
+typedef struct AttemptEvents {
+        /* The state or what is owed has changed. */
+        void (*on_changed)(Attempt *a, void *userdata);
+        /* The process has ended: its log can be completed. Before on_changed. */
+        void (*on_ended)(Attempt *a, void *userdata);
+} AttemptEvents;
+
+struct Attempt {
+        Attempt *next, **link; /* in its bucket */
+        AttemptTable *table;   /* borrowed: frees its attempts first */
+        char hex[ID_HEX_SIZE];
+        char text[ID_TEXT_SIZE];
+        char run[ID_TEXT_SIZE];
+        uint32_t epoch;
+        AttemptState state;
+        unsigned owed, sent; /* Reports: to be said; of these, said and not yet acknowledged */
+        bool told_stop;
+        bool requeue; /* with REPORT_REFUSED */
+        bool was_active;
+        uint64_t started_usec, ended_usec; /* realtime */
+        Usage usage;
+        UnitState unit_state;
+        uint32_t log_sequence; /* with REPORT_LOGGED */
+        /* owned */
+        char *reason;
+        ProtoAssignment *assignment; /* until it has started */
+        Unit *unit;
+        ExecCall *start, *stop;
+        void *log; /* the log shipper's part, which it owns */
+};
+
+int attempt_table_new(UnitBus *bus, ExecClient *exec, const AttemptEvents *events, void *userdata,
+                      AttemptTable **ret);
+AttemptTable *attempt_table_free(AttemptTable *t);
+DEFINE_SCOPE_EXIT(AttemptTable, attempt_table_free)
+
+/* In any form of identifier; NULL when it is not there. */
+Attempt *attempt_find(AttemptTable *t, const char *id);
+size_t attempt_count(const AttemptTable *t);
+size_t attempt_count_live(const AttemptTable *t); /* not ended, not refused */
+size_t attempt_count_reading(const AttemptTable *t);
+
+/* Iteration; the attempt given may be freed before the next is asked for, if next was taken first. */
+Attempt *attempt_first(AttemptTable *t);
+Attempt *attempt_next(Attempt *a);
+
+/* Takes the contents of the assignment and starts the unit. */
+int attempt_start(AttemptTable *t, ProtoAssignment *assignment, Attempt **ret);
+/* An attempt that will not be started: owes the refusal. */
+int attempt_refuse(AttemptTable *t, const char *id, uint32_t epoch, bool requeue,
+                   const char *reason, Attempt **ret);
+/* A unit that was found at our start. */
+int attempt_adopt(AttemptTable *t, const char *hex, Attempt **ret);
+
+void attempt_stop(Attempt *a, const char *reason);
+/* Gives the unit back to PID 1 and forgets the attempt. */
+void attempt_release(Attempt *a);
+/* Gives back a unit or slice of which nothing is known. */
+void attempt_release_stray(AttemptTable *t, const char *hex);
+Attempt *attempt_free(Attempt *a);
+
+const char *attempt_state_to_string(AttemptState s); /* the protocol's words */

@@ -1,0 +1,83 @@
+/* A table of files and the words in them. Formats: the kernel's Documentation/admin-guide/cgroup-v2.rst. */
+#include "cgroup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "fd.h"
+#include "id.h"
+#include "str.h"
+
+#define CGROUP_ROOT "/sys/fs/cgroup/sluice.slice"
+#define FILE_MAX 16384
+
+static const struct {
+        const char *file;
+        const char *word; /* NULL: the file is the number */
+        char separator;   /* between word and number */
+        size_t offset;
+} rows[] = {
+        { "cpu.stat", "usage_usec", ' ', offsetof(Usage, cpu_usage_usec) },
+        { "memory.current", NULL, 0, offsetof(Usage, memory_current_bytes) },
+        { "memory.peak", NULL, 0, offsetof(Usage, memory_peak_bytes) },
+        { "memory.events", "oom_kill", ' ', offsetof(Usage, oom_kills) },
+        { "io.stat", "rbytes", '=', offsetof(Usage, io_read_bytes) },
+        { "io.stat", "wbytes", '=', offsetof(Usage, io_write_bytes) },
+        { "pids.current", NULL, 0, offsetof(Usage, tasks_current) },
+};
+
+static ssize_t read_at(int directory, const char *file, char *text, size_t size) {
+        _cleanup_(fd_closep) int fd = openat(directory, file, O_RDONLY | O_CLOEXEC);
+        ssize_t n;
+
+        if (fd < 0)
+                return -errno;
+        n = read(fd, text, size - 1);
+        if (n < 0)
+                return -errno;
+        text[n] = '\0';
+        return n;
+}
+
+/* The sum over all places where the word stands: io.stat has a line for each device. */
+static uint64_t sum_of(const char *text, const char *word, char separator) {
+        size_t n = strlen(word);
+        uint64_t sum = 0;
+
+        for (const char *p = text; (p = strstr(p, word)); p += n)
+                if ((p == text || p[-1] == ' ' || p[-1] == '\n') && p[n] == separator)
+                        sum += strtoull(p + n + 1, NULL, 10);
+        return sum;
+}
+
+int cgroup_read(const char *attempt, Usage *ret) {
+        _cleanup_(fd_closep) int directory = -EBADF;
+        const char *last = "";
+        char path[256], text[FILE_MAX];
+        ssize_t n = -ENOENT;
+        Usage usage;
+
+        (void) memset(&usage, 0xff, sizeof(usage)); /* USAGE_UNKNOWN */
+        (void) snprintf(path, sizeof(path), CGROUP_ROOT "/sluice-%c.slice/sluice-%c-%s.slice",
+                        attempt[ID_HEX_SIZE - 2], attempt[ID_HEX_SIZE - 2], attempt);
+        directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (directory < 0)
+                return -errno;
+        for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+                if (!str_eq(last, rows[i].file))
+                        n = read_at(directory, rows[i].file, text, sizeof(text));
+                last = rows[i].file;
+                if (n >= 0)
+                        *(uint64_t *) ((char *) &usage + rows[i].offset) =
+                                rows[i].word ? sum_of(text, rows[i].word, rows[i].separator)
+                                             : strtoull(text, NULL, 10);
+        }
+        *ret = usage;
+        return 0;
+}

@@ -1,0 +1,50 @@
+/* The journal's entries of attempts, in order, from a place on. Only open while somebody needs it. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <systemd/sd-event.h>
+
+#include "cleanup.h"
+#include "id.h"
+
+#define JOURNAL_MESSAGE_MAX (768 * 1024) /* so that every entry fits into a chunk */
+
+typedef struct Journal Journal;
+
+/* Valid inside the callback. */
+typedef struct JournalEntry {
+        char attempt[ID_HEX_SIZE];
+        uint64_t realtime_usec, monotonic_usec;
+        const char *cursor;
+        char priority[8];     /* "" when absent, as the next two */
+        char identifier[256];
+        char pid[16];
+        const char *message;  /* not terminated; cut at JOURNAL_MESSAGE_MAX */
+        size_t size;
+        size_t full_size; /* before it was cut */
+        bool gap;         /* journald says that it dropped messages */
+} JournalEntry;
+
+typedef enum JournalVerdict {
+        JOURNAL_TAKEN,
+        JOURNAL_FULL, /* give it to me again, after journal_resume() */
+} JournalVerdict;
+
+typedef JournalVerdict (*journal_entry_t)(const JournalEntry *entry, void *userdata);
+/* All that journald had stored has been given. */
+typedef void (*journal_end_t)(void *userdata);
+
+int journal_new(sd_event *event, journal_entry_t on_entry, journal_end_t on_end, void *userdata,
+                Journal **ret);
+Journal *journal_free(Journal *j);
+DEFINE_SCOPE_EXIT(Journal, journal_free)
+
+/* Reads (again) from that time of this boot on, opening the journal if need be: 1. Reading that has come less far goes
+ * on: 0. */
+int journal_read_from(Journal *j, uint64_t monotonic_usec);
+/* Looks for new entries now, without waiting to be told; ends in on_end. */
+void journal_resume(Journal *j);
+void journal_close(Journal *j);
+bool journal_is_open(const Journal *j);

@@ -1,0 +1,239 @@
+/* Decides which answers are final and which are asked for again; tells the journal when the control plane is lost and when
+ * it is back, once each. */
+#include "link.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backoff.h"
+#include "http-client.h"
+#include "log.h"
+#include "message-ids.h"
+#include "proto.h"
+#include "str.h"
+#include "timespan.h"
+
+#define DELAY_FIRST_USEC (500 * USEC_PER_MSEC)
+#define DELAY_LIMIT_USEC (60 * USEC_PER_SEC)
+#define REFUSED_FIRST_USEC (5 * USEC_PER_SEC)
+#define REFUSED_LIMIT_USEC (300 * USEC_PER_SEC)
+
+struct Link {
+        /* owned */
+        HttpClient *http;
+        char *url;
+        char *bearer;
+        /* borrowed: the loop outlives everything */
+        sd_event *event;
+        unsigned failures; /* in a row, of all channels */
+        bool refused;      /* the last failure was a 401 */
+};
+
+struct Channel {
+        Link *link; /* borrowed: freed after us */
+        /* owned */
+        HttpCall *call;
+        sd_event_source *timer;
+        const char *name; /* constant */
+        /* borrowed: our owner */
+        channel_turn_t on_turn;
+        channel_answer_t on_answer;
+        void *userdata;
+        Backoff backoff;
+        bool delayed; /* the timer stands for a retry, which no kick shortens */
+};
+
+int link_new(sd_event *event, const char *url, const char *ca_file, Link **ret) {
+        _cleanup_(link_freep) Link *l = calloc(1, sizeof(*l));
+        int r;
+
+        if (!l)
+                return -ENOMEM;
+        l->event = event;
+        r = str_replace(&l->url, url);
+        if (r >= 0)
+                r = http_client_new(event, url, ca_file, "agentd/" PACKAGE_VERSION, &l->http);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(l);
+        return 0;
+}
+
+Link *link_free(Link *l) {
+        if (!l)
+                return NULL;
+        (void) http_client_free(l->http);
+        if (l->bearer)
+                explicit_bzero(l->bearer, strlen(l->bearer));
+        free(l->bearer);
+        free(l->url);
+        free(l);
+        return NULL;
+}
+
+int link_set_bearer(Link *l, const char *bearer) {
+        return str_replace(&l->bearer, bearer);
+}
+
+bool link_is_up(const Link *l) {
+        return l->failures == 0;
+}
+
+static void link_worked(Link *l) {
+        if (l->failures > 0)
+                log_message(LOG_NOTICE, MSG_CONTROL_BACK, NULL,
+                            "The control plane at %s answers again, after %u failures.", l->url,
+                            l->failures);
+        l->failures = 0;
+        l->refused = false;
+}
+
+static void link_failed(Link *l, const char *what, bool refused, const char *words) {
+        if (refused && !l->refused)
+                log_message(LOG_ERR, MSG_CREDENTIAL_REFUSED, NULL,
+                            "%s refuses this agent at %s: %s Running tasks go on; asking again "
+                            "slowly.",
+                            l->url, what, words);
+        else if (!refused && l->failures == 0)
+                log_message(LOG_WARNING, MSG_CONTROL_LOST, NULL,
+                            "Cannot reach the control plane at %s (%s): %s Running tasks go on; "
+                            "trying again.",
+                            l->url, what, words);
+        l->refused = refused;
+        l->failures++;
+}
+
+int channel_new(Link *l, const char *name, channel_turn_t on_turn, channel_answer_t on_answer,
+                void *userdata, Channel **ret) {
+        Channel *c = calloc(1, sizeof(*c));
+
+        if (!c)
+                return -ENOMEM;
+        *c = (Channel){ .link = l,
+                        .name = name,
+                        .on_turn = on_turn,
+                        .on_answer = on_answer,
+                        .userdata = userdata };
+        *ret = c;
+        return 0;
+}
+
+Channel *channel_free(Channel *c) {
+        if (!c)
+                return NULL;
+        (void) http_call_free(c->call);
+        (void) sd_event_source_disable_unref(c->timer);
+        free(c);
+        return NULL;
+}
+
+bool channel_is_idle(const Channel *c) {
+        return !c->call && !c->timer;
+}
+
+static int channel_on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
+        Channel *c = userdata;
+
+        (void) source;
+        (void) usec;
+        c->timer = sd_event_source_disable_unref(c->timer);
+        c->delayed = false;
+        c->on_turn(c, c->userdata);
+        return 0;
+}
+
+static void channel_arm(Channel *c, uint64_t usec) {
+        int r;
+
+        c->timer = sd_event_source_disable_unref(c->timer);
+        r = sd_event_add_time_relative(c->link->event, &c->timer, CLOCK_MONOTONIC, usec, 0,
+                                       channel_on_timer, c);
+        if (r >= 0)
+                r = sd_event_source_set_description(c->timer, c->name);
+        if (r < 0)
+                (void) log_error(r, "Cannot plan the next %s", c->name);
+}
+
+void channel_kick_later(Channel *c, uint64_t usec) {
+        if (!c->call && !c->timer)
+                channel_arm(c, usec);
+}
+
+void channel_kick(Channel *c) {
+        if (!c->call && !c->delayed)
+                channel_arm(c, 0);
+}
+
+static void channel_retry(Channel *c, unsigned retry_after_sec, bool refused) {
+        uint64_t asked = retry_after_sec * USEC_PER_SEC, usec;
+
+        c->backoff.first_usec = refused ? REFUSED_FIRST_USEC : DELAY_FIRST_USEC;
+        c->backoff.limit_usec = refused ? REFUSED_LIMIT_USEC : DELAY_LIMIT_USEC;
+        usec = backoff_next_usec(&c->backoff);
+        /* Retry-After is a lower bound; what is above it stays jittered. */
+        channel_arm(c, usec < asked ? asked + usec / 4 : usec);
+        c->delayed = true;
+}
+
+static void read_problem(const HttpAnswer *answer, Error *e) {
+        ProtoProblem problem = {};
+        int r = json_decode(answer->body, answer->size, proto_problem_fields, JSON_IGNORE_UNKNOWN,
+                            &problem, NULL);
+
+        (void) error_set(e, -EREMOTEIO, r >= 0 && problem.code ? problem.code : "refused",
+                         "%s%s%s", r >= 0 && problem.detail ? problem.detail : "HTTP error.",
+                         r >= 0 && problem.hint ? " " : "",
+                         r >= 0 && problem.hint ? problem.hint : "");
+        json_done(proto_problem_fields, &problem);
+}
+
+static void channel_on_done(const HttpAnswer *answer, void *userdata) {
+        Channel *c = userdata;
+        ChannelAnswer given = { answer->status, answer->body, answer->size, NULL };
+        Error e = {};
+
+        c->call = NULL;
+        if (answer->r < 0) {
+                (void) error_set(&e, answer->r, "unreachable", "%s.%s", answer->error,
+                                 answer->r == -EKEYREJECTED
+                                         ? " Is CAFile= the CA that signed its certificate, and "
+                                           "does URL= have a name that the certificate holds?"
+                                         : "");
+        } else if (answer->status >= 300) {
+                read_problem(answer, &e);
+        }
+        if (answer->r < 0 || answer->status == 429 || answer->status >= 500) {
+                link_failed(c->link, c->name, false, e.detail);
+                channel_retry(c, answer->retry_after_sec, false);
+                return;
+        }
+        if (answer->status == 401) {
+                link_failed(c->link, c->name, true, e.detail);
+                channel_retry(c, answer->retry_after_sec, true);
+                return;
+        }
+        link_worked(c->link);
+        backoff_reset(&c->backoff);
+        if (answer->status >= 300)
+                given.problem = &e;
+        c->on_answer(c, &given, c->userdata);
+}
+
+int channel_send(Channel *c, const ChannelRequest *request) {
+        int r = http_call_new(c->link->http,
+                              &(HttpOptionsIn){ .method = "POST",
+                                                .path = request->path,
+                                                .bearer = c->link->bearer,
+                                                .content_type = request->content_type,
+                                                .body = request->body,
+                                                .size = request->size,
+                                                .timeout_sec = request->timeout_sec },
+                              channel_on_done, c, &c->call);
+
+        if (r < 0) {
+                link_failed(c->link, c->name, false, strerror(-r));
+                channel_retry(c, 0, false);
+        }
+        return r;
+}

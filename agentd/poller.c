@@ -1,0 +1,139 @@
+/* There is always one poll under way, or one about to be. */
+#include "poller.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "json-out.h"
+#include "log.h"
+#include "proto.h"
+#include "shipper.h"
+#include "str.h"
+#include "timespan.h"
+
+#define WAIT_SEC 50U
+#define TIMEOUT_SEC (WAIT_SEC + 25U)
+#define REFUSED_USEC (30 * USEC_PER_SEC)
+#define EARLY_USEC USEC_PER_SEC /* an empty answer sooner than this was no wait */
+
+struct Poller {
+        Channel *channel; /* owned */
+        /* borrowed */
+        AttemptTable *attempts;
+        PollerSpec spec;
+        uint64_t sent_usec; /* monotonic */
+};
+
+static uint64_t monotonic_usec(void) {
+        struct timespec ts;
+
+        (void) clock_gettime(CLOCK_MONOTONIC, &ts);
+        return (uint64_t) ts.tv_sec * USEC_PER_SEC + (uint64_t) ts.tv_nsec / 1000;
+}
+
+static void write_attempts(JsonOut *o, AttemptTable *attempts) {
+        json_out_array(o, "attempts");
+        for (Attempt *a = attempt_first(attempts); a; a = attempt_next(a)) {
+                json_out_object(o, NULL);
+                json_out_text(o, "attempt", a->text);
+                json_out_u64(o, "epoch", a->epoch);
+                json_out_text(o, "state", attempt_state_to_string(a->state));
+                if (a->state != ATTEMPT_REFUSED && !shipper_follows(a))
+                        json_out_bool(o, "resume", true);
+                json_out_end_object(o);
+        }
+        json_out_end_array(o);
+}
+
+static void on_turn(Channel *c, void *userdata) {
+        _cleanup_(freep) char *json = NULL;
+        Poller *p = userdata;
+        JsonOut o = {};
+
+        json_out_object(&o, NULL);
+        json_out_text(&o, "session", p->spec.session);
+        json_out_text(&o, "boot", p->spec.boot);
+        json_out_text(&o, "version", PACKAGE_VERSION);
+        json_out_u64(&o, "slots", p->spec.slots);
+        json_out_bool(&o, "draining", false);
+        json_out_u64(&o, "wait_sec", WAIT_SEC);
+        write_attempts(&o, p->attempts);
+        json_out_end_object(&o);
+        p->sent_usec = monotonic_usec();
+        if (json_out_take(&o, &json) < 0)
+                channel_kick_later(c, USEC_PER_SEC);
+        else
+                (void) channel_send(c, &(ChannelRequest){ PROTO_PATH "/sync", "application/json",
+                                                          json, strlen(json), TIMEOUT_SEC });
+}
+
+static bool is_empty(const ProtoWork *work) {
+        return work->start.count + work->stop.count + work->release.count + work->resume.count ==
+                       0 &&
+               !work->clean;
+}
+
+static void on_answer(Channel *c, const ChannelAnswer *answer, void *userdata) {
+        Poller *p = userdata;
+        ProtoWork work = {};
+        Error e = {};
+        bool empty;
+        int r;
+
+        if (answer->problem && str_eq(answer->problem->slug, "session-replaced")) {
+                p->spec.on_replaced(answer->problem, p->spec.userdata);
+                return;
+        }
+        if (answer->problem) {
+                log_message(LOG_ERR, NULL, NULL, "The control plane refuses to sync: %s",
+                            answer->problem->detail);
+                channel_kick_later(c, REFUSED_USEC);
+                return;
+        }
+        r = json_decode(answer->body, answer->size, proto_work_fields, JSON_IGNORE_UNKNOWN, &work,
+                        &e);
+        if (r < 0) {
+                log_message(LOG_ERR, NULL, NULL, "The answer to sync is not usable: %s",
+                            error_text(&e, r));
+                channel_kick_later(c, REFUSED_USEC);
+        } else {
+                empty = is_empty(&work);
+                p->spec.on_work(&work, p->spec.userdata);
+                if (empty && monotonic_usec() - p->sent_usec < EARLY_USEC)
+                        channel_kick_later(c, EARLY_USEC);
+                else
+                        channel_kick(c);
+        }
+        json_done(proto_work_fields, &work);
+}
+
+void poller_start(Poller *p) {
+        channel_kick(p->channel);
+}
+
+int poller_new(Link *link, AttemptTable *attempts, const PollerSpec *spec, Poller **ret) {
+        Poller *p = calloc(1, sizeof(*p));
+        int r;
+
+        if (!p)
+                return -ENOMEM;
+        p->attempts = attempts;
+        p->spec = *spec;
+        r = channel_new(link, "sync", on_turn, on_answer, p, &p->channel);
+        if (r < 0) {
+                (void) poller_free(p);
+                return r;
+        }
+        *ret = p;
+        return 0;
+}
+
+Poller *poller_free(Poller *p) {
+        if (!p)
+                return NULL;
+        (void) channel_free(p->channel);
+        free(p);
+        return NULL;
+}

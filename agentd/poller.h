@@ -1,0 +1,26 @@
+/* The long poll: says what this host has, hears what it should do. */
+#pragma once
+
+#include "attempt.h"
+#include "link.h"
+
+typedef struct Poller Poller;
+
+/* The answer, decoded; *work stays the poller's. */
+typedef void (*poller_work_t)(ProtoWork *work, void *userdata);
+/* The control plane refuses this session for good. */
+typedef void (*poller_refused_t)(const Error *problem, void *userdata);
+
+typedef struct PollerSpec {
+        const char *session, *boot; /* borrowed */
+        uint32_t slots;
+        poller_work_t on_work;
+        poller_refused_t on_replaced;
+        void *userdata;
+} PollerSpec;
+
+int poller_new(Link *link, AttemptTable *attempts, const PollerSpec *spec, Poller **ret);
+Poller *poller_free(Poller *p);
+DEFINE_SCOPE_EXIT(Poller, poller_free)
+
+void poller_start(Poller *p);

@@ -1,0 +1,20 @@
+/* Reports what became of attempts and workspaces, until each report is acknowledged. What is owed stands in the attempts, so
+ * nothing here can overflow or be lost. */
+#pragma once
+
+#include "attempt.h"
+#include "cleaner.h"
+#include "link.h"
+
+typedef struct Reporter Reporter;
+
+/* The answer, decoded: it may hold work. *work stays the reporter's. */
+typedef void (*reporter_work_t)(ProtoWork *work, void *userdata);
+
+int reporter_new(Link *link, AttemptTable *attempts, Cleaner *cleaner, const char *session,
+                 reporter_work_t on_work, void *userdata, Reporter **ret);
+Reporter *reporter_free(Reporter *p);
+DEFINE_SCOPE_EXIT(Reporter, reporter_free)
+
+/* Something is owed. */
+void reporter_kick(Reporter *p);

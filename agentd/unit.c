@@ -1,0 +1,384 @@
+/* One match for each unit, so that nothing else on the host wakes us. A table says which properties are read and how. */
+#include "unit.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "parse.h"
+#include "str.h"
+#include "timespan.h"
+
+#define SYSTEMD "org.freedesktop.systemd1"
+#define SYSTEMD_PATH "/org/freedesktop/systemd1"
+#define MANAGER SYSTEMD ".Manager"
+#define SERVICE SYSTEMD ".Service"
+#define PROPERTIES "org.freedesktop.DBus.Properties"
+#define TIMEOUT_USEC (60 * USEC_PER_SEC)
+
+typedef enum PropertyType {
+        PROPERTY_TEXT,
+        PROPERTY_I32,
+        PROPERTY_U64,
+        PROPERTY_ID,
+        PROPERTY_ENVIRONMENT,
+} PropertyType;
+
+static const struct {
+        const char *name;
+        PropertyType type;
+        size_t offset, size;
+} properties[] = {
+#define TEXT(member) PROPERTY_TEXT, offsetof(UnitState, member), sizeof(((UnitState *) 0)->member)
+        { "LoadState", TEXT(load) },
+        { "ActiveState", TEXT(active) },
+        { "SubState", TEXT(sub) },
+        { "Result", TEXT(result) },
+        { "InvocationID", PROPERTY_ID, offsetof(UnitState, invocation_id), ID_HEX_SIZE },
+        { "ExecMainCode", PROPERTY_I32, offsetof(UnitState, main_code), 0 },
+        { "ExecMainStatus", PROPERTY_I32, offsetof(UnitState, main_status), 0 },
+        { "ExecMainStartTimestamp", PROPERTY_U64, offsetof(UnitState, main_start_usec), 0 },
+        { "ExecMainExitTimestamp", PROPERTY_U64, offsetof(UnitState, main_exit_usec), 0 },
+        { "MemoryMax", PROPERTY_U64, offsetof(UnitState, memory_max_bytes), 0 },
+        { "CPUQuotaPerSecUSec", PROPERTY_U64, offsetof(UnitState, cpu_quota_per_sec_usec), 0 },
+        { "TasksMax", PROPERTY_U64, offsetof(UnitState, tasks_max), 0 },
+        { "Environment", PROPERTY_ENVIRONMENT, 0, 0 },
+#undef TEXT
+};
+
+static const char *const limits[] = { "MemoryMax", "CPUQuotaPerSecUSec", "TasksMax" };
+
+struct UnitBus {
+        /* owned */
+        sd_bus *bus;
+        sd_bus_slot *subscribe, *version, *list;
+        /* borrowed: our owner */
+        const UnitBusEvents *events;
+        void *userdata;
+};
+
+/* An answer to Properties.Get has no name in it, so each call knows its own. */
+typedef struct LimitCall {
+        Unit *unit;
+        sd_bus_slot *slot; /* owned */
+        const char *name;
+} LimitCall;
+
+struct Unit {
+        UnitBus *bus; /* borrowed: freed after us */
+        /* owned */
+        char *path;
+        sd_bus_slot *match;
+        sd_bus_slot *read;
+        LimitCall limit_calls[ELEMENTSOF(limits)];
+        /* borrowed: our owner */
+        unit_state_t on_state;
+        void *userdata;
+        UnitState state;
+};
+
+static int read_environment(sd_bus_message *m, UnitState *s) {
+        const char *text, *value;
+        bool epoch = false, run = false;
+        uint32_t number;
+        Id id;
+        int r = sd_bus_message_enter_container(m, 'a', "s");
+
+        while (r >= 0 && (r = sd_bus_message_read(m, "s", &text)) > 0) {
+                /* Ours come first; what a pipe sets under the same name comes behind. */
+                if (!epoch && (value = str_after(text, "SLUICE_EPOCH=")) &&
+                    parse_u32(value, &number) >= 0) {
+                        epoch = true;
+                        s->epoch = number;
+                } else if (!run && (value = str_after(text, "SLUICE_RUN=")) &&
+                           id_parse(value, &id) >= 0) {
+                        run = true;
+                        (void) id_to_text(id, s->run);
+                }
+        }
+        return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+
+static int read_id(sd_bus_message *m, char *hex) {
+        const void *bytes;
+        size_t size;
+        Id id = {};
+        int r = sd_bus_message_read_array(m, 'y', &bytes, &size);
+
+        if (r >= 0 && size == sizeof(id.bytes)) {
+                (void) memcpy(id.bytes, bytes, size);
+                (void) id_to_hex(id, hex);
+        }
+        return r;
+}
+
+/* The value of the property, in the variant that comes next. */
+static int read_property(sd_bus_message *m, const char *name, UnitState *s) {
+        static const char *const types[] = { "s", "i", "t", "ay", "as" };
+        const char *text;
+        size_t i = 0;
+        int r;
+
+        while (i < ELEMENTSOF(properties) && !str_eq(properties[i].name, name))
+                i++;
+        if (i == ELEMENTSOF(properties))
+                return sd_bus_message_skip(m, "v");
+        r = sd_bus_message_enter_container(m, 'v', types[properties[i].type]);
+        if (r < 0)
+                return r;
+        char *target = (char *) s + properties[i].offset;
+
+        switch (properties[i].type) {
+        case PROPERTY_TEXT:
+                r = sd_bus_message_read(m, "s", &text);
+                if (r >= 0)
+                        (void) snprintf(target, properties[i].size, "%s", text);
+                break;
+        case PROPERTY_I32:
+                r = sd_bus_message_read(m, "i", target);
+                break;
+        case PROPERTY_U64:
+                r = sd_bus_message_read(m, "t", target);
+                break;
+        case PROPERTY_ID:
+                r = read_id(m, target);
+                break;
+        case PROPERTY_ENVIRONMENT:
+                r = read_environment(m, s);
+                break;
+        }
+        return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+
+static int read_properties(sd_bus_message *m, UnitState *s) {
+        const char *name;
+        int r = sd_bus_message_enter_container(m, 'a', "{sv}");
+
+        while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
+                r = sd_bus_message_read(m, "s", &name);
+                if (r >= 0)
+                        r = read_property(m, name, s);
+                if (r >= 0)
+                        r = sd_bus_message_exit_container(m);
+        }
+        return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+
+static int unit_on_changed(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        const char *interface;
+        Unit *u = userdata;
+
+        (void) error;
+        if (sd_bus_message_read(m, "s", &interface) >= 0 && read_properties(m, &u->state) >= 0)
+                u->on_state(u, &u->state, u->userdata);
+        return 0;
+}
+
+static int unit_on_read(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Unit *u = userdata;
+
+        (void) error;
+        u->read = sd_bus_slot_unref(u->read);
+        if (sd_bus_message_is_method_error(m, NULL) || read_properties(m, &u->state) < 0)
+                (void) snprintf(u->state.load, sizeof(u->state.load), "not-found");
+        u->on_state(u, &u->state, u->userdata);
+        return 0;
+}
+
+static int unit_on_limit(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        LimitCall *call = userdata;
+        Unit *u = call->unit;
+
+        (void) error;
+        call->slot = sd_bus_slot_unref(call->slot);
+        if (!sd_bus_message_is_method_error(m, NULL))
+                (void) read_property(m, call->name, &u->state);
+        if (!unit_is_asking(u))
+                u->on_state(u, &u->state, u->userdata);
+        return 0;
+}
+
+bool unit_is_asking(const Unit *u) {
+        for (size_t i = 0; i < ELEMENTSOF(limits); i++)
+                if (u->limit_calls[i].slot)
+                        return true;
+        return u->read != NULL;
+}
+
+int unit_read(Unit *u) {
+        u->read = sd_bus_slot_unref(u->read);
+        return sd_bus_call_method_async(u->bus->bus, &u->read, SYSTEMD, u->path, PROPERTIES,
+                                        "GetAll", unit_on_read, u, "s", "");
+}
+
+int unit_read_limits(Unit *u) {
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < ELEMENTSOF(limits); i++) {
+                LimitCall *call = &u->limit_calls[i];
+
+                if (call->slot)
+                        continue;
+                *call = (LimitCall){ .unit = u, .name = limits[i] };
+                r = sd_bus_call_method_async(u->bus->bus, &call->slot, SYSTEMD, u->path,
+                                             PROPERTIES, "Get", unit_on_limit, call, "ss", SERVICE,
+                                             limits[i]);
+        }
+        return r;
+}
+
+int unit_new(UnitBus *b, const char *attempt, unit_state_t on_state, void *userdata, Unit **ret) {
+        _cleanup_(unit_freep) Unit *u = calloc(1, sizeof(*u));
+        char name[64];
+        int r;
+
+        if (!u)
+                return -ENOMEM;
+        *u = (Unit){ .bus = b, .on_state = on_state, .userdata = userdata };
+        u->state.memory_max_bytes = u->state.tasks_max = u->state.cpu_quota_per_sec_usec =
+                UNIT_NUMBER_UNKNOWN;
+        (void) snprintf(name, sizeof(name), "sluice-%s.service", attempt);
+        r = sd_bus_path_encode(SYSTEMD_PATH "/unit", name, &u->path);
+        if (r >= 0)
+                r = sd_bus_match_signal_async(b->bus, &u->match, SYSTEMD, u->path, PROPERTIES,
+                                              "PropertiesChanged", unit_on_changed, NULL, u);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(u);
+        return 0;
+}
+
+Unit *unit_free(Unit *u) {
+        if (!u)
+                return NULL;
+        (void) sd_bus_slot_unref(u->match);
+        (void) sd_bus_slot_unref(u->read);
+        for (size_t i = 0; i < ELEMENTSOF(limits); i++)
+                (void) sd_bus_slot_unref(u->limit_calls[i].slot);
+        free(u->path);
+        free(u);
+        return NULL;
+}
+
+/* The attempt in "sluice-HEX.service" or "sluice-X-HEX.slice"; false for any other name. */
+static bool attempt_of(const char *name, char attempt[ID_HEX_SIZE], bool *slice) {
+        const char *hex = str_after(name, "sluice-");
+        size_t n;
+
+        if (!hex)
+                return false;
+        *slice = hex[0] && hex[1] == '-';
+        hex += *slice ? 2 : 0;
+        n = strspn(hex, "0123456789abcdef");
+        if (n != ID_HEX_SIZE - 1 || !str_eq(hex + n, *slice ? ".slice" : ".service"))
+                return false;
+        (void) memcpy(attempt, hex, n);
+        attempt[n] = '\0';
+        return true;
+}
+
+static int bus_on_listed(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        const sd_bus_error *failure = sd_bus_message_get_error(m);
+        char attempt[ID_HEX_SIZE];
+        const char *name;
+        bool slice = false;
+        UnitBus *b = userdata;
+        Error e = {};
+        int r;
+
+        (void) error;
+        b->list = sd_bus_slot_unref(b->list);
+        if (failure) {
+                r = error_set(&e, -EIO, "no-systemd", "Cannot ask systemd for its units: %s",
+                              failure->message ? failure->message : failure->name);
+                b->events->on_listed(r, &e, b->userdata);
+                return 0;
+        }
+        r = sd_bus_message_enter_container(m, 'a', "(ssssssouso)");
+        while (r >= 0 && (r = sd_bus_message_enter_container(m, 'r', "ssssssouso")) > 0) {
+                r = sd_bus_message_read(m, "s", &name);
+                if (r >= 0 && attempt_of(name, attempt, &slice))
+                        b->events->on_found(attempt, slice, b->userdata);
+                if (r >= 0)
+                        r = sd_bus_message_skip(m, "sssssouso");
+                if (r >= 0)
+                        r = sd_bus_message_exit_container(m);
+        }
+        b->events->on_listed(r < 0 ? r : 0, &e, b->userdata);
+        return 0;
+}
+
+static int bus_on_version(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        const char *version;
+        UnitBus *b = userdata;
+
+        (void) error;
+        b->version = sd_bus_slot_unref(b->version);
+        if (!sd_bus_message_is_method_error(m, NULL) &&
+            sd_bus_message_read(m, "v", "s", &version) >= 0)
+                b->events->on_version(version, b->userdata);
+        return 0;
+}
+
+static int bus_on_subscribed(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        UnitBus *b = userdata;
+
+        (void) m;
+        (void) error;
+        b->subscribe = sd_bus_slot_unref(b->subscribe);
+        return 0;
+}
+
+static int bus_ask(UnitBus *b) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        int r = sd_bus_call_method_async(b->bus, &b->subscribe, SYSTEMD, SYSTEMD_PATH, MANAGER,
+                                         "Subscribe", bus_on_subscribed, b, "");
+
+        if (r >= 0)
+                r = sd_bus_call_method_async(b->bus, &b->version, SYSTEMD, SYSTEMD_PATH, PROPERTIES,
+                                             "Get", bus_on_version, b, "ss", MANAGER, "Version");
+        if (r >= 0)
+                r = sd_bus_message_new_method_call(b->bus, &m, SYSTEMD, SYSTEMD_PATH, MANAGER,
+                                                   "ListUnitsByPatterns");
+        if (r >= 0)
+                r = sd_bus_message_append(m, "asas", 0, 2, "sluice-*.service", "sluice-*.slice");
+        return r < 0 ? r : sd_bus_call_async(b->bus, &b->list, m, bus_on_listed, b, TIMEOUT_USEC);
+}
+
+int unit_bus_new(sd_event *event, const UnitBusEvents *events, void *userdata, UnitBus **ret) {
+        _cleanup_(unit_bus_freep) UnitBus *b = calloc(1, sizeof(*b));
+        int r;
+
+        if (!b)
+                return -ENOMEM;
+        b->events = events;
+        b->userdata = userdata;
+        r = sd_bus_open_system(&b->bus);
+        if (r >= 0)
+                r = sd_bus_set_exit_on_disconnect(b->bus, true);
+        if (r >= 0)
+                r = sd_bus_attach_event(b->bus, event, SD_EVENT_PRIORITY_NORMAL);
+        if (r >= 0)
+                r = bus_ask(b);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(b);
+        return 0;
+}
+
+UnitBus *unit_bus_free(UnitBus *b) {
+        if (!b)
+                return NULL;
+        (void) sd_bus_slot_unref(b->subscribe);
+        (void) sd_bus_slot_unref(b->version);
+        (void) sd_bus_slot_unref(b->list);
+        (void) sd_bus_flush_close_unref(b->bus);
+        free(b);
+        return NULL;
+}
+
+sd_bus *unit_bus_connection(UnitBus *b) {
+        return b->bus;
+}

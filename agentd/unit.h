@@ -1,0 +1,59 @@
+/* The units of attempts as PID 1 tells of them: what exists, and what becomes of it. Only looks; exec-client.h changes. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <systemd/sd-bus.h>
+
+#include "cleanup.h"
+#include "error.h"
+#include "id.h"
+
+#define UNIT_NUMBER_UNKNOWN (UINT64_MAX - 1) /* not asked yet; UINT64_MAX is systemd's "infinity" */
+
+/* Properties of org.freedesktop.systemd1.Unit and .Service, by their names. */
+typedef struct UnitState {
+        char load[16];
+        char active[16];
+        char sub[32];
+        char result[32];
+        char invocation_id[ID_HEX_SIZE];
+        int32_t main_code; /* CLD_EXITED, CLD_KILLED, CLD_DUMPED; 0: it has not ended */
+        int32_t main_status;
+        uint64_t main_start_usec; /* realtime, 0: not started */
+        uint64_t main_exit_usec;
+        uint64_t memory_max_bytes, cpu_quota_per_sec_usec, tasks_max;
+        uint32_t epoch; /* of SLUICE_EPOCH= in its environment; with unit_read() only */
+        char run[ID_TEXT_SIZE];
+} UnitState;
+
+typedef struct UnitBus UnitBus;
+typedef struct Unit Unit;
+
+typedef struct UnitBusEvents {
+        /* The host's systemd, and each unit and slice of an attempt that exists (32 hex digits); then the end, or an error. */
+        void (*on_version)(const char *version, void *userdata);
+        void (*on_found)(const char *attempt, bool slice, void *userdata);
+        void (*on_listed)(int r, const Error *e, void *userdata);
+} UnitBusEvents;
+
+/* Connects to the system bus without waiting for it. A broken connection ends the loop with an error. */
+int unit_bus_new(sd_event *event, const UnitBusEvents *events, void *userdata, UnitBus **ret);
+UnitBus *unit_bus_free(UnitBus *b); /* after its units */
+DEFINE_SCOPE_EXIT(UnitBus, unit_bus_free)
+sd_bus *unit_bus_connection(UnitBus *b);
+
+/* The state as far as it is known, at every change of it. May free the unit. */
+typedef void (*unit_state_t)(Unit *u, const UnitState *state, void *userdata);
+
+/* Matches are in place before any later call on this connection reaches anybody. */
+int unit_new(UnitBus *b, const char *attempt, unit_state_t on_state, void *userdata, Unit **ret);
+Unit *unit_free(Unit *u);
+DEFINE_SCOPE_EXIT(Unit, unit_free)
+
+/* Asks for everything; answered by on_state. load is "not-found" when there is no such unit. */
+int unit_read(Unit *u);
+/* Asks for the limits alone; answered by on_state once all have come. */
+int unit_read_limits(Unit *u);
+/* An answer of the two is still to come. */
+bool unit_is_asking(const Unit *u);
