@@ -4,6 +4,7 @@ The package's files are unpacked, not installed: a mount namespace of its own sh
 this controld only. The build machine stays as it was.
 """
 
+import contextlib
 import os
 import pwd
 import signal
@@ -107,19 +108,17 @@ class ControlPlane:
         if pid:
             kill_tree(pid)
 
-    def processes(self, name):
-        """The ids of its processes whose command is name: controld, postgres."""
+    def processes(self, word):
+        """The ids of its processes with this word in their command line: worker, postgres."""
         found = []
         for pid in descendants(self.pid) if self.pid else []:
-            try:
-                if Path(f"/proc/{pid}/comm").read_text().strip() == name:
+            with contextlib.suppress(OSError):
+                if word in Path(f"/proc/{pid}/cmdline").read_text().split("\0"):
                     found.append(pid)
-            except OSError:
-                pass
         return found
 
     def workers(self):
-        return [p for p in self.processes("controld") if p != self.pid]
+        return self.processes("worker")
 
     def kill_worker(self):
         """kill -9 of one worker; its supervisor replaces it."""
