@@ -1,0 +1,134 @@
+/* A table of options. */
+#include "arguments.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "str.h"
+#include "strv.h"
+
+static const struct {
+        const char *name;
+        char letter;
+        bool value;
+} options[_OPTION_MAX] = {
+        [OPTION_OUTPUT] = { "--output", 'o', true },
+        [OPTION_WAIT] = { "--wait", 'w', false },
+        [OPTION_FOLLOW] = { "--follow", 'f', false },
+        [OPTION_TASK] = { "--task", 't', true },
+        [OPTION_PIPE] = { "--pipe", 'p', true },
+        [OPTION_STATE] = { "--state", 0, true },
+        [OPTION_LIMIT] = { "--limit", 'n', true },
+        [OPTION_PIPE_VERSION] = { "--pipe-version", 0, true },
+        [OPTION_TYPE] = { "--type", 0, true },
+        [OPTION_AGENT] = { "--agent", 0, true },
+        [OPTION_USES] = { "--uses", 0, true },
+        [OPTION_EXPIRES] = { "--expires", 0, true },
+        [OPTION_LABELS] = { "--labels", 0, true },
+        [OPTION_AGENT_TYPE] = { "--agent-type", 0, true },
+        [OPTION_DESCRIPTION] = { "--description", 0, true },
+};
+
+const char *option_name(Option o) {
+        return options[o].name;
+}
+
+static int unknown(const char *arg, Error *e) {
+        const char *nearest = NULL;
+        unsigned best = 4;
+
+        for (size_t i = 0; i < _OPTION_MAX; i++) {
+                unsigned distance = str_distance(arg, options[i].name);
+
+                if (distance < best) {
+                        best = distance;
+                        nearest = options[i].name;
+                }
+        }
+        if (nearest)
+                return error_set(e, -EINVAL, "usage", "Unknown option %.40s; did you mean %s?", arg,
+                                 nearest);
+        return error_set(e, -EINVAL, "usage", "Unknown option %.40s; see sluicectl --help.", arg);
+}
+
+/* The option that arg is, and where its value begins (NULL: in the next word). */
+static int find_option(const char *arg, const char **ret_value) {
+        for (int i = 0; i < _OPTION_MAX; i++) {
+                const char *rest = str_after(arg, options[i].name);
+
+                if (rest && (*rest == '=' || !*rest)) {
+                        *ret_value = *rest ? rest + 1 : NULL;
+                        return i;
+                }
+                if (options[i].letter && arg[1] == options[i].letter) {
+                        *ret_value = arg[2] ? arg + 2 : NULL;
+                        return i;
+                }
+        }
+        return -ENOENT;
+}
+
+/* 1 when it took the next word as well. */
+static int read_option(Arguments *a, const char *arg, const char *next, Error *e) {
+        const char *value = NULL;
+        int i = find_option(arg, &value), taken = 0;
+
+        if (i < 0)
+                return unknown(arg, e);
+        if (!options[i].value && value)
+                return error_set(e, -EINVAL, "usage", "%s takes no value.", options[i].name);
+        if (options[i].value && !value) {
+                value = next;
+                taken = 1;
+        }
+        if (options[i].value && !value)
+                return error_set(e, -EINVAL, "usage", "%s wants a value.", options[i].name);
+        a->values[i] = value ? value : "";
+        if (i == OPTION_AGENT && strv_append(&a->agents, value) < 0)
+                return -ENOMEM;
+        return taken;
+}
+
+static int read_all(int argc, char *const argv[], Arguments *a, Error *e) {
+        bool only_words = false;
+
+        for (int i = 1; i < argc; i++) {
+                const char *arg = argv[i];
+                int r = 0;
+
+                if (only_words || arg[0] != '-' || !arg[1])
+                        r = strv_append(&a->words, arg);
+                else if (str_eq(arg, "--"))
+                        only_words = true;
+                else if (str_eq(arg, "--help") || str_eq(arg, "-h"))
+                        a->help = true;
+                else if (str_eq(arg, "--version"))
+                        a->version = true;
+                else if (str_eq(arg, "--print-config"))
+                        a->print_config = true;
+                else
+                        r = read_option(a, arg, argv[i + 1], e);
+                if (r < 0)
+                        return r;
+                i += r;
+        }
+        return 0;
+}
+
+int arguments_read(int argc, char *const argv[], Arguments *ret, Error *e) {
+        Arguments a = {};
+        int r = read_all(argc, argv, &a, e);
+
+        if (r < 0) {
+                arguments_done(&a);
+                return r;
+        }
+        *ret = a;
+        return 0;
+}
+
+void arguments_done(Arguments *a) {
+        a->words = strv_free(a->words);
+        a->agents = strv_free(a->agents);
+}

@@ -1,0 +1,72 @@
+/* What the API answers, as structs; docs/openapi.yaml has the meanings. All pointers are owned and may be NULL. Decode with
+ * JSON_IGNORE_UNKNOWN, empty with json_done(). */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "json-in.h"
+
+typedef struct Attempt {
+        char *attempt, *state, *outcome, *exit_code, *reason, *agent, *unit, *started_at, *ended_at,
+                *why;
+        uint32_t epoch, exit_status;
+        uint64_t cpu_usage_usec, memory_peak_bytes, memory_max_bytes, cpu_quota_per_sec_usec,
+                tasks_max;
+} Attempt;
+
+typedef struct Task {
+        char *task, *state;
+        JsonArray attempts; /* Attempt */
+} Task;
+
+typedef struct Run {
+        char *run, *project, *pipe, *version, *state, *outcome, *reason, *created_by, *created_at,
+                *started_at, *ended_at, *etag;
+        bool log_complete;
+        JsonArray tasks; /* Task; empty in lists */
+} Run;
+
+typedef struct PipeFacts {
+        char *project, *pipe, *version, *type, *description, *created_at, *created_by, *source;
+        bool created;
+} PipeFacts;
+
+typedef struct Instance {
+        char *instance, *status, *hostname, *version, *systemd, *kernel, *architecture,
+                *last_seen_at;
+        uint32_t cpus, slots, slots_used;
+        uint64_t memory_bytes;
+} Instance;
+
+typedef struct Agent {
+        char *agent, *name, *type, *status, *created_at;
+        char **labels;       /* label, value */
+        JsonArray instances; /* Instance */
+} Agent;
+
+typedef struct Key {
+        char *key, *key_id, *type, *description, *created_at, *created_by, *expires_at, *revoked_at;
+        char **agents, **labels;
+        uint32_t max_uses, uses;
+} Key;
+
+typedef struct Project {
+        char *project, *created_at;
+} Project;
+
+/* A page of a list. */
+typedef struct Page {
+        JsonArray items;
+        char *next;
+} Page;
+
+extern const JsonField run_fields[], pipe_fields[], agent_fields[], key_fields[];
+extern const JsonField run_page_fields[], pipe_page_fields[], agent_page_fields[],
+        key_page_fields[], project_page_fields[];
+
+/* The last attempt of a task; NULL when there is none. */
+const Attempt *task_last_attempt(const Task *t);
+/* What --wait ends with: 0, the exit status of the failed task, 128 + the signal that killed it, else 1. */
+int run_exit_status(const Run *run);
+bool run_is_over(const Run *run);

@@ -1,0 +1,156 @@
+/* Paths, lists and labels. */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "parse.h"
+#include "str.h"
+#include "strv.h"
+#include "verbs.h"
+
+char *path_format(const char *fmt, ...) {
+        Buffer b = {};
+        char *path = NULL;
+        va_list ap;
+        int r = 0;
+
+        va_start(ap, fmt);
+        for (const char *p = fmt; r >= 0 && *p; p++) {
+                if (p[0] == '%' && p[1] == 's') {
+                        r = buffer_append_percent(&b, va_arg(ap, const char *));
+                        p++;
+                } else {
+                        r = buffer_append(&b, p, 1);
+                }
+        }
+        va_end(ap);
+        if (r >= 0)
+                r = buffer_take(&b, &path);
+        buffer_done(&b);
+        return r < 0 ? NULL : path;
+}
+
+const char *option_value(const Context *x, Option o) {
+        return x->arguments->values[o];
+}
+
+int path_add_option(char **path, const Context *x, Option o, const char *name) {
+        _cleanup_(freep) char *part = NULL;
+        char *longer;
+
+        if (!option_value(x, o))
+                return 0;
+        part = path_format("%s", option_value(x, o));
+        longer = part ? str_format("%s%c%s=%s", *path, strchr(*path, '?') ? '&' : '?', name, part)
+                      : NULL;
+        if (!longer)
+                return -ENOMEM;
+        free(*path);
+        *path = longer;
+        return 0;
+}
+
+int reply_decode(const Reply *reply, const JsonField *fields, void *target) {
+        Error e = {};
+        int r = json_decode(reply->body, reply->size, fields, JSON_IGNORE_UNKNOWN, target, &e);
+
+        if (r < 0)
+                return complain(r, "The control plane's answer is not what its API promises: %s "
+                                   "Is the URL right, and is sluicectl of the same release?",
+                                error_text(&e, r));
+        return 0;
+}
+
+int print_json(const Reply *reply) {
+        (void) fwrite(reply->body, 1, reply->size, stdout);
+        (void) fputc('\n', stdout);
+        return EXIT_SUCCESS;
+}
+
+/* The items of a page without their brackets, as JSON text. */
+static int append_items(const Reply *reply, Buffer *out) {
+        char *raw = NULL;
+        const JsonField fields[] = { { "items", JSON_RAW, true, 0, .max = SIZE_MAX >> 1 }, {} };
+        int r = reply_decode(reply, fields, &raw);
+        size_t n = raw ? strlen(raw) : 0;
+
+        if (r >= 0 && n > 2 && out->size > 0)
+                r = buffer_append_str(out, ",");
+        if (r >= 0 && n > 2)
+                r = buffer_append(out, raw + 1, n - 2);
+        free(raw);
+        return r;
+}
+
+static int take_page(const Reply *reply, const JsonField *page_fields, size_t item_size,
+                     on_item_t on_item, void *userdata, size_t *count, char **next) {
+        Page page = {};
+        int r = reply_decode(reply, page_fields, &page);
+
+        for (size_t i = 0; r >= 0 && i < page.items.count; i++)
+                if (on_item)
+                        on_item((const char *) page.items.items + i * item_size, userdata);
+        *count += page.items.count;
+        free(*next);
+        *next = TAKE_PTR(page.next);
+        json_done(page_fields, &page);
+        return r;
+}
+
+int list_all(Context *x, const char *path, const JsonField *page_fields, size_t item_size,
+             size_t max, on_item_t on_item, void *userdata) {
+        _cleanup_(freep) char *next = NULL;
+        Buffer items = {};
+        size_t count = 0;
+        int r;
+
+        do {
+                _cleanup_(freep) char *after = next ? path_format("%s", next) : NULL;
+                _cleanup_(freep) char *page =
+                        after ? str_format("%s%cafter=%s", path, strchr(path, '?') ? '&' : '?',
+                                           after)
+                              : strdup(path);
+                Reply reply = {};
+
+                r = page ? client_get(x->client, page, &reply) : -ENOMEM;
+                if (r >= 0 && x->json)
+                        r = append_items(&reply, &items);
+                if (r >= 0)
+                        r = take_page(&reply, page_fields, item_size, x->json ? NULL : on_item,
+                                      userdata, &count, &next);
+                reply_done(&reply);
+        } while (r >= 0 && next && (max == 0 || count < max));
+        if (r >= 0 && x->json)
+                (void) printf("{\"items\":[%s],\"next\":null}\n", items.data ? items.data : "");
+        buffer_done(&items);
+        return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+void write_labels(JsonOut *o, const char *key, char *const *labels) {
+        json_out_object(o, key);
+        STRV_FOREACH(label, labels) {
+                _cleanup_(freep) char *name = strdup(*label);
+                char *value = name ? strchr(name, '=') : NULL;
+
+                if (value)
+                        *value++ = '\0';
+                if (name)
+                        json_out_text(o, str_strip(name), value ? str_strip(value) : "");
+        }
+        json_out_end_object(o);
+}
+
+char *labels_text(char *const *labels) {
+        Buffer b = {};
+        char *text = NULL;
+        int r = 0;
+
+        for (char *const *l = labels; r >= 0 && l && l[0]; l += 2)
+                r = buffer_printf(&b, "%s%s%s%s", b.size ? ", " : "", l[0], *l[1] ? "=" : "", l[1]);
+        if (r >= 0)
+                r = buffer_take(&b, &text);
+        buffer_done(&b);
+        return r < 0 ? NULL : text;
+}

@@ -1,0 +1,222 @@
+/* pipe deploy, verify, list, show, versions; projects. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fileio.h"
+#include "format.h"
+#include "pipe.h"
+#include "str.h"
+#include "strv.h"
+#include "table.h"
+#include "verbs.h"
+
+/* "/x/orders.pipe" is the pipe "orders". New string. */
+static char *pipe_name_of(const char *path) {
+        const char *base = strrchr(path, '/');
+        char *name = strdup(base ? base + 1 : path);
+        char *suffix = name ? strstr(name, ".pipe") : NULL;
+
+        if (suffix && !suffix[strlen(".pipe")])
+                *suffix = '\0';
+        return name;
+}
+
+/* Reads and checks a file. */
+static int read_pipe(const char *path, char **ret_name, char **ret_text, size_t *ret_size,
+                     char version[PIPE_VERSION_SIZE]) {
+        _cleanup_(freep) char *name = pipe_name_of(path), *text = NULL;
+        _cleanup_(pipe_freep) Pipe *pipe = NULL;
+        Error e = {};
+        size_t size;
+        int r = name ? file_read(path, PIPE_TEXT_MAX, &text, &size) : -ENOMEM;
+
+        if (r == -EFBIG)
+                return complain(r, "%s is larger than %d KiB.", path, PIPE_TEXT_MAX / 1024);
+        if (r < 0)
+                return complain(r, "Cannot read %s: %s.", path, strerror(-r));
+        if (pipe_name_check(name) < 0)
+                return complain(-EINVAL,
+                                "%s: \"%s\" is no name for a pipe. Names have a-z, 0-9, _ and -, "
+                                "begin with a letter or digit, and the file is NAME.pipe.",
+                                path, name);
+        r = pipe_parse(path, text, size, &pipe, &e);
+        if (r >= 0)
+                r = pipe_version(pipe, version);
+        if (r < 0)
+                return complain(r, "%s", error_text(&e, r));
+        *ret_name = TAKE_PTR(name);
+        *ret_text = TAKE_PTR(text);
+        *ret_size = size;
+        return 0;
+}
+
+int verb_pipe_verify(Context *x) {
+        int status = EXIT_SUCCESS;
+
+        STRV_FOREACH(path, x->words) {
+                _cleanup_(freep) char *name = NULL, *text = NULL;
+                char version[PIPE_VERSION_SIZE];
+                size_t size;
+
+                if (read_pipe(*path, &name, &text, &size, version) < 0)
+                        status = EXIT_FAILURE;
+                else
+                        (void) printf("%s: good, version %s\n", *path, version);
+        }
+        return status;
+}
+
+static int deploy(Context *x, const char *file) {
+        _cleanup_(freep) char *name = NULL, *text = NULL, *path = NULL;
+        char version[PIPE_VERSION_SIZE];
+        PipeFacts pipe = {};
+        Reply reply = {};
+        size_t size;
+        int r = read_pipe(file, &name, &text, &size, version);
+
+        if (r < 0)
+                return r;
+        path = path_format("/api/v1/projects/%s/pipes/%s", x->settings->project, name);
+        if (!path)
+                return -ENOMEM;
+        r = client_request(x->client,
+                           &(Request){ .method = "PUT",
+                                       .path = path,
+                                       .content_type = "text/plain",
+                                       .body = text,
+                                       .size = size },
+                           &reply);
+        if (r >= 0)
+                r = reply_decode(&reply, pipe_fields, &pipe);
+        if (r >= 0 && x->json)
+                (void) print_json(&reply);
+        else if (r >= 0)
+                (void) printf("%s: version %s %s.\n", pipe.pipe, pipe.version,
+                              reply.status == 201 ? "deployed" : "is deployed already");
+        json_done(pipe_fields, &pipe);
+        reply_done(&reply);
+        return r;
+}
+
+int verb_pipe_deploy(Context *x) {
+        int status = EXIT_SUCCESS;
+
+        STRV_FOREACH(file, x->words)
+                if (deploy(x, *file) < 0)
+                        status = EXIT_FAILURE;
+        return status;
+}
+
+static void add_pipe(const void *item, void *userdata) {
+        const PipeFacts *pipe = item;
+        char age[FORMAT_MAX];
+
+        table_add(userdata, pipe->pipe);
+        table_add(userdata, pipe->type);
+        table_add(userdata, pipe->version);
+        table_add(userdata, format_age(pipe->created_at, age));
+        table_add(userdata, pipe->created_by);
+        table_add(userdata, pipe->description);
+}
+
+static int list_pipes(Context *x, char *path, const char *what) {
+        static const char *const header[] = { "PIPE", "TYPE",        "VERSION", "DEPLOYED",
+                                              "BY",   "DESCRIPTION", NULL };
+        _cleanup_(table_freep) Table *table = NULL;
+        _cleanup_(freep) char *owned = path;
+        int status;
+
+        if (!owned || table_new(header, &table) < 0)
+                return complain(EXIT_FAILURE, "Out of memory.");
+        status = list_all(x, owned, pipe_page_fields, sizeof(PipeFacts), 0, add_pipe, table);
+        if (status == EXIT_SUCCESS && !x->json && table_print(table, what) < 0)
+                return complain(EXIT_FAILURE, "Out of memory.");
+        return status;
+}
+
+int verb_pipe_list(Context *x) {
+        return list_pipes(x, path_format("/api/v1/projects/%s/pipes", x->settings->project),
+                          "pipes");
+}
+
+int verb_pipe_versions(Context *x) {
+        return list_pipes(x,
+                          path_format("/api/v1/projects/%s/pipes/%s/versions",
+                                      x->settings->project, x->words[0]),
+                          "versions");
+}
+
+int verb_pipe_show(Context *x) {
+        char *path = path_format("/api/v1/projects/%s/pipes/%s", x->settings->project, x->words[0]);
+        PipeFacts pipe = {};
+        Reply reply = {};
+        char when[FORMAT_MAX];
+        int r = path ? path_add_option(&path, x, OPTION_PIPE_VERSION, "version") : -ENOMEM;
+
+        if (r >= 0)
+                r = client_get(x->client, path, &reply);
+        if (r >= 0)
+                r = reply_decode(&reply, pipe_fields, &pipe);
+        if (r >= 0 && x->json) {
+                (void) print_json(&reply);
+        } else if (r >= 0) {
+                (void) printf("%s# %s, version %s, deployed %s by %s%s\n", colour_begin(COLOUR_GREY),
+                              pipe.pipe, pipe.version, format_time(pipe.created_at, when),
+                              pipe.created_by, colour_end(COLOUR_GREY));
+                (void) fputs(pipe.source ? pipe.source : "", stdout);
+        }
+        json_done(pipe_fields, &pipe);
+        reply_done(&reply);
+        free(path);
+        return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+static void add_project(const void *item, void *userdata) {
+        const Project *project = item;
+        char when[FORMAT_MAX];
+
+        table_add(userdata, project->project);
+        table_add(userdata, format_time(project->created_at, when));
+}
+
+int verb_projects(Context *x) {
+        static const char *const header[] = { "PROJECT", "CREATED", NULL };
+        _cleanup_(table_freep) Table *table = NULL;
+        int status;
+
+        if (table_new(header, &table) < 0)
+                return complain(EXIT_FAILURE, "Out of memory.");
+        status = list_all(x, "/api/v1/projects", project_page_fields, sizeof(Project), 0,
+                          add_project, table);
+        if (status == EXIT_SUCCESS && !x->json)
+                (void) table_print(table, "projects");
+        return status;
+}
+
+int verb_project_create(Context *x) {
+        _cleanup_(freep) char *json = NULL;
+        JsonOut o = {};
+        Reply reply = {};
+        int r;
+
+        json_out_object(&o, NULL);
+        json_out_text(&o, "project", x->words[0]);
+        json_out_end_object(&o);
+        r = json_out_take(&o, &json);
+        if (r >= 0)
+                r = client_request(x->client,
+                                   &(Request){ .method = "POST",
+                                               .path = "/api/v1/projects",
+                                               .content_type = "application/json",
+                                               .body = json,
+                                               .size = strlen(json) },
+                                   &reply);
+        if (r >= 0 && x->json)
+                (void) print_json(&reply);
+        else if (r >= 0)
+                (void) printf("Project %s is made.\n", x->words[0]);
+        reply_done(&reply);
+        return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}

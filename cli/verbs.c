@@ -1,0 +1,209 @@
+/* The table of verbs, and what several verbs share. */
+#include "verbs.h"
+
+#include <errno.h>
+#include <locale.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "log.h"
+#include "settings.h"
+#include "str.h"
+#include "strv.h"
+
+#define WORDS_ANY 1000U
+#define O(option) BIT(OPTION_##option)
+
+static const struct {
+        const char *verb, *noun; /* "pipe", "list"; noun NULL: the verb stands alone */
+        unsigned min, max;       /* words behind */
+        unsigned options;
+        bool offline;
+        int (*run)(Context *x);
+        const char *usage, *help;
+} verbs[] = {
+        { "pipe", "deploy", 1, WORDS_ANY, 0, false, verb_pipe_deploy, "FILE...",
+          "make the file's pipe known, or a new version of it" },
+        { "pipe", "verify", 1, WORDS_ANY, 0, true, verb_pipe_verify, "FILE...",
+          "check pipe files, without a control plane" },
+        { "pipe", "list", 0, 0, 0, false, verb_pipe_list, "", "list pipes" },
+        { "pipe", "show", 1, 1, O(PIPE_VERSION), false, verb_pipe_show, "PIPE",
+          "show a pipe as it was deployed" },
+        { "pipe", "versions", 1, 1, 0, false, verb_pipe_versions, "PIPE",
+          "list the versions of a pipe" },
+        { "run", "show", 1, 1, 0, false, verb_run_show, "RUN",
+          "show a run, its tasks and their outcomes" },
+        { "run", NULL, 1, 1, O(WAIT) | O(FOLLOW) | O(PIPE_VERSION), false, verb_run, "PIPE",
+          "start a run; with --wait end with its task's exit status" },
+        { "runs", NULL, 0, 0, O(PIPE) | O(STATE) | O(LIMIT), false, verb_runs, "",
+          "list runs, the newest first" },
+        { "cancel", NULL, 1, 1, O(WAIT), false, verb_cancel, "RUN", "stop a run" },
+        { "logs", NULL, 1, 1, O(FOLLOW) | O(TASK), false, verb_logs, "RUN",
+          "show what the tasks of a run have said" },
+        { "agents", NULL, 0, 0, 0, false, verb_agents, "", "list agents and their status" },
+        { "agent", "show", 1, 1, 0, false, verb_agent_show, "AGENT", "show an agent" },
+        { "agent", "create", 1, 1, O(TYPE) | O(LABELS), false, verb_agent_create, "NAME",
+          "make an agent that a host joins with an API key" },
+        { "key", "create", 0, 0,
+          O(TYPE) | O(AGENT) | O(USES) | O(EXPIRES) | O(LABELS) | O(AGENT_TYPE) | O(DESCRIPTION),
+          false, verb_key_create, "", "make a key that hosts join with; it is shown once" },
+        { "key", "list", 0, 0, 0, false, verb_key_list, "", "list keys" },
+        { "key", "revoke", 1, 1, 0, false, verb_key_revoke, "KEY",
+          "let nobody join with this key any more" },
+        { "projects", NULL, 0, 0, 0, false, verb_projects, "", "list projects" },
+        { "project", "create", 1, 1, 0, false, verb_project_create, "NAME", "make a project" },
+};
+
+static const char options_help[] =
+        "\nOptions:\n"
+        "  -o --output=FORMAT     table or json; for logs: short, cat, json or export\n"
+        "  -w --wait              run, cancel: wait for the end of the run\n"
+        "  -f --follow            run, logs: show lines as they come\n"
+        "  -t --task=TASK         logs: of this task only\n"
+        "  -p --pipe=PIPE         runs: of this pipe only\n"
+        "     --state=STATE       runs: in this state only\n"
+        "  -n --limit=NUMBER      runs: at most as many (default 20)\n"
+        "     --pipe-version=TEXT run, pipe show: this version, not the newest\n"
+        "     --type=TYPE         key create: enrolment or api; agent create: batch or streaming\n"
+        "     --agent=NAME        key create --type=api: for this agent; may be repeated\n"
+        "     --agent-type=TYPE   key create: type of the agents that join with it\n"
+        "     --labels=LABELS     key create, agent create: as \"region=eu, warehouse\"\n"
+        "     --uses=NUMBER       key create: how often it may be used\n"
+        "     --expires=SPAN      key create: for how long, as \"2h\" or \"30d\"\n"
+        "     --description=TEXT  key create: a note\n"
+        "     --project=NAME      the project of pipes and runs (SLUICE_PROJECT)\n"
+        "     --url=URL           where the control plane is (SLUICE_URL)\n"
+        "     --cafile=FILE       who signed its certificate (SLUICE_CAFILE)\n"
+        "     --token-file=FILE   a file with the token; else SLUICE_TOKEN\n"
+        "     --print-config      print each setting with its value and where it came from\n"
+        "  -h --help              print this\n"
+        "     --version           print the version\n";
+
+static int print_help(void) {
+        (void) puts("usage: sluicectl [OPTIONS] COMMAND ...\n\n"
+                    "Deploys and runs the pipes of a Sluice fleet, see sluicectl(1).\n\nCommands:");
+        for (size_t i = 0; i < ELEMENTSOF(verbs); i++) {
+                _cleanup_(freep) char *left =
+                        str_format("%s%s%s %s", verbs[i].verb, verbs[i].noun ? " " : "",
+                                   verbs[i].noun ? verbs[i].noun : "", verbs[i].usage);
+
+                (void) printf("  %-22s %s\n", left ? left : verbs[i].verb, verbs[i].help);
+        }
+        (void) fputs(options_help, stdout);
+        return EXIT_SUCCESS;
+}
+
+static int complain_usage(const char *word) {
+        const char *nearest = NULL;
+        unsigned best = 3;
+
+        for (size_t i = 0; i < ELEMENTSOF(verbs); i++) {
+                unsigned distance = str_distance(word, verbs[i].verb);
+
+                if (distance < best) {
+                        best = distance;
+                        nearest = verbs[i].verb;
+                }
+        }
+        if (nearest && best > 0)
+                return complain(EXIT_FAILURE, "Unknown command \"%.40s\"; did you mean \"%s\"?",
+                                word, nearest);
+        return complain(EXIT_FAILURE, "Unknown command \"%.40s\"; see sluicectl --help.", word);
+}
+
+/* The verb that the words are; negative when there is none. */
+static int find_verb(char *const *words) {
+        int alone = -1;
+
+        for (size_t i = 0; i < ELEMENTSOF(verbs); i++) {
+                if (!str_eq(verbs[i].verb, words[0]))
+                        continue;
+                if (!verbs[i].noun)
+                        alone = (int) i;
+                else if (str_eq(verbs[i].noun, words[1]))
+                        return (int) i;
+        }
+        return alone;
+}
+
+static int check_verb(size_t i, const Arguments *a, size_t words) {
+        for (int o = 0; o < _OPTION_MAX; o++)
+                if (a->values[o] && o != OPTION_OUTPUT && !(verbs[i].options & BIT(o)))
+                        return complain(-EINVAL, "%s does not go with \"%s%s%s\".", option_name(o),
+                                        verbs[i].verb, verbs[i].noun ? " " : "",
+                                        verbs[i].noun ? verbs[i].noun : "");
+        if (words < verbs[i].min || words > verbs[i].max)
+                return complain(-EINVAL, "usage: sluicectl %s%s%s %s", verbs[i].verb,
+                                verbs[i].noun ? " " : "", verbs[i].noun ? verbs[i].noun : "",
+                                verbs[i].usage);
+        return 0;
+}
+
+static int check_output(Context *x) {
+        static const char *const formats[] = { "table", "json", "short", "cat", "export" };
+        const char *output = option_value(x, OPTION_OUTPUT);
+        bool logs = str_eq(x->arguments->words[0], "logs");
+        size_t known = 0;
+
+        while (known < ELEMENTSOF(formats) && !str_eq(formats[known], output))
+                known++;
+        if (output && (known == ELEMENTSOF(formats) || (known == 0 && logs) || (known > 1 && !logs)))
+                return complain(-EINVAL, "--output=%.40s is not one of %s.", output,
+                                logs ? "short, cat, json, export" : "table, json");
+        x->json = str_eq(output, "json");
+        return 0;
+}
+
+static int run_verb(const Arguments *a, const Settings *s) {
+        _cleanup_(client_freep) Client *client = NULL;
+        int i = find_verb(a->words), r;
+        Context x = { .arguments = a, .settings = s };
+        Error e = {};
+
+        if (i < 0)
+                return complain_usage(a->words[0]);
+        x.words = a->words + (verbs[i].noun ? 2 : 1);
+        if (check_verb((size_t) i, a, strv_length(x.words)) < 0 || check_output(&x) < 0)
+                return EXIT_FAILURE;
+        if (!verbs[i].offline) {
+                r = client_new(s, &client, &e);
+                if (r < 0)
+                        return complain(EXIT_FAILURE, "%s", error_text(&e, r));
+        }
+        x.client = client;
+        r = verbs[i].run(&x);
+        if (fflush(stdout) == EOF && r == EXIT_SUCCESS)
+                return complain(EXIT_FAILURE, "Cannot write the output: %s.", strerror(errno));
+        return r;
+}
+
+int sluicectl_main(int argc, char *argv[]) {
+        Arguments a = {};
+        Settings s = {};
+        Error e = {};
+        int r, status = EXIT_FAILURE;
+
+        (void) setlocale(LC_ALL, "");
+        log_setup("sluicectl");
+        for (int i = 1; i < argc; i++)
+                if (str_eq(argv[i], "--print-config") && settings_print(argc, argv, &e) >= 0)
+                        return EXIT_SUCCESS;
+        r = settings_load(&s, &argc, argv, &e);
+        if (r >= 0)
+                r = arguments_read(argc, argv, &a, &e);
+        if (r < 0)
+                status = complain(EXIT_FAILURE, "%s", error_text(&e, r));
+        else if (a.help)
+                status = print_help();
+        else if (a.version)
+                status = puts("sluicectl " PACKAGE_VERSION) == EOF;
+        else if (!a.words)
+                status = complain(EXIT_FAILURE, "What shall be done? See sluicectl --help.");
+        else
+                status = run_verb(&a, &s);
+        arguments_done(&a);
+        settings_done(&s);
+        return status;
+}

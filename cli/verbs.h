@@ -1,0 +1,67 @@
+/* The verbs of sluicectl: each gets what it needs and returns the exit status. */
+#pragma once
+
+#include "arguments.h"
+#include "client.h"
+#include "json-out.h"
+#include "shapes.h"
+
+typedef struct Context {
+        const Arguments *arguments;
+        const Settings *settings;
+        Client *client; /* NULL for a verb that asks nobody */
+        bool json;      /* --output=json */
+        char *const *words; /* what follows the verb */
+} Context;
+
+int sluicectl_main(int argc, char *argv[]);
+
+int verb_pipe_deploy(Context *x);
+int verb_pipe_verify(Context *x);
+int verb_pipe_list(Context *x);
+int verb_pipe_show(Context *x);
+int verb_pipe_versions(Context *x);
+int verb_run(Context *x);
+int verb_runs(Context *x);
+int verb_run_show(Context *x);
+int verb_cancel(Context *x);
+int verb_logs(Context *x);
+int verb_agents(Context *x);
+int verb_agent_show(Context *x);
+int verb_agent_create(Context *x);
+int verb_key_create(Context *x);
+int verb_key_list(Context *x);
+int verb_key_revoke(Context *x);
+int verb_projects(Context *x);
+int verb_project_create(Context *x);
+
+/* --- what they share */
+
+/* "/api/v1/…": %s are percent-encoded components. Owned by the caller; NULL when out of memory. */
+char *path_format(const char *fmt, ...);
+/* The option's value, or NULL. */
+const char *option_value(const Context *x, Option o);
+/* "&name=value" is added when the option was given. */
+int path_add_option(char **path, const Context *x, Option o, const char *name);
+
+/* Decodes the reply; complains when it is not what the API promises. */
+int reply_decode(const Reply *reply, const JsonField *fields, void *target);
+/* All pages of a list, at most max items (0: all). With --output=json they are printed as one document. on_item is called for
+ * each item otherwise. Returns an exit status. */
+typedef void (*on_item_t)(const void *item, void *userdata);
+int list_all(Context *x, const char *path, const JsonField *page_fields, size_t item_size,
+             size_t max, on_item_t on_item, void *userdata);
+/* Prints the reply's body as a line. */
+int print_json(const Reply *reply);
+
+/* "region=eu-west, warehouse" as a JSON object. */
+void write_labels(JsonOut *o, const char *key, char *const *labels);
+/* The labels as text. New string. */
+char *labels_text(char *const *labels);
+
+/* Shows the log of a run; follow: until it is complete. prefix: the task's name before each line. */
+int logs_show(Context *x, const char *run, bool follow, const char *format, bool prefix);
+/* Prints what became of each task. */
+int run_print_tasks(const Run *run);
+/* The run, decoded. */
+int run_get(Context *x, const char *id, Run *ret);
