@@ -229,7 +229,7 @@ static void start_attempt(Agentd *a, ProtoAssignment *assignment) {
         bool full = attempt_count_live(a->attempts) >= a->settings->slots;
         int r;
 
-        if (attempt || !id)
+        if (attempt || !id || attempt_is_past(a->attempts, id, epoch))
                 return; /* offered again because our word crossed the offer */
         if (full) {
                 r = attempt_refuse(a->attempts, id, epoch, true, "All slots are taken.", &attempt);
@@ -247,6 +247,8 @@ static void stop_attempt(Agentd *a, const ProtoStop *stop) {
         Attempt *attempt = attempt_find(a->attempts, stop->attempt);
         int r = 0;
 
+        if (!attempt && attempt_is_past(a->attempts, stop->attempt, stop->epoch))
+                return; /* our word that it is over crossed this */
         if (!attempt)
                 r = attempt_refuse(a->attempts, stop->attempt, stop->epoch, false, reason,
                                    &attempt);

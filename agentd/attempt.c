@@ -8,6 +8,7 @@
 
 #include "log.h"
 #include "message-ids.h"
+#include "past.h"
 #include "str.h"
 #include "timespan.h"
 
@@ -15,7 +16,9 @@
 #define START_TRIES_MAX 6U
 
 struct AttemptTable {
-        Attempt *buckets[BUCKETS]; /* owned */
+        /* owned */
+        Attempt *buckets[BUCKETS];
+        Past past;
         size_t count;
         /* borrowed: the composition root frees us first */
         UnitBus *bus;
@@ -49,10 +52,10 @@ const char *attempt_state_to_string(AttemptState s) {
         return words[s];
 }
 
-static uint64_t realtime_usec(void) {
+static uint64_t clock_usec(clockid_t clock) {
         struct timespec ts;
 
-        (void) clock_gettime(CLOCK_REALTIME, &ts);
+        (void) clock_gettime(clock, &ts);
         return (uint64_t) ts.tv_sec * USEC_PER_SEC + (uint64_t) ts.tv_nsec / 1000;
 }
 
@@ -185,7 +188,7 @@ static void refused(Attempt *a, bool requeue, const char *reason) {
                 return;
         a->requeue = requeue;
         (void) str_replace(&a->reason, reason);
-        a->ended_usec = realtime_usec();
+        a->ended_usec = clock_usec(CLOCK_REALTIME);
         a->unit = unit_free(a->unit);
         owe(a, REPORT_REFUSED);
         log_outcome(a, LOG_NOTICE, MSG_ATTEMPT_REFUSED, reason);
@@ -194,7 +197,7 @@ static void refused(Attempt *a, bool requeue, const char *reason) {
 
 static void started(Attempt *a, const UnitState *s) {
         if (a->started_usec == 0) {
-                a->started_usec = s->main_start_usec ? s->main_start_usec : realtime_usec();
+                a->started_usec = s->main_start_usec ? s->main_start_usec : clock_usec(CLOCK_REALTIME);
                 owe(a, REPORT_RUNNING);
                 if (s->memory_max_bytes == UNIT_NUMBER_UNKNOWN && a->unit)
                         (void) unit_read_limits(a->unit);
@@ -208,7 +211,7 @@ static void ended(Attempt *a, const UnitState *s) {
                 started(a, s);
         if (set_state(a, ATTEMPT_ENDED) < 0)
                 return;
-        a->ended_usec = s->main_exit_usec ? s->main_exit_usec : realtime_usec();
+        a->ended_usec = s->main_exit_usec ? s->main_exit_usec : clock_usec(CLOCK_REALTIME);
         (void) cgroup_read(a->hex, &a->usage);
         owe(a, REPORT_ENDED);
         log_outcome(a, LOG_INFO, MSG_ATTEMPT_ENDED, *s->result ? s->result : "ended");
@@ -407,7 +410,18 @@ void attempt_release_stray(AttemptTable *t, const char *hex) {
                 (void) log_error(r, "Cannot release sluice-%s.service", hex);
 }
 
+bool attempt_is_past(AttemptTable *t, const char *id, uint32_t epoch) {
+        Id parsed;
+
+        return id && id_parse(id, &parsed) >= 0 && past_has(&t->past, parsed, epoch);
+}
+
 void attempt_release(Attempt *a) {
+        Id id = {};
+
+        (void) id_parse(a->hex, &id);
+        if (past_add(&a->table->past, id, a->epoch, clock_usec(CLOCK_MONOTONIC)) < 0)
+                return; /* out of memory: it stays, and is released later */
         if (a->unit)
                 attempt_release_stray(a->table, a->hex);
         (void) attempt_free(a);
@@ -433,6 +447,7 @@ AttemptTable *attempt_table_free(AttemptTable *t) {
         for (unsigned i = 0; i < BUCKETS; i++)
                 while (t->buckets[i])
                         (void) attempt_free(t->buckets[i]);
+        past_done(&t->past);
         free(t);
         return NULL;
 }

@@ -70,6 +70,8 @@ DEFINE_SCOPE_EXIT(AttemptTable, attempt_table_free)
 
 /* In any form of identifier; NULL when it is not there. */
 Attempt *attempt_find(AttemptTable *t, const char *id);
+/* It was here, with this epoch or a later one, and is over. */
+bool attempt_is_past(AttemptTable *t, const char *id, uint32_t epoch);
 size_t attempt_count(const AttemptTable *t);
 size_t attempt_count_live(const AttemptTable *t); /* not ended, not refused */
 size_t attempt_count_reading(const AttemptTable *t);
@@ -87,7 +89,7 @@ int attempt_refuse(AttemptTable *t, const char *id, uint32_t epoch, bool requeue
 int attempt_adopt(AttemptTable *t, const char *hex, Attempt **ret);
 
 void attempt_stop(Attempt *a, const char *reason);
-/* Gives the unit back to PID 1 and forgets the attempt. */
+/* Gives the unit back to PID 1 and forgets the attempt, but for attempt_is_past(). */
 void attempt_release(Attempt *a);
 /* Gives back a unit or slice of which nothing is known. */
 void attempt_release_stray(AttemptTable *t, const char *hex);

@@ -57,7 +57,8 @@ def test_the_memory_hog_is_killed_at_its_limit(fleet, agent):
     assert run.show()["outcome"] == attempt["outcome"] == attempt["result"] == "oom-kill"
     assert attempt["oom_kills"] >= 1
     assert attempt["memory_max_bytes"] == 32 * MIB
-    assert 24 * MIB <= attempt["memory_peak_bytes"] <= 32 * MIB
+    # The slice that is read holds a few pages besides the service's, which the limit is about.
+    assert 24 * MIB <= attempt["memory_peak_bytes"] <= 33 * MIB
     run.wait_log_complete()
     assert any("holding 1024 KiB" in line for line in run.lines())
 

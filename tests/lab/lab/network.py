@@ -52,11 +52,11 @@ class Network:
         return name
 
     def cut(self, number):
-        """Separates a node from everything else, as a pulled cable does."""
-        self.ip("link", "set", f"tap{number}", "down")
+        """Separates a node from everything else, silently. Its tap stays up: a node whose tap is down spins in its driver."""
+        self.ip("link", "set", f"tap{number}", "nomaster")
 
     def mend(self, number):
-        self.ip("link", "set", f"tap{number}", "up")
+        self.ip("link", "set", f"tap{number}", "master", "br0")
 
     def delay(self, number, milliseconds=0, loss_percent=0):
         """Delays or loses what is sent to a node; zeroes make it as before."""
