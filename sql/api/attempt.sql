@@ -10,7 +10,7 @@ LANGUAGE sql STABLE AS $$
                 'agent', (SELECT name FROM sluice.agent WHERE id = a.agent), 'agent_id', a.agent,
                 'instance', a.instance,
                 'unit', 'sluice-' || replace(a.id::text, '-', '') || '.service',
-                'slice', coalesce(a.slice, 'sluice-' || replace(a.id::text, '-', '') || '.slice'),
+                'slice', coalesce(a.slice, 'sluice-' || right(a.id::text, 1) || '-' || replace(a.id::text, '-', '') || '.slice'),
                 'invocation_id', a.invocation_id,
                 'queued_at', sluice.rfc3339(a.queued_at), 'assigned_at', sluice.rfc3339(a.assigned_at),
                 'started_at', sluice.rfc3339(a.started_at), 'ended_at', sluice.rfc3339(a.ended_at),

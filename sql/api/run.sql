@@ -65,11 +65,7 @@ DECLARE
         v_end record;
 BEGIN
         LOOP
-                UPDATE sluice.task t
-                   SET state = CASE WHEN EXISTS (SELECT FROM sluice.task b
-                                                  WHERE b.run = p_run AND b.name = ANY (t.after)
-                                                    AND b.state IN ('failed', 'skipped'))
-                                    THEN 'skipped' ELSE 'cancelled' END
+                UPDATE sluice.task t SET state = 'skipped'
                  WHERE t.run = p_run AND t.state = 'waiting'
                    AND EXISTS (SELECT FROM sluice.task b
                                 WHERE b.run = p_run AND b.name = ANY (t.after)

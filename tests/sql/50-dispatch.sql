@@ -130,6 +130,61 @@ SELECT is((SELECT instance FROM sluice.queue WHERE attempt = :'b'), t.id('one'),
 SELECT is(t.get(:'r') #>> '{tasks,1,attempts,0,why}', 'waits for agent "one" on one.example, where the run began: '
           'it could not take the task just now and is asked again soon', 'and say so');
 
+-- So does one of which something is about to begin.
+TRUNCATE sluice.queue, sluice.assignment;
+SELECT t.sync('one') \g /dev/null
+UPDATE sluice.instance SET draining = (id <> t.id('one')), goodbye_at = NULL;
+SELECT t.run('two') AS r \gset
+SELECT (t.attempt(:'r', 'b')).id AS b \gset
+SELECT t.agent('three', 4) \g /dev/null
+SELECT t.sync('three') \g /dev/null
+SELECT t.events('one', t.event(:'b', 1, 'refused', '{"requeue": true}')) \g /dev/null
+SELECT is((SELECT instance FROM sluice.queue WHERE attempt = :'b'), t.id('one'), 'a run does not part');
+
+-- Bound to an instance that cannot take it: it waits, whatever is free elsewhere, and says for what.
+CREATE FUNCTION pg_temp.swept() RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+        UPDATE sluice.queue SET avoid_until = NULL, queued_at = queued_at - interval '1 minute';
+        PERFORM api.presence_flush('{}');
+        RETURN coalesce((SELECT verdict FROM sluice.queue), 'placed');
+END
+$$;
+SELECT t.silent('one', '91 seconds') \g /dev/null
+SELECT is(pg_temp.swept(), 'waits for agent "one" on one.example, where the run began: it is not connected', 'silent');
+SELECT t.sync('one', '[]', '{"draining": true}') \g /dev/null
+SELECT is(pg_temp.swept(), 'waits for agent "one" on one.example, where the run began: it is draining', 'draining');
+UPDATE sluice.instance SET draining = false, slots = 1 WHERE id = t.id('one');
+UPDATE sluice.assignment SET seat = 3;
+SELECT is(pg_temp.swept(), 'waits for agent "one" on one.example, where the run began: its 1 slots are taken',
+          'full, though the seat with number 0 is free');
+UPDATE sluice.instance SET slots = 2 WHERE id = t.id('one');
+SELECT is(pg_temp.swept(), 'placed', 'no longer full');
+
+-- Attempts that look for different things, judged together.
+TRUNCATE sluice.queue, sluice.assignment;
+UPDATE sluice.instance SET draining = true;
+SELECT t.pipe('disk', '{a}', '{"agent_selector": {"disk": null}}') \g /dev/null
+SELECT t.run('any') AS any, t.run('disk') AS disk, t.run('eu') AS eu \gset
+UPDATE sluice.instance SET draining = false WHERE id = t.id('three');
+UPDATE sluice.queue SET queued_at = queued_at - interval '1 minute';
+SELECT api.presence_flush('{}') \g /dev/null
+SELECT is(concat_ws(' ', pg_temp.at(:'any'), pg_temp.at(:'disk'), pg_temp.at(:'eu')), 'three queued queued', 'each by its own wish');
+
+-- What was refused just now does not stand in the way of what waits behind it.
+TRUNCATE sluice.queue, sluice.assignment;
+UPDATE sluice.instance SET draining = true;
+SELECT t.agent('solo', 2) \g /dev/null
+SELECT t.sync('solo') \g /dev/null
+SELECT t.run('any') AS first, t.run('any') AS other, t.run('any') AS behind \gset
+SELECT is(t.events('solo', t.event((t.attempt(:'first')).id, 1, 'refused', '{"requeue": true}')) #>> '{start,0,run}', :'behind',
+          'the next in the queue has the slot');
+TRUNCATE sluice.queue, sluice.assignment;
+SELECT t.run('two') AS first \gset
+SELECT t.run('any') AS behind \gset
+SELECT is(t.events('solo', t.event((t.attempt(:'first', 'a')).id, 1, 'running'),
+                           t.event((t.attempt(:'first', 'b')).id, 1, 'refused', '{"requeue": true}')) #>> '{start,0,run}', :'behind',
+          'also before what is bound to the instance');
+
 -- Many at once.
 TRUNCATE sluice.queue, sluice.assignment;
 UPDATE sluice.instance SET draining = true;

@@ -112,6 +112,11 @@ SELECT t.events('one', t.failure((t.attempt(:'r', 'b')).id)) \g /dev/null
 SELECT is(t.tasks(:'r') || ', ' || pg_temp.summary(:'r'), 'a:succeeded b:failed c:skipped, failed exit-code 3 it failed',
           'what comes after a failed task is skipped');
 
+SELECT t.run('line') AS r \gset
+SELECT t.events('one', t.failure((t.attempt(:'r')).id)) \g /dev/null
+SELECT is(t.tasks(:'r') || ', ' || pg_temp.summary(:'r'), 'a:failed b:skipped c:skipped, failed exit-code 3 it failed',
+          'and what comes after that');
+
 SELECT t.run('fork') AS r \gset
 SELECT is(t.tasks(:'r'), 'a:queued b:waiting c:waiting d:waiting e:queued', 'tasks without predecessors begin together');
 SELECT t.events('one', t.success((t.attempt(:'r', 'a')).id)) \g /dev/null

@@ -48,6 +48,34 @@ race() {
         is "${status//0/}" "" "$# sessions end well$(cat "$WORK"/race.[0-9]* | grep -m1 ERROR | sed 's/^/: /')"
 }
 
+# Runs first in a transaction, then second in another session, which has to wait for a lock of the first;
+# only then does the first commit. The order is certain, and so is what must come of it.
+behind() { # first second
+        rm -f "$WORK"/race.*
+        mkfifo "$WORK/race.gate"
+        psql -X -q -A -t -v ON_ERROR_STOP=1 <"$WORK/race.gate" >"$WORK/race.1" 2>&1 &
+        local first=$! second status= waits=no
+        exec 9>"$WORK/race.gate"
+        printf '%s\n' "BEGIN;" "$1" "SELECT pg_advisory_xact_lock(43) \\g /dev/null" >&9
+        until [ "$(sql "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 43 AND granted")" = 1 ]; do
+                kill -0 "$first" 2>/dev/null || break
+        done
+
+        psql -X -q -A -t -v ON_ERROR_STOP=1 -c "SET application_name = second" -c "$2" >"$WORK/race.2" 2>&1 9>&- &
+        second=$!
+        while kill -0 "$second" 2>/dev/null; do
+                [ "$(sql "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'second' AND wait_event_type = 'Lock'")" = 1 ] &&
+                        waits=yes && break
+        done
+        echo "COMMIT;" >&9
+        exec 9>&-
+        wait "$first"
+        status=$?
+        wait "$second"
+        is "$waits $status $?" "yes 0 0" "the second waits for the first, and both end well$(
+                cat "$WORK"/race.[12] | grep -m1 ERROR | sed 's/^/: /')"
+}
+
 repeat() { # count template: the template that often, each line with its number for @
         local i
 
