@@ -28,8 +28,8 @@
 #include "timespan.h"
 #include "unit.h"
 
-#define REST_USEC (30 * USEC_PER_SEC)     /* without attempts, before memory is given back */
-#define GOODBYE_USEC (5 * USEC_PER_SEC)   /* how long an end waits for its goodbye */
+#define REST_USEC (30 * USEC_PER_SEC)   /* without attempts, before memory is given back */
+#define GOODBYE_USEC (5 * USEC_PER_SEC) /* how long an end waits for its goodbye */
 #define GOODBYE_TIMEOUT_SEC 4U
 
 struct Agentd {
@@ -337,8 +337,7 @@ static void on_goodbye_answer(Channel *c, const ChannelAnswer *answer, void *use
 }
 
 /* Ends, telling the control plane if it is there. Tasks go on without us. */
-static int on_signal(sd_event_source *source, const struct signalfd_siginfo *info,
-                     void *userdata) {
+static int on_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata) {
         Agentd *a = userdata;
 
         (void) source;

@@ -197,12 +197,14 @@ static void refused(Attempt *a, bool requeue, const char *reason) {
 
 static void started(Attempt *a, const UnitState *s) {
         if (a->started_usec == 0) {
-                a->started_usec = s->main_start_usec ? s->main_start_usec : clock_usec(CLOCK_REALTIME);
+                a->started_usec =
+                        s->main_start_usec ? s->main_start_usec : clock_usec(CLOCK_REALTIME);
                 owe(a, REPORT_RUNNING);
                 if (s->memory_max_bytes == UNIT_NUMBER_UNKNOWN && a->unit)
                         (void) unit_read_limits(a->unit);
         }
-        a->start = exec_call_free(a->start); /* its answer tells nothing new, and it shall not be repeated */
+        a->start = exec_call_free(
+                a->start); /* its answer tells nothing new, and it shall not be repeated */
         assignment_free(TAKE_PTR(a->assignment));
 }
 
@@ -230,7 +232,8 @@ static bool has_ended(const Attempt *a, const UnitState *s) {
 
 /* The unit is not there. While it starts, its turn has not come; when it shall stop, that is what was wanted. */
 static void unit_missing(Attempt *a) {
-        if (a->state == ATTEMPT_READING || (a->state == ATTEMPT_STARTING && a->started_usec == 0 && !a->start))
+        if (a->state == ATTEMPT_READING ||
+            (a->state == ATTEMPT_STARTING && a->started_usec == 0 && !a->start))
                 refused(a, true, "The unit went away before it began.");
         else if (a->state == ATTEMPT_STOPPING && a->started_usec == 0)
                 refused(a, false, a->reason ? a->reason : "It was stopped before it began.");
@@ -391,13 +394,13 @@ void attempt_stop(Attempt *a, const char *reason) {
         if (set_state(a, ATTEMPT_STOPPING) < 0)
                 return;
         (void) str_replace(&a->reason, reason);
-        a->start = exec_call_free(a->start); /* PID 1 sees what was sent before the stop; what waits is not sent */
-        r = exec_call_new(a->table->exec,
-                          &(ExecRequest){ .method = "Stop",
-                                          .text = a->hex,
-                                          .done = on_stop_answered,
-                                          .userdata = a },
-                          &a->stop);
+        a->start = exec_call_free(
+                a->start); /* PID 1 sees what was sent before the stop; what waits is not sent */
+        r = exec_call_new(
+                a->table->exec,
+                &(ExecRequest){
+                        .method = "Stop", .text = a->hex, .done = on_stop_answered, .userdata = a },
+                &a->stop);
         if (r < 0)
                 (void) log_error(r, "Cannot stop attempt %s", a->text);
         changed(a);

@@ -14,7 +14,8 @@
 #include "str.h"
 
 #define ENTRIES_PER_TURN 256
-#define MESSAGE_ID_DROPPED "MESSAGE_ID=a596d6fe7bfa4994828e72309e95d61e" /* systemd's sd-messages.h */
+#define MESSAGE_ID_DROPPED                                                                         \
+        "MESSAGE_ID=a596d6fe7bfa4994828e72309e95d61e" /* systemd's sd-messages.h */
 
 struct Journal {
         /* owned */
@@ -66,8 +67,8 @@ static int journal_open(Journal *j) {
         if (r >= 0)
                 r = sd_journal_get_fd(j->handle);
         if (r >= 0)
-                r = sd_event_add_io(j->event, &j->io, r, (uint32_t) sd_journal_get_events(j->handle),
-                                    journal_on_io, j);
+                r = sd_event_add_io(j->event, &j->io, r,
+                                    (uint32_t) sd_journal_get_events(j->handle), journal_on_io, j);
         if (r >= 0)
                 r = sd_event_add_defer(j->event, &j->turn, journal_on_turn, j);
         if (r < 0)
@@ -177,8 +178,8 @@ static int read_entry(Journal *j, JournalEntry *entry, char **cursor) {
                 entry->full_size = 0;
                 r = 0;
         }
-        entry->size = entry->full_size > JOURNAL_MESSAGE_MAX ? JOURNAL_MESSAGE_MAX
-                                                             : entry->full_size;
+        entry->size =
+                entry->full_size > JOURNAL_MESSAGE_MAX ? JOURNAL_MESSAGE_MAX : entry->full_size;
         return r;
 }
 

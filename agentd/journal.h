@@ -18,10 +18,10 @@ typedef struct JournalEntry {
         char attempt[ID_HEX_SIZE];
         uint64_t realtime_usec, monotonic_usec;
         const char *cursor;
-        char priority[8];     /* "" when absent, as the next two */
+        char priority[8]; /* "" when absent, as the next two */
         char identifier[256];
         char pid[16];
-        const char *message;  /* not terminated; cut at JOURNAL_MESSAGE_MAX */
+        const char *message; /* not terminated; cut at JOURNAL_MESSAGE_MAX */
         size_t size;
         size_t full_size; /* before it was cut */
         bool gap;         /* journald says that it dropped messages */

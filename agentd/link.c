@@ -181,8 +181,8 @@ static void read_problem(const HttpAnswer *answer, Error *e) {
         int r = json_decode(answer->body, answer->size, proto_problem_fields, JSON_IGNORE_UNKNOWN,
                             &problem, NULL);
 
-        (void) error_set(e, -EREMOTEIO, r >= 0 && problem.code ? problem.code : "refused",
-                         "%s%s%s", r >= 0 && problem.detail ? problem.detail : "HTTP error.",
+        (void) error_set(e, -EREMOTEIO, r >= 0 && problem.code ? problem.code : "refused", "%s%s%s",
+                         r >= 0 && problem.detail ? problem.detail : "HTTP error.",
                          r >= 0 && problem.hint ? " " : "",
                          r >= 0 && problem.hint ? problem.hint : "");
         json_done(proto_problem_fields, &problem);

@@ -54,9 +54,9 @@ static void write_running(JsonOut *o, const Attempt *a) {
 }
 
 static const char *exit_code_to_string(int code) {
-        return code == CLD_EXITED ? "exited"
-                                  : (code == CLD_KILLED ? "killed"
-                                                        : (code == CLD_DUMPED ? "dumped" : NULL));
+        return code == CLD_EXITED
+                       ? "exited"
+                       : (code == CLD_KILLED ? "killed" : (code == CLD_DUMPED ? "dumped" : NULL));
 }
 
 static void write_ended(JsonOut *o, const Attempt *a) {
@@ -72,6 +72,10 @@ static void write_ended(JsonOut *o, const Attempt *a) {
         }
         if (a->reason)
                 json_out_text(o, "reason", a->reason);
+        if (s->main_start_monotonic_usec > 0 &&
+            s->main_exit_monotonic_usec >= s->main_start_monotonic_usec)
+                write_u64(o, "runtime_usec",
+                          s->main_exit_monotonic_usec - s->main_start_monotonic_usec);
         write_u64(o, "cpu_usage_usec", a->usage.cpu_usage_usec);
         write_u64(o, "memory_peak_bytes", a->usage.memory_peak_bytes);
         write_u64(o, "io_read_bytes", a->usage.io_read_bytes);
@@ -154,7 +158,8 @@ static void on_turn(Channel *channel, void *userdata) {
         json_out_object(&o, NULL);
         json_out_text(&o, "session", p->session);
         json_out_array(&o, "events");
-        for (Attempt *a = attempt_first(p->attempts); a && n < PROTO_EVENTS_MAX; a = attempt_next(a))
+        for (Attempt *a = attempt_first(p->attempts); a && n < PROTO_EVENTS_MAX;
+             a = attempt_next(a))
                 n += write_attempt(&o, a, PROTO_EVENTS_MAX - n);
         n += write_cleaned(&o, p->cleaner, PROTO_EVENTS_MAX - n);
         json_out_end_array(&o);

@@ -53,7 +53,8 @@ static unsigned take_samples(Sampler *s) {
 
         json_out_object(&o, NULL);
         json_out_array(&o, "samples");
-        for (Attempt *a = attempt_first(s->attempts); a && n < PROTO_SAMPLES_MAX; a = attempt_next(a))
+        for (Attempt *a = attempt_first(s->attempts); a && n < PROTO_SAMPLES_MAX;
+             a = attempt_next(a))
                 if ((a->state == ATTEMPT_RUNNING || a->state == ATTEMPT_STOPPING) &&
                     cgroup_read(a->hex, &usage) >= 0) {
                         write_sample(&o, a, &usage);

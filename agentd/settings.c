@@ -106,8 +106,8 @@ static int read_key_file(const char *path, char **ret, Error *e) {
         int r = file_read_secret(path, KEY_FILE_MAX, ret);
 
         if (r == -EPERM)
-                return error_set(e, r, "bad-key",
-                                 "Others may read the key in %s. Try: chmod o= %s", path, path);
+                return error_set(e, r, "bad-key", "Others may read the key in %s. Try: chmod o= %s",
+                                 path, path);
         if (r < 0)
                 return error_set(e, r, "bad-key", "Cannot read the key in %s: %s.", path,
                                  strerror(-r));

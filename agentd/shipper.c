@@ -15,7 +15,7 @@
 #include "timespan.h"
 
 #define FLUSH_USEC (200 * USEC_PER_MSEC) /* how long a line may wait for others */
-#define TEXT_MAX (960 * 1024)            /* even if it does not compress, the frame fits into a chunk */
+#define TEXT_MAX (960 * 1024) /* even if it does not compress, the frame fits into a chunk */
 #define HELD_MAX (16 * 1024 * 1024)
 #define TIMEOUT_SEC 60U
 
@@ -33,7 +33,7 @@ typedef struct AttemptLog {
         uint64_t read_monotonic_usec;
         uint64_t first_realtime_usec, last_realtime_usec;
         uint32_t entries;
-        uint32_t stored; /* sequence of the last stored chunk */
+        uint32_t stored;  /* sequence of the last stored chunk */
         bool catching_up; /* entries up to read_cursor come again, and are skipped */
         bool finishing;   /* no entry comes after those that journald has */
         bool synced;      /* journald has stored all of them */
@@ -179,9 +179,9 @@ static void on_turn(Channel *c, void *userdata) {
         AttemptLog *l = userdata;
 
         if (l->frame.size > 0)
-                (void) channel_send(c, &(ChannelRequest){ l->path.data, "application/zstd",
-                                                          l->frame.data, l->frame.size,
-                                                          TIMEOUT_SEC });
+                (void) channel_send(c,
+                                    &(ChannelRequest){ l->path.data, "application/zstd",
+                                                       l->frame.data, l->frame.size, TIMEOUT_SEC });
 }
 
 /* The control plane has another idea of what is stored: its own counts. */
@@ -191,8 +191,8 @@ static int go_back(AttemptLog *l, const ChannelAnswer *answer) {
                             &logged, NULL);
 
         if (r >= 0)
-                r = str_replace(&l->read_cursor, logged.cursor && *logged.cursor ? logged.cursor
-                                                                               : NULL);
+                r = str_replace(&l->read_cursor,
+                                logged.cursor && *logged.cursor ? logged.cursor : NULL);
         if (r >= 0) {
                 log_message(LOG_NOTICE, NULL, NULL,
                             "The log of attempt %s goes on after chunk %" PRIu32 ", not %" PRIu32
@@ -217,7 +217,8 @@ static void on_answer(Channel *c, const ChannelAnswer *answer, void *userdata) {
         drop_frame(l);
         if (!answer->problem) {
                 l->stored++;
-        } else if (!str_eq(answer->problem->slug, "log-out-of-sequence") || go_back(l, answer) < 0) {
+        } else if (!str_eq(answer->problem->slug, "log-out-of-sequence") ||
+                   go_back(l, answer) < 0) {
                 log_message(LOG_ERR, NULL, NULL,
                             "The control plane does not take the log of attempt %s: %s What is not "
                             "stored stays in this host's journal.",
@@ -277,9 +278,9 @@ static int write_entry(AttemptLog *l, const JournalEntry *entry) {
         if (r >= 0 && entry->gap)
                 r = export_write_field(b, "SLUICE_GAP", "1", 1);
         if (r >= 0 && entry->full_size > entry->size)
-                r = export_write_field(b, "SLUICE_TRUNCATED", number,
-                                       (size_t) snprintf(number, sizeof(number), "%zu",
-                                                         entry->full_size));
+                r = export_write_field(
+                        b, "SLUICE_TRUNCATED", number,
+                        (size_t) snprintf(number, sizeof(number), "%zu", entry->full_size));
         if (r >= 0)
                 r = export_write_field(b, "MESSAGE", entry->message, entry->size);
         return r < 0 ? r : export_write_end(b);

@@ -41,6 +41,10 @@ static const struct {
         { "ExecMainStatus", PROPERTY_I32, offsetof(UnitState, main_status), 0 },
         { "ExecMainStartTimestamp", PROPERTY_U64, offsetof(UnitState, main_start_usec), 0 },
         { "ExecMainExitTimestamp", PROPERTY_U64, offsetof(UnitState, main_exit_usec), 0 },
+        { "ExecMainStartTimestampMonotonic", PROPERTY_U64,
+          offsetof(UnitState, main_start_monotonic_usec), 0 },
+        { "ExecMainExitTimestampMonotonic", PROPERTY_U64,
+          offsetof(UnitState, main_exit_monotonic_usec), 0 },
         { "MemoryMax", PROPERTY_U64, offsetof(UnitState, memory_max_bytes), 0 },
         { "CPUQuotaPerSecUSec", PROPERTY_U64, offsetof(UnitState, cpu_quota_per_sec_usec), 0 },
         { "TasksMax", PROPERTY_U64, offsetof(UnitState, tasks_max), 0 },
@@ -222,9 +226,8 @@ int unit_read_limits(Unit *u) {
                 if (call->slot)
                         continue;
                 *call = (LimitCall){ .unit = u, .name = limits[i] };
-                r = sd_bus_call_method_async(u->bus->bus, &call->slot, SYSTEMD, u->path,
-                                             PROPERTIES, "Get", unit_on_limit, call, "ss", SERVICE,
-                                             limits[i]);
+                r = sd_bus_call_method_async(u->bus->bus, &call->slot, SYSTEMD, u->path, PROPERTIES,
+                                             "Get", unit_on_limit, call, "ss", SERVICE, limits[i]);
         }
         return r;
 }

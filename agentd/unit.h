@@ -22,6 +22,7 @@ typedef struct UnitState {
         int32_t main_status;
         uint64_t main_start_usec; /* realtime, 0: not started */
         uint64_t main_exit_usec;
+        uint64_t main_start_monotonic_usec, main_exit_monotonic_usec;
         uint64_t memory_max_bytes, cpu_quota_per_sec_usec, tasks_max;
         uint32_t epoch; /* of SLUICE_EPOCH= in its environment; with unit_read() only */
         char run[ID_TEXT_SIZE];

@@ -25,9 +25,10 @@ typedef enum Option {
 } Option;
 
 typedef struct Arguments {
-        char **words;                    /* owned */
-        char **agents;                   /* owned: every --agent= */
-        const char *values[_OPTION_MAX]; /* borrowed from argv; "" for one without value, NULL when absent */
+        char **words;  /* owned */
+        char **agents; /* owned: every --agent= */
+        const char *values
+                [_OPTION_MAX]; /* borrowed from argv; "" for one without value, NULL when absent */
         bool help, version, print_config;
 } Arguments;
 

@@ -215,17 +215,17 @@ static int ask_once(Client *c, const Request *q, Reply *reply) {
 
         c->done = false;
         c->reply = reply;
-        r = http_call_new(c->http,
-                          &(HttpOptionsIn){ .method = q->method,
-                                            .path = q->path,
-                                            .bearer = c->token,
-                                            .content_type = q->content_type,
-                                            .body = q->body,
-                                            .size = q->size,
-                                            .header = q->header,
-                                            .timeout_sec = q->timeout_sec ? q->timeout_sec
-                                                                          : TIMEOUT_SEC },
-                          on_done, c, &c->call);
+        r = http_call_new(
+                c->http,
+                &(HttpOptionsIn){ .method = q->method,
+                                  .path = q->path,
+                                  .bearer = c->token,
+                                  .content_type = q->content_type,
+                                  .body = q->body,
+                                  .size = q->size,
+                                  .header = q->header,
+                                  .timeout_sec = q->timeout_sec ? q->timeout_sec : TIMEOUT_SEC },
+                on_done, c, &c->call);
         if (r < 0)
                 return complain(r, "Cannot ask %s: %s.", c->url, strerror(-r));
         r = run_until(c, &c->done);

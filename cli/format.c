@@ -64,10 +64,10 @@ const char *format_age(const char *rfc3339, char text[FORMAT_MAX]) {
         static const struct {
                 uint64_t usec;
                 const char *unit;
-        } units[] = {
-                { USEC_PER_DAY, "d" }, { USEC_PER_HOUR, "h" }, { USEC_PER_MINUTE, "min" },
-                { USEC_PER_SEC, "s" }
-        };
+        } units[] = { { USEC_PER_DAY, "d" },
+                      { USEC_PER_HOUR, "h" },
+                      { USEC_PER_MINUTE, "min" },
+                      { USEC_PER_SEC, "s" } };
         uint64_t then = time_parse(rfc3339), now = (uint64_t) time(NULL) * USEC_PER_SEC;
 
         if (then == 0) {

@@ -4,10 +4,14 @@
 #include "str.h"
 
 #define TEXT_MAX (1024 * 1024)
-#define T(struct, name) { #name, JSON_TEXT, false, offsetof(struct, name), .max = TEXT_MAX }
-#define N32(struct, name) { #name, JSON_U32, false, offsetof(struct, name) }
-#define N64(struct, name) { #name, JSON_U64, false, offsetof(struct, name) }
-#define B(struct, name) { #name, JSON_BOOL, false, offsetof(struct, name) }
+#define T(struct, name)                                                                            \
+        { #name, JSON_TEXT, false, offsetof(struct, name), .max = TEXT_MAX }
+#define N32(struct, name)                                                                          \
+        { #name, JSON_U32, false, offsetof(struct, name) }
+#define N64(struct, name)                                                                          \
+        { #name, JSON_U64, false, offsetof(struct, name) }
+#define B(struct, name)                                                                            \
+        { #name, JSON_BOOL, false, offsetof(struct, name) }
 #define ARRAY(struct, name, table, item)                                                           \
         { #name, JSON_ARRAY, false, offsetof(struct, name), .fields = table, .size = sizeof(item) }
 
@@ -24,6 +28,7 @@ static const JsonField attempt_fields[] = {
         T(Attempt, why),
         N32(Attempt, epoch),
         N32(Attempt, exit_status),
+        N64(Attempt, runtime_usec),
         N64(Attempt, cpu_usage_usec),
         N64(Attempt, memory_peak_bytes),
         N64(Attempt, memory_max_bytes),
@@ -40,24 +45,44 @@ static const JsonField task_fields[] = {
 };
 
 const JsonField run_fields[] = {
-        T(Run, run),        T(Run, project),    T(Run, pipe),       T(Run, version),
-        T(Run, state),      T(Run, outcome),    T(Run, reason),     T(Run, created_by),
-        T(Run, created_at), T(Run, started_at), T(Run, ended_at),   T(Run, etag),
-        B(Run, log_complete), ARRAY(Run, tasks, task_fields, Task), {},
-};
-
-const JsonField pipe_fields[] = {
-        T(PipeFacts, project),     T(PipeFacts, pipe),       T(PipeFacts, version),
-        T(PipeFacts, type),        T(PipeFacts, description), T(PipeFacts, created_at),
-        T(PipeFacts, created_by),  T(PipeFacts, source),     B(PipeFacts, created),
+        T(Run, run),
+        T(Run, project),
+        T(Run, pipe),
+        T(Run, version),
+        T(Run, state),
+        T(Run, outcome),
+        T(Run, reason),
+        T(Run, created_by),
+        T(Run, created_at),
+        T(Run, started_at),
+        T(Run, ended_at),
+        T(Run, etag),
+        B(Run, log_complete),
+        ARRAY(Run, tasks, task_fields, Task),
         {},
 };
 
+const JsonField pipe_fields[] = {
+        T(PipeFacts, project),     T(PipeFacts, pipe),
+        T(PipeFacts, version),     T(PipeFacts, type),
+        T(PipeFacts, description), T(PipeFacts, created_at),
+        T(PipeFacts, created_by),  T(PipeFacts, source),
+        B(PipeFacts, created),     {},
+};
+
 static const JsonField instance_fields[] = {
-        T(Instance, instance),     T(Instance, status),       T(Instance, hostname),
-        T(Instance, version),      T(Instance, systemd),      T(Instance, kernel),
-        T(Instance, architecture), T(Instance, last_seen_at), N32(Instance, cpus),
-        N32(Instance, slots),      N32(Instance, slots_used), N64(Instance, memory_bytes),
+        T(Instance, instance),
+        T(Instance, status),
+        T(Instance, hostname),
+        T(Instance, version),
+        T(Instance, systemd),
+        T(Instance, kernel),
+        T(Instance, architecture),
+        T(Instance, last_seen_at),
+        N32(Instance, cpus),
+        N32(Instance, slots),
+        N32(Instance, slots_used),
+        N64(Instance, memory_bytes),
         {},
 };
 

@@ -57,8 +57,9 @@ int reply_decode(const Reply *reply, const JsonField *fields, void *target) {
         int r = json_decode(reply->body, reply->size, fields, JSON_IGNORE_UNKNOWN, target, &e);
 
         if (r < 0)
-                return complain(r, "The control plane's answer is not what its API promises: %s "
-                                   "Is the URL right, and is sluicectl of the same release?",
+                return complain(r,
+                                "The control plane's answer is not what its API promises: %s "
+                                "Is the URL right, and is sluicectl of the same release?",
                                 error_text(&e, r));
         return 0;
 }

@@ -26,7 +26,7 @@ struct Table {
 };
 
 static const char *const sequences[] = {
-        [COLOUR_NONE] = "",        [COLOUR_GREEN] = "\033[32m", [COLOUR_RED] = "\033[31m",
+        [COLOUR_NONE] = "",           [COLOUR_GREEN] = "\033[32m", [COLOUR_RED] = "\033[31m",
         [COLOUR_YELLOW] = "\033[33m", [COLOUR_GREY] = "\033[90m",
 };
 
@@ -47,13 +47,13 @@ Colour colour_of_state(const char *state) {
                 const char *state;
                 Colour colour;
         } colours[] = {
-                { "success", COLOUR_GREEN },  { "succeeded", COLOUR_GREEN },
-                { "running", COLOUR_GREEN },  { "Running", COLOUR_GREEN },
-                { "queued", COLOUR_YELLOW },  { "waiting", COLOUR_YELLOW },
+                { "success", COLOUR_GREEN },   { "succeeded", COLOUR_GREEN },
+                { "running", COLOUR_GREEN },   { "Running", COLOUR_GREEN },
+                { "queued", COLOUR_YELLOW },   { "waiting", COLOUR_YELLOW },
                 { "assigned", COLOUR_YELLOW }, { "Pending", COLOUR_YELLOW },
-                { "Unknown", COLOUR_RED },    { "Stopped", COLOUR_GREY },
-                { "cancelled", COLOUR_GREY }, { "skipped", COLOUR_GREY },
-                { "valid", COLOUR_GREEN },    { "revoked", COLOUR_GREY },
+                { "Unknown", COLOUR_RED },     { "Stopped", COLOUR_GREY },
+                { "cancelled", COLOUR_GREY },  { "skipped", COLOUR_GREY },
+                { "valid", COLOUR_GREEN },     { "revoked", COLOUR_GREY },
         };
 
         if (!state)

@@ -72,9 +72,10 @@ static void print_time(const ExportEntry *entry) {
 /* As journalctl -o short, with the task in the host's place. */
 static void print_short(const View *v, const ExportEntry *entry) {
         const ExportField *priority = export_find(entry, "PRIORITY");
-        Colour colour = priority && priority->size == 1 && priority->data[0] <= '3'   ? COLOUR_RED
-                        : priority && priority->size == 1 && priority->data[0] == '4' ? COLOUR_YELLOW
-                                                                                      : COLOUR_NONE;
+        Colour colour = priority && priority->size == 1 && priority->data[0] <= '3' ? COLOUR_RED
+                        : priority && priority->size == 1 && priority->data[0] == '4'
+                                ? COLOUR_YELLOW
+                                : COLOUR_NONE;
 
         print_time(entry);
         print_field(v, entry, "SLUICE_TASK");

@@ -143,8 +143,8 @@ int verb_pipe_list(Context *x) {
 
 int verb_pipe_versions(Context *x) {
         return list_pipes(x,
-                          path_format("/api/v1/projects/%s/pipes/%s/versions",
-                                      x->settings->project, x->words[0]),
+                          path_format("/api/v1/projects/%s/pipes/%s/versions", x->settings->project,
+                                      x->words[0]),
                           "versions");
 }
 
@@ -162,9 +162,10 @@ int verb_pipe_show(Context *x) {
         if (r >= 0 && x->json) {
                 (void) print_json(&reply);
         } else if (r >= 0) {
-                (void) printf("%s# %s, version %s, deployed %s by %s%s\n", colour_begin(COLOUR_GREY),
-                              pipe.pipe, pipe.version, format_time(pipe.created_at, when),
-                              pipe.created_by, colour_end(COLOUR_GREY));
+                (void) printf("%s# %s, version %s, deployed %s by %s%s\n",
+                              colour_begin(COLOUR_GREY), pipe.pipe, pipe.version,
+                              format_time(pipe.created_at, when), pipe.created_by,
+                              colour_end(COLOUR_GREY));
                 (void) fputs(pipe.source ? pipe.source : "", stdout);
         }
         json_done(pipe_fields, &pipe);

@@ -37,29 +37,25 @@ static void add_exit(Table *t, const Attempt *a) {
                 table_add(t, NULL);
 }
 
-static void add_duration(Table *t, const Attempt *a) {
-        uint64_t from = a ? time_parse(a->started_at) : 0, to = a ? time_parse(a->ended_at) : 0;
-        char text[FORMAT_MAX];
-
-        table_add(t, from > 0 && to >= from ? format_span(to - from, text) : NULL);
-}
-
 static void add_task(Table *t, const Task *task, const Attempt *a) {
-        const char *outcome = a && a->outcome ? a->outcome : (a && a->state ? a->state : task->state);
-        char cpu[FORMAT_MAX];
+        const char *outcome =
+                a && a->outcome ? a->outcome : (a && a->state ? a->state : task->state);
+        char cpu[FORMAT_MAX], runtime[FORMAT_MAX];
 
         table_add(t, task->task);
         table_add_colour(t, outcome, colour_of_state(outcome));
         add_exit(t, a);
-        table_add(t, a && a->ended_at && a->started_at ? format_span(a->cpu_usage_usec, cpu) : NULL);
+        table_add(t,
+                  a && a->ended_at && a->started_at ? format_span(a->cpu_usage_usec, cpu) : NULL);
         add_memory(t, a);
-        add_duration(t, a);
+        table_add(t, a && a->runtime_usec > 0 ? format_span(a->runtime_usec, runtime) : NULL);
         table_add(t, a ? a->agent : NULL);
 }
 
 int run_print_tasks(const Run *run) {
-        static const char *const header[] = { "TASK",     "OUTCOME", "EXIT", "CPU", "MEMORY PEAK / MAX",
-                                              "DURATION", "AGENT",   NULL };
+        static const char *const header[] = {
+                "TASK", "OUTCOME", "EXIT", "CPU", "MEMORY PEAK / MAX", "DURATION", "AGENT", NULL
+        };
         _cleanup_(table_freep) Table *table = NULL;
         const Task *tasks = run->tasks.items;
 
@@ -150,8 +146,7 @@ int run_get(Context *x, const char *id, Run *ret) {
 }
 
 static int create_run(Context *x, Reply *reply) {
-        _cleanup_(freep) char *path =
-                path_format("/api/v1/projects/%s/runs", x->settings->project);
+        _cleanup_(freep) char *path = path_format("/api/v1/projects/%s/runs", x->settings->project);
         _cleanup_(freep) char *json = NULL, *header = NULL;
         char key[ID_TEXT_SIZE];
         JsonOut o = {};
@@ -325,7 +320,8 @@ int verb_cancel(Context *x) {
         _cleanup_(freep) char *path = path_format("/api/v1/runs/%s/cancel", x->words[0]);
         Reply reply = {};
         Run run = {};
-        int r = path ? client_request(x->client, &(Request){ .method = "POST", .path = path }, &reply)
+        int r = path ? client_request(x->client, &(Request){ .method = "POST", .path = path },
+                                      &reply)
                      : -ENOMEM;
 
         if (r >= 0 && option_value(x, OPTION_WAIT)) {

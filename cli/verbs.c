@@ -149,7 +149,8 @@ static int check_output(Context *x) {
 
         while (known < ELEMENTSOF(formats) && !str_eq(formats[known], output))
                 known++;
-        if (output && (known == ELEMENTSOF(formats) || (known == 0 && logs) || (known > 1 && !logs)))
+        if (output &&
+            (known == ELEMENTSOF(formats) || (known == 0 && logs) || (known > 1 && !logs)))
                 return complain(-EINVAL, "--output=%.40s is not one of %s.", output,
                                 logs ? "short, cat, json, export" : "table, json");
         x->json = str_eq(output, "json");

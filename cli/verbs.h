@@ -9,8 +9,8 @@
 typedef struct Context {
         const Arguments *arguments;
         const Settings *settings;
-        Client *client; /* NULL for a verb that asks nobody */
-        bool json;      /* --output=json */
+        Client *client;     /* NULL for a verb that asks nobody */
+        bool json;          /* --output=json */
         char *const *words; /* what follows the verb */
 } Context;
 

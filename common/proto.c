@@ -70,6 +70,7 @@ static const JsonField event_fields[] = {
         { FIELD(JSON_TEXT, ProtoEvent, result, .max = WORD_MAX) },
         { FIELD(JSON_TEXT, ProtoEvent, exit_code, .max = WORD_MAX) },
         { FIELD(JSON_U32, ProtoEvent, exit_status) },
+        { FIELD(JSON_U64, ProtoEvent, runtime_usec) },
         { FIELD(JSON_U64, ProtoEvent, cpu_usage_usec) },
         { FIELD(JSON_U64, ProtoEvent, memory_peak_bytes) },
         { FIELD(JSON_U64, ProtoEvent, io_read_bytes) },

@@ -78,6 +78,7 @@ typedef struct ProtoEvent {
         char *result;
         char *exit_code;
         uint32_t exit_status;
+        uint64_t runtime_usec;
         uint64_t cpu_usage_usec;
         uint64_t memory_peak_bytes;
         uint64_t io_read_bytes;

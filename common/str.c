@@ -182,7 +182,8 @@ int buffer_printf(Buffer *b, const char *fmt, ...) {
 }
 
 int buffer_append_percent(Buffer *b, const char *s) {
-        static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~";
+        static const char plain[] =
+                "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~";
         int r = 0;
 
         for (; r >= 0 && *s; s++)

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <microhttpd.h>
+#include <netdb.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -14,6 +15,7 @@
 #include "timespan.h"
 
 #define HEADERS_MAX 8
+#define SILENT_INTERVAL_USEC (10 * USEC_PER_SEC)
 #define IDLE_TIMEOUT_SEC                                                                           \
         75 /* above the longest poll, so that a kept-alive connection outlives it */
 
@@ -26,7 +28,14 @@ struct HttpServer {
         HttpOptions options;
         Certificate certificate;
         unsigned requests;
+        uint64_t silent_said_usec; /* monotonic: when silent peers were last told of */
+        unsigned silent;           /* since then */
 };
+
+/* One connection, by libmicrohttpd's socket context. */
+typedef struct Peer {
+        bool asked;
+} Peer;
 
 struct HttpRequest {
         HttpServer *server;                /* borrowed: outlives its requests */
@@ -107,6 +116,13 @@ static enum MHD_Result queue_reply(HttpRequest *q) {
         return result;
 }
 
+static Peer *peer_of(struct MHD_Connection *connection) {
+        const union MHD_ConnectionInfo *info =
+                MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+
+        return info ? info->socket_context : NULL;
+}
+
 static HttpRequest *request_new(HttpServer *s, struct MHD_Connection *connection, const char *url,
                                 const char *method) {
         HttpRequest *q = calloc(1, sizeof(*q));
@@ -118,6 +134,8 @@ static HttpRequest *request_new(HttpServer *s, struct MHD_Connection *connection
                 free(q);
                 return NULL;
         }
+        if (peer_of(connection))
+                peer_of(connection)->asked = true;
         q->server = s;
         q->connection = connection;
         q->method = method;
@@ -216,6 +234,45 @@ static void on_mhd_log(void *userdata, const char *fmt, va_list ap) {
         log_debug("libmicrohttpd: %s", str_strip(line));
 }
 
+/* A client that does not trust our certificate goes away after the handshake and says nothing that we could log better. */
+static void note_silent_peer(HttpServer *s, struct MHD_Connection *connection) {
+        const union MHD_ConnectionInfo *info =
+                MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+        char address[64] = "?";
+        uint64_t now = 0;
+
+        (void) sd_event_now(s->event, CLOCK_MONOTONIC, &now);
+        s->silent++;
+        if (s->silent_said_usec > 0 && now - s->silent_said_usec < SILENT_INTERVAL_USEC)
+                return;
+        if (info && info->client_addr)
+                (void) getnameinfo(info->client_addr,
+                                   info->client_addr->sa_family == AF_INET6
+                                           ? sizeof(struct sockaddr_in6)
+                                           : sizeof(struct sockaddr_in),
+                                   address, sizeof(address), NULL, 0, NI_NUMERICHOST);
+        log_info("A client at %s ended its TLS connection without a request; perhaps it does not "
+                 "trust our certificate.%s",
+                 address, s->silent > 1 ? " So did others before." : "");
+        s->silent_said_usec = now;
+        s->silent = 0;
+}
+
+static void on_connection(void *userdata, struct MHD_Connection *connection, void **slot,
+                          enum MHD_ConnectionNotificationCode code) {
+        HttpServer *s = userdata;
+        Peer *peer = *slot;
+
+        if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+                *slot = calloc(1, sizeof(*peer)); /* without it, nothing is noted */
+                return;
+        }
+        if (peer && !peer->asked && s->options.tls)
+                note_silent_peer(s, connection);
+        free(peer);
+        *slot = NULL;
+}
+
 static int start_daemon(HttpServer *s) {
         unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG |
                          (s->options.tls ? MHD_USE_TLS : 0);
@@ -230,7 +287,8 @@ static int start_daemon(HttpServer *s) {
                                   on_mhd_log, NULL, MHD_OPTION_LISTEN_SOCKET, s->options.listen_fd,
                                   MHD_OPTION_CONNECTION_LIMIT, s->options.max_connections,
                                   MHD_OPTION_CONNECTION_TIMEOUT, (unsigned) IDLE_TIMEOUT_SEC,
-                                  MHD_OPTION_NOTIFY_COMPLETED, on_completed, s, MHD_OPTION_ARRAY,
+                                  MHD_OPTION_NOTIFY_COMPLETED, on_completed, s,
+                                  MHD_OPTION_NOTIFY_CONNECTION, on_connection, s, MHD_OPTION_ARRAY,
                                   s->options.tls ? tls : &tls[2], MHD_OPTION_END);
         return s->mhd ? 0 : -EIO;
 }

@@ -16,7 +16,7 @@ LANGUAGE sql STABLE AS $$
                 'started_at', sluice.rfc3339(a.started_at), 'ended_at', sluice.rfc3339(a.ended_at),
                 'stop_requested_at', sluice.rfc3339(a.stop_requested_at))::jsonb
             || jsonb_build_object(
-                'cpu_usage_usec', a.cpu_usage_usec, 'memory_peak_bytes', a.memory_peak_bytes,
+                'runtime_usec', a.runtime_usec, 'cpu_usage_usec', a.cpu_usage_usec, 'memory_peak_bytes', a.memory_peak_bytes,
                 'io_read_bytes', a.io_read_bytes, 'io_write_bytes', a.io_write_bytes, 'oom_kills', a.oom_kills,
                 'memory_max_bytes', a.memory_max_bytes, 'cpu_quota_per_sec_usec', a.cpu_quota_per_sec_usec,
                 'tasks_max', a.tasks_max, 'log_complete', a.log_complete,
@@ -59,6 +59,7 @@ BEGIN
                reason = coalesce(p_end ->> 'reason', reason),
                invocation_id = coalesce(invocation_id, p_end ->> 'invocation_id'),
                slice = coalesce(slice, p_end ->> 'slice'),
+               runtime_usec = (p_end ->> 'runtime_usec')::int8,
                cpu_usage_usec = (p_end ->> 'cpu_usage_usec')::int8,
                memory_peak_bytes = (p_end ->> 'memory_peak_bytes')::int8,
                io_read_bytes = (p_end ->> 'io_read_bytes')::int8,

@@ -34,7 +34,7 @@ BEGIN
                 PERFORM sluice.fail(400, 'bad-request', 'Member "result" must be one of systemd''s words.');
         END IF;
 
-        FOREACH v_name IN ARRAY ARRAY['cpu_usage_usec', 'memory_peak_bytes', 'io_read_bytes', 'io_write_bytes',
+        FOREACH v_name IN ARRAY ARRAY['runtime_usec', 'cpu_usage_usec', 'memory_peak_bytes', 'io_read_bytes', 'io_write_bytes',
                                       'oom_kills', 'memory_max_bytes', 'cpu_quota_per_sec_usec', 'tasks_max'] LOOP
                 v := v || jsonb_build_object(v_name, sluice.json_int(p_event, v_name));
         END LOOP;

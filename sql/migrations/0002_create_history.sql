@@ -112,6 +112,7 @@ CREATE TABLE sluice.attempt (
         started_at             timestamptz,
         ended_at               timestamptz,
         stop_requested_at      timestamptz,
+        runtime_usec           int8,
         cpu_usage_usec         int8,
         memory_peak_bytes      int8,
         io_read_bytes          int8,

@@ -33,7 +33,8 @@ static int on_properties(sd_bus_message *m, void *userdata, sd_bus_error *error)
         const char *interface, *key, *state;
 
         (void) error;
-        if (sd_bus_message_read(m, "s", &interface) < 0 || strcmp(interface, DESTINATION ".Unit") != 0 ||
+        if (sd_bus_message_read(m, "s", &interface) < 0 ||
+            strcmp(interface, DESTINATION ".Unit") != 0 ||
             sd_bus_message_enter_container(m, 'a', "{sv}") < 0)
                 return 0;
         while (sd_bus_message_enter_container(m, 'e', "sv") > 0) {
@@ -42,7 +43,8 @@ static int on_properties(sd_bus_message *m, void *userdata, sd_bus_error *error)
                 if (strcmp(key, "SubState") == 0) {
                         if (sd_bus_message_read(m, "v", "s", &state) < 0)
                                 return 0;
-                        a->ended = a->ended || strcmp(state, "exited") == 0 || strcmp(state, "failed") == 0;
+                        a->ended = a->ended || strcmp(state, "exited") == 0 ||
+                                   strcmp(state, "failed") == 0;
                 } else if (sd_bus_message_skip(m, "v") < 0)
                         return 0;
                 (void) sd_bus_message_exit_container(m);
@@ -54,12 +56,18 @@ static void start(sd_bus *bus, const Attempt *a) {
         sd_bus_message *m = NULL;
         sd_bus_error error = SD_BUS_ERROR_NULL;
 
-        check(sd_bus_message_new_method_call(bus, &m, DESTINATION, MANAGER, DESTINATION ".Manager", "StartTransientUnit"), "new");
+        check(sd_bus_message_new_method_call(bus, &m, DESTINATION, MANAGER, DESTINATION ".Manager",
+                                             "StartTransientUnit"),
+              "new");
         check(sd_bus_message_append(m, "ss", a->unit, "fail"), "append");
         check(sd_bus_message_open_container(m, 'a', "(sv)"), "open");
-        check(sd_bus_message_append(m, "(sv)(sv)(sv)(sv)", "Slice", "s", a->slice, "RemainAfterExit", "b", true,
-                                    "CollectMode", "s", "inactive", "Type", "s", "exec"), "append");
-        check(sd_bus_message_append(m, "(sv)", "ExecStart", "a(sasb)", 1, "/bin/true", 1, "/bin/true", false), "append");
+        check(sd_bus_message_append(m, "(sv)(sv)(sv)(sv)", "Slice", "s", a->slice,
+                                    "RemainAfterExit", "b", true, "CollectMode", "s", "inactive",
+                                    "Type", "s", "exec"),
+              "append");
+        check(sd_bus_message_append(m, "(sv)", "ExecStart", "a(sasb)", 1, "/bin/true", 1,
+                                    "/bin/true", false),
+              "append");
         check(sd_bus_message_close_container(m), "close");
         check(sd_bus_message_append(m, "a(sa(sv))", 0), "append");
         check(sd_bus_call(bus, m, 0, &error, NULL), "StartTransientUnit");
@@ -77,17 +85,23 @@ static void once(sd_bus *bus) {
         snprintf(a.unit, sizeof(a.unit), "sluice-%s.service", id);
         snprintf(a.slice, sizeof(a.slice), "sluice-%c-%s.slice", id[31], id);
         check(sd_bus_path_encode("/org/freedesktop/systemd1/unit", a.unit, &a.path), "path");
-        check(sd_bus_match_signal(bus, &slot, DESTINATION, a.path, "org.freedesktop.DBus.Properties", "PropertiesChanged",
-                                  on_properties, &a), "match");
+        check(sd_bus_match_signal(bus, &slot, DESTINATION, a.path,
+                                  "org.freedesktop.DBus.Properties", "PropertiesChanged",
+                                  on_properties, &a),
+              "match");
         start(bus, &a);
         while (!a.ended)
                 if (check(sd_bus_process(bus, NULL), "process") == 0)
                         check(sd_bus_wait(bus, UINT64_MAX), "wait");
-        check(sd_bus_get_property_string(bus, DESTINATION, a.path, DESTINATION ".Service", "Result", NULL, &result), "Result");
-        check(sd_bus_call_method(bus, DESTINATION, MANAGER, DESTINATION ".Manager", "StopUnit", NULL, NULL, "ss", a.unit,
-                                 "replace"), "StopUnit");
-        check(sd_bus_call_method(bus, DESTINATION, MANAGER, DESTINATION ".Manager", "StopUnit", NULL, NULL, "ss", a.slice,
-                                 "replace"), "StopUnit");
+        check(sd_bus_get_property_string(bus, DESTINATION, a.path, DESTINATION ".Service", "Result",
+                                         NULL, &result),
+              "Result");
+        check(sd_bus_call_method(bus, DESTINATION, MANAGER, DESTINATION ".Manager", "StopUnit",
+                                 NULL, NULL, "ss", a.unit, "replace"),
+              "StopUnit");
+        check(sd_bus_call_method(bus, DESTINATION, MANAGER, DESTINATION ".Manager", "StopUnit",
+                                 NULL, NULL, "ss", a.slice, "replace"),
+              "StopUnit");
         sd_bus_slot_unref(slot);
         free(result);
         free(a.path);
@@ -102,7 +116,9 @@ int main(int argc, char *argv[]) {
         if (n <= 0)
                 return 2;
         check(sd_bus_open_system(&bus), "bus");
-        check(sd_bus_call_method(bus, DESTINATION, MANAGER, DESTINATION ".Manager", "Subscribe", NULL, NULL, ""), "Subscribe");
+        check(sd_bus_call_method(bus, DESTINATION, MANAGER, DESTINATION ".Manager", "Subscribe",
+                                 NULL, NULL, ""),
+              "Subscribe");
         (void) clock_gettime(CLOCK_MONOTONIC, &begin);
         for (int i = 0; i < n; i++)
                 once(bus);
@@ -110,7 +126,9 @@ int main(int argc, char *argv[]) {
         (void) getrusage(RUSAGE_SELF, &use);
         printf("%d units, %.3f seconds, %.0f usec of its own CPU time each\n", n,
                (double) (end.tv_sec - begin.tv_sec) + (double) (end.tv_nsec - begin.tv_nsec) / 1e9,
-               ((double) (use.ru_utime.tv_sec + use.ru_stime.tv_sec) * 1e6 + (double) (use.ru_utime.tv_usec + use.ru_stime.tv_usec)) / n);
+               ((double) (use.ru_utime.tv_sec + use.ru_stime.tv_sec) * 1e6 +
+                (double) (use.ru_utime.tv_usec + use.ru_stime.tv_usec)) /
+                       n);
         sd_bus_unref(bus);
         return 0;
 }

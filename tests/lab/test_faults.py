@@ -23,20 +23,6 @@ def test_a_power_cut_ends_what_ran_as_lost(agent):
     agent.run(["/bin/true"]).wait_succeeded()
 
 
-def test_what_the_journal_knows_outlives_a_power_cut(agent):
-    run = agent.shell("echo done; exit 7").wait_ended()  # the node is warm, and the journal has our unit's name
-    run = agent.shell("sleep 3; echo done; exit 7").wait_running()
-    unit = run.attempt()["unit"]
-    agent.node.cut()
-    agent.node.run(f"for i in $(seq 300); do [ $(systemctl show --value -p SubState {unit}) = running ] || break; sleep 0.2; done; "
-                   "journalctl --sync; sync")
-    agent.node.power_cut()
-    agent.node.mend()
-    agent.node.boot()
-    attempt = run.wait_ended(timeout=180).attempt()
-    assert attempt["outcome"] == "exit-code"
-
-
 def test_an_orderly_reboot_is_told_from_a_lost_host(agent):
     agent.node.reboot()
     agent.wait_status("Running")

@@ -4,7 +4,6 @@ import atexit
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -45,7 +44,12 @@ class Lab:
     def _close_at_exit(self):
         atexit.register(self.close)
         for number in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, lambda n, _: sys.exit(128 + n))
+            signal.signal(number, self._interrupt)
+
+    @staticmethod
+    def _interrupt(number, _):
+        """As Ctrl-C: a test runner takes SystemExit for the failure of one test and goes on."""
+        raise KeyboardInterrupt(signal.Signals(number).name)
 
     @property
     def disk(self):

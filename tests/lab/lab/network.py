@@ -53,10 +53,13 @@ class Network:
 
     def cut(self, number):
         """Separates a node from everything else, silently. Its tap stays up: a node whose tap is down spins in its driver."""
-        self.ip("link", "set", f"tap{number}", "nomaster")
+        self._set_port(number, "disabled")
 
     def mend(self, number):
-        self.ip("link", "set", f"tap{number}", "master", "br0")
+        self._set_port(number, "forwarding")
+
+    def _set_port(self, number, state):
+        run(*self.inside("bridge", "link", "set", "dev", f"tap{number}", "state", {"disabled": "0", "forwarding": "3"}[state]))
 
     def delay(self, number, milliseconds=0, loss_percent=0):
         """Delays or loses what is sent to a node; zeroes make it as before."""

@@ -1,0 +1,147 @@
+/* Parts of agentd that need neither a bus nor a network. */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "facts.h"
+#include "fileio.h"
+#include "identity.h"
+#include "past.h"
+#include "proto.h"
+#include "str.h"
+#include "../lib/tap.h"
+#include "timespan.h"
+
+static Id id_of(unsigned n) {
+        Id id = {};
+
+        (void) memcpy(id.bytes, &n, sizeof(n));
+        return id;
+}
+
+static void test_past_is_remembered(void) {
+        Past p = {};
+
+        ok_true(!past_has(&p, id_of(1), 1));
+        ok_int(past_add(&p, id_of(1), 2, 0), 0);
+        ok_true(past_has(&p, id_of(1), 1));
+        ok_true(past_has(&p, id_of(1), 2));
+        ok_true(!past_has(&p, id_of(1), 3)); /* given again, after it was taken back */
+        ok_true(!past_has(&p, id_of(2), 1));
+        past_done(&p);
+}
+
+static void test_past_is_bounded(void) {
+        Past p = {};
+
+        for (unsigned i = 0; i < PAST_MAX + 10; i++)
+                if (past_add(&p, id_of(i), 1, 0) < 0)
+                        ok_true(false);
+        ok_int(p.count, PAST_MAX);
+        ok_true(!past_has(&p, id_of(9), 1));
+        ok_true(past_has(&p, id_of(10), 1));
+        ok_true(past_has(&p, id_of(PAST_MAX + 9), 1));
+        ok_int(past_add(&p, id_of(1), 1, PAST_USEC + 1), 0);
+        ok_int(p.count, 1);
+        past_done(&p);
+}
+
+static void test_systemd_versions(void) {
+        static const struct {
+                const char *version;
+                int r;
+        } rows[] = {
+                { "252.39-1~deb12u1", 0 }, { "v257.3-1", 0 },      { "249", 0 },
+                { "248.9", -EOPNOTSUPP },  { "", -EOPNOTSUPP },    { "systemd", -EOPNOTSUPP },
+                { "v99", -EOPNOTSUPP },    { "1000000000000", 0 },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+                printf("# \"%s\"\n", rows[i].version);
+                ok_int(facts_check_systemd(rows[i].version, NULL), rows[i].r);
+        }
+}
+
+static void test_identity_is_kept(void) {
+        char directory[] = "/tmp/sluice-test-agent-XXXXXX";
+        _cleanup_(freep) char *credential = NULL, *file = NULL;
+        Identity first = {}, second = {};
+        struct stat st;
+        Error e = {};
+
+        if (!mkdtemp(directory)) {
+                ok_true(false);
+                return;
+        }
+        credential = str_format("%s/credential", directory);
+        file = str_format("%s/identity", directory);
+        ok_int(identity_load(directory, &first, &e), 0);
+        ok_int(strlen(first.instance), ID_TEXT_SIZE - 1);
+        ok_null(first.credential);
+        ok_int(identity_load(directory, &second, &e), 0);
+        ok_str(second.instance, first.instance);
+        identity_done(&second);
+
+        (void) strcpy(first.agent, first.instance);
+        ok_int(str_replace(&first.name, "a host"), 0);
+        ok_int(str_replace(&first.credential, "secret"), 0);
+        ok_int(identity_store(directory, &first, &e), 0);
+        ok_int(stat(credential, &st), 0);
+        ok_int(st.st_mode & 07777, 0600);
+        ok_int(identity_load(directory, &second, &e), 0);
+        ok_str(second.credential, "secret");
+        ok_str(second.name, "a host");
+        ok_str(second.agent, first.agent);
+        identity_done(&second);
+
+        ok_int(file_write_atomic(file, "{\"instance\": 5}", 15, 0600), 0);
+        ok_true(identity_load(directory, &second, &e) < 0);
+        ok_contains(e.detail, "Remove it");
+        ok_null(second.credential);
+        identity_done(&first);
+        (void) unlink(credential);
+        (void) unlink(file);
+        (void) rmdir(directory);
+}
+
+static void test_answers_are_decoded(void) {
+        static const char text[] =
+                "{\"start\": [{\"attempt\": \"a\", \"epoch\": 3, \"run\": \"r\", \"project\": "
+                "\"p\", \"pipe\": \"q\", \"task\": \"t\", \"directives\": [[\"ExecStart\", "
+                "\"/bin/true\"]], \"new\": 1}], \"clean\": [\"x\"], \"later\": {}}";
+        static const char *const bad[] = {
+                "[]",
+                "{\"start\": 1}",
+                "{\"start\": [{}]}",
+                "{\"clean\": [1]}",
+                "{\"start\": [{\"attempt\": \"a\", \"epoch\": -1, \"run\": \"r\", \"project\": "
+                "\"p\", \"pipe\": \"q\", \"task\": \"t\", \"directives\": []}]}",
+        };
+        ProtoWork work = {};
+        const ProtoAssignment *a;
+
+        ok_int(json_decode(text, strlen(text), proto_work_fields, JSON_IGNORE_UNKNOWN, &work, NULL),
+               0);
+        ok_int(work.start.count, 1);
+        a = work.start.items;
+        ok_int(a ? a->epoch : 0, 3);
+        ok_str(a && a->directives ? a->directives[1] : NULL, "/bin/true");
+        ok_str(work.clean ? work.clean[0] : NULL, "x");
+        json_done(proto_work_fields, &work);
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
+                printf("# %s\n", bad[i]);
+                ok_true(json_decode(bad[i], strlen(bad[i]), proto_work_fields, JSON_IGNORE_UNKNOWN,
+                                    &work, NULL) < 0);
+                json_done(proto_work_fields, &work);
+        }
+}
+
+int main(void) {
+        RUN(test_past_is_remembered);
+        RUN(test_past_is_bounded);
+        RUN(test_systemd_versions);
+        RUN(test_identity_is_kept);
+        RUN(test_answers_are_decoded);
+        return tap_done();
+}
