@@ -11,8 +11,8 @@ typedef struct Attempt {
         char *attempt, *state, *outcome, *exit_code, *reason, *agent, *unit, *started_at, *ended_at,
                 *why;
         uint32_t epoch, exit_status;
-        uint64_t runtime_usec, cpu_usage_usec, memory_peak_bytes, memory_max_bytes, cpu_quota_per_sec_usec,
-                tasks_max;
+        uint64_t runtime_usec, cpu_usage_usec, memory_peak_bytes, memory_max_bytes,
+                cpu_quota_per_sec_usec, tasks_max;
 } Attempt;
 
 typedef struct Task {
