@@ -69,9 +69,11 @@ static void print_time(const ExportEntry *entry) {
                 (void) fputs(text, stdout);
 }
 
-/* As journalctl -o short, with the task in the host's place. */
+/* As journalctl -o short, with the task in the host's place; its name is also the identifier, unless a program set another. */
 static void print_short(const View *v, const ExportEntry *entry) {
         const ExportField *priority = export_find(entry, "PRIORITY");
+        const ExportField *identifier = export_find(entry, "SYSLOG_IDENTIFIER");
+        const ExportField *task = export_find(entry, "SLUICE_TASK");
         Colour colour = priority && priority->size == 1 && priority->data[0] <= '3' ? COLOUR_RED
                         : priority && priority->size == 1 && priority->data[0] == '4'
                                 ? COLOUR_YELLOW
@@ -79,8 +81,11 @@ static void print_short(const View *v, const ExportEntry *entry) {
 
         print_time(entry);
         print_field(v, entry, "SLUICE_TASK");
-        (void) putchar(' ');
-        print_field(v, entry, "SYSLOG_IDENTIFIER");
+        if (identifier && !(task && task->size == identifier->size &&
+                            memcmp(task->data, identifier->data, task->size) == 0)) {
+                (void) putchar(' ');
+                print_bytes(v, identifier->data, identifier->size);
+        }
         (void) putchar('[');
         print_field(v, entry, "_PID");
         (void) printf("]: %s", colour_begin(colour));
