@@ -2,6 +2,7 @@
 #include "attempt.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -255,7 +256,7 @@ static void on_unit_state(Unit *u, const UnitState *s, void *userdata) {
         }
         if (a->state == ATTEMPT_READING && *s->load && !str_eq(s->load, "not-found")) {
                 a->epoch = s->epoch;
-                (void) strcpy(a->run, s->run);
+                (void) snprintf(a->run, sizeof(a->run), "%s", s->run);
         }
         if (str_eq(s->load, "not-found")) {
                 unit_missing(a);
