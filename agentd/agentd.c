@@ -348,6 +348,7 @@ static int on_signal(sd_event_source *source, const struct signalfd_siginfo *inf
                 return 0;
         }
         a->leaving = true;
+        unit_bus_let_go(a->bus);
         a->poller = poller_free(a->poller);
         if (channel_new(a->link, "goodbye", on_goodbye_turn, on_goodbye_answer, a, &a->goodbye) <
                     0 ||
