@@ -147,8 +147,8 @@ static void channel_arm(Channel *c, uint64_t usec) {
         int r;
 
         c->timer = sd_event_source_disable_unref(c->timer);
-        r = sd_event_add_time_relative(c->link->event, &c->timer, CLOCK_MONOTONIC, usec, 0,
-                                       channel_on_timer, c);
+        r = sd_event_add_time_relative(c->link->event, &c->timer, CLOCK_MONOTONIC, usec,
+                                       PROMPT_USEC, channel_on_timer, c);
         if (r >= 0)
                 r = sd_event_source_set_description(c->timer, c->name);
         if (r < 0)

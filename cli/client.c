@@ -82,8 +82,8 @@ int client_new(const Settings *settings, Client **ret, Error *e) {
         if (r >= 0)
                 r = sd_event_new(&c->event);
         if (r >= 0)
-                r = sd_event_add_time_relative(c->event, &c->timer, CLOCK_MONOTONIC, 0, 0, on_delay,
-                                               c);
+                r = sd_event_add_time_relative(c->event, &c->timer, CLOCK_MONOTONIC, 0, PROMPT_USEC,
+                                               on_delay, c);
         if (r >= 0)
                 r = sd_event_source_set_enabled(c->timer, SD_EVENT_OFF);
         if (r >= 0)
