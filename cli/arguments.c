@@ -105,8 +105,6 @@ static int read_all(int argc, char *const argv[], Arguments *a, Error *e) {
                         a->help = true;
                 else if (str_eq(arg, "--version"))
                         a->version = true;
-                else if (str_eq(arg, "--print-config"))
-                        a->print_config = true;
                 else
                         r = read_option(a, arg, argv[i + 1], e);
                 if (r < 0)

@@ -29,50 +29,17 @@ static char *user_file(void) {
         return str_format("%s/.config/sluice/sluicectl.conf", home && *home == '/' ? home : "");
 }
 
-static int read_layers(Config *c, int *argc, char **argv, Error *e) {
-        _cleanup_(freep) char *own = user_file();
-        int kept = 1, r;
-
-        if (!own)
-                return -ENOMEM;
-        r = config_read_file(c, SLUICE_CONFIG_DIR "/sluicectl.conf", false, e);
-        if (r >= 0)
-                r = config_read_file(c, own, false, e);
-        if (r >= 0)
-                r = config_read_environment(c, e);
-        for (int i = 1; r >= 0 && i < *argc; i++) {
-                r = config_read_argument(c, argv[i], e);
-                if (r == 0)
-                        argv[kept++] = argv[i];
-        }
-        if (r < 0)
-                return r;
-        *argc = kept;
-        argv[kept] = NULL;
-        return 0;
-}
-
 int settings_load(Settings *s, int *argc, char **argv, Error *e) {
-        _cleanup_(config_freep) Config *c = NULL;
-        int r = config_new(fields, &c);
+        _cleanup_(freep) char *own = user_file();
+        const ConfigFile files[] = {
+                { SLUICE_CONFIG_DIR "/sluicectl.conf", false },
+                { own, false },
+                {},
+        };
+        int r = own ? config_load(fields, files, argc, argv, s, e) : -ENOMEM;
 
-        if (r >= 0)
-                r = read_layers(c, argc, argv, e);
-        if (r >= 0)
-                r = config_store(c, s, e);
-        if (r >= 0 && (!s->url || !s->project))
-                r = error_set(e, -EINVAL, "bad-config", "URL= and Project= cannot be empty.");
-        return r;
-}
-
-int settings_print(int argc, char **argv, Error *e) {
-        _cleanup_(config_freep) Config *c = NULL;
-        int r = config_new(fields, &c);
-
-        if (r >= 0)
-                r = read_layers(c, &argc, argv, e);
-        if (r >= 0)
-                config_print(c, stdout);
+        if (r == 0 && (!s->url || !s->project))
+                return error_set(e, -EINVAL, "bad-config", "URL= and Project= cannot be empty.");
         return r;
 }
 

@@ -11,11 +11,9 @@ typedef struct Settings {
         char *project;
 } Settings;
 
-/* Takes its own out of argv. print: writes the settings to stdout. */
+/* Takes its own out of argv. 1 when --print-config has been answered. */
 int settings_load(Settings *s, int *argc, char **argv, Error *e);
 void settings_done(Settings *s);
-/* As --print-config shows it. */
-int settings_print(int argc, char **argv, Error *e);
 
 /* $SLUICE_TOKEN, else the token file's content. Owned by the caller. */
 int settings_read_token(const Settings *s, char **ret, Error *e);

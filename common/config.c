@@ -284,3 +284,43 @@ void config_print(const Config *c, FILE *to) {
                                c->values[i].origin);
         }
 }
+
+/* Takes our arguments out of argv. */
+static int read_arguments(Config *c, int *argc, char **argv, bool *ret_print, Error *e) {
+        int kept = 1;
+
+        for (int i = 1; i < *argc; i++) {
+                int r = config_read_argument(c, argv[i], e);
+
+                if (r < 0)
+                        return r;
+                if (r == 0 && str_eq(argv[i], "--print-config"))
+                        *ret_print = true;
+                else if (r == 0)
+                        argv[kept++] = argv[i];
+        }
+        *argc = kept;
+        argv[kept] = NULL;
+        return 0;
+}
+
+int config_load(const ConfigField *fields, const ConfigFile files[], int *argc, char **argv,
+                void *target, Error *e) {
+        _cleanup_(config_freep) Config *c = NULL;
+        bool print = false;
+        int r = config_new(fields, &c);
+
+        for (const ConfigFile *f = files; r >= 0 && f->path; f++)
+                r = config_read_file(c, f->path, f->must_exist, e);
+        if (r >= 0)
+                r = config_read_environment(c, e);
+        if (r >= 0)
+                r = read_arguments(c, argc, argv, &print, e);
+        if (r < 0)
+                return r;
+        if (print) {
+                config_print(c, stdout);
+                return 1;
+        }
+        return config_store(c, target, e);
+}
