@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <systemd/sd-daemon.h>
@@ -98,4 +100,19 @@ int listen_socket(const Settings *settings, int *ret, Error *e) {
                         settings->listen);
         *ret = TAKE_FD(fd);
         return 0;
+}
+
+void listen_describe(int fd, char text[LISTEN_TEXT_MAX]) {
+        char host[INET6_ADDRSTRLEN] = "?";
+        Address address = {};
+        socklen_t size = sizeof(address);
+        bool six;
+
+        (void) getsockname(fd, &address.any, &size);
+        six = address.any.sa_family == AF_INET6;
+        (void) inet_ntop(address.any.sa_family,
+                         six ? (void *) &address.v6.sin6_addr : (void *) &address.v4.sin_addr, host,
+                         sizeof(host));
+        (void) snprintf(text, LISTEN_TEXT_MAX, six ? "[%s]:%u" : "%s:%u", host,
+                        ntohs(six ? address.v6.sin6_port : address.v4.sin_port));
 }

@@ -47,6 +47,7 @@ struct Supervisor {
         char *const *argv;        /* borrowed: main's */
         sd_event *event;          /* owned, as what follows */
         int listen_fd;
+        char address[LISTEN_TEXT_MAX];
         Postgres *postgres;
         Child migrate;
         sd_event_source *migrate_retry, *check, *sigterm, *sigint, *sighup, *give_up;
@@ -80,12 +81,12 @@ static void say_status(Supervisor *s) {
         if (s->stopping)
                 return;
         (void) sd_notifyf(false, "STATUS=%u of %u workers serve %s%s", ready, s->n_workers,
-                          s->settings->listen,
+                          s->address,
                           settings_embedded(s->settings) ? ", embedded PostgreSQL" : "");
         if (!s->announced && ready == s->n_workers) {
                 s->announced = true;
                 (void) sd_notify(false, "READY=1");
-                log_notice("Serving %s with %u workers.", s->settings->listen, s->n_workers);
+                log_notice("Serving %s with %u workers.", s->address, s->n_workers);
         }
 }
 
@@ -317,6 +318,8 @@ static int set_up(Supervisor *s, Error *e) {
 
         if (r >= 0)
                 r = listen_socket(s->settings, &s->listen_fd, e);
+        if (r >= 0)
+                listen_describe(s->listen_fd, s->address);
         if (r >= 0)
                 r = sd_event_add_signal(s->event, &s->sigterm, SIGTERM, on_stop_signal, s);
         if (r >= 0)
