@@ -55,7 +55,7 @@ const char *format_time(const char *rfc3339, char text[FORMAT_MAX]) {
         struct tm tm;
 
         if (usec == 0 || !localtime_r(&sec, &tm) ||
-            strftime(text, FORMAT_MAX, "%Y-%m-%d %H:%M:%S %Z", &tm) == 0)
+            strftime(text, FORMAT_MAX, "%a %Y-%m-%d %H:%M:%S %Z", &tm) == 0)
                 (void) strcpy(text, "-");
         return text;
 }

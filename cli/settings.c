@@ -29,9 +29,48 @@ static char *user_file(void) {
         return str_format("%s/.config/sluice/sluicectl.conf", home && *home == '/' ? home : "");
 }
 
+/* "--url=…", or "--url" and the next word. 1 when it was a setting; *ret_next: it took the next word. */
+static int read_argument(Config *c, const char *arg, const char *next, bool *ret_next, Error *e) {
+        const char *name = str_after(arg, "--");
+
+        *ret_next = false;
+        for (const ConfigField *f = fields; name && f->section; f++) {
+                _cleanup_(freep) char *joined = NULL;
+
+                if (!str_eq(f->option, name))
+                        continue;
+                if (!next)
+                        return error_set(e, -EINVAL, "usage", "%s wants a value.", arg);
+                joined = str_format("%s=%s", arg, next);
+                *ret_next = true;
+                return joined ? config_read_argument(c, joined, e) : -ENOMEM;
+        }
+        return config_read_argument(c, arg, e);
+}
+
+static int read_arguments(Config *c, int *argc, char **argv, Error *e) {
+        bool only_words = false;
+        int kept = 1;
+
+        for (int i = 1; i < *argc; i++) {
+                bool next = false;
+                int r = only_words ? 0 : read_argument(c, argv[i], argv[i + 1], &next, e);
+
+                if (r < 0)
+                        return r;
+                only_words |= str_eq(argv[i], "--");
+                if (r == 0)
+                        argv[kept++] = argv[i];
+                i += next;
+        }
+        *argc = kept;
+        argv[kept] = NULL;
+        return 0;
+}
+
 static int read_layers(Config *c, int *argc, char **argv, Error *e) {
         _cleanup_(freep) char *own = user_file();
-        int kept = 1, r;
+        int r;
 
         if (!own)
                 return -ENOMEM;
@@ -40,15 +79,31 @@ static int read_layers(Config *c, int *argc, char **argv, Error *e) {
                 r = config_read_file(c, own, false, e);
         if (r >= 0)
                 r = config_read_environment(c, e);
-        for (int i = 1; r >= 0 && i < *argc; i++) {
-                r = config_read_argument(c, argv[i], e);
-                if (r == 0)
-                        argv[kept++] = argv[i];
+        return r < 0 ? r : read_arguments(c, argc, argv, e);
+}
+
+static bool given_as_argument(int argc, char *const argv[], const char *option) {
+        for (int i = 1; i < argc && !str_eq(argv[i], "--"); i++) {
+                const char *rest = str_after(argv[i], option);
+
+                if (rest && (*rest == '=' || !*rest))
+                        return true;
         }
-        if (r < 0)
-                return r;
-        *argc = kept;
-        argv[kept] = NULL;
+        return false;
+}
+
+/* A path in a file is not expanded by a shell. */
+static int expand_home(char **slot) {
+        const char *rest = str_after(*slot, "~/"), *home = getenv("HOME");
+        char *whole;
+
+        if (!rest || !home)
+                return 0;
+        whole = str_format("%s/%s", home, rest);
+        if (!whole)
+                return -ENOMEM;
+        free(*slot);
+        *slot = whole;
         return 0;
 }
 
@@ -56,10 +111,13 @@ int settings_load(Settings *s, int *argc, char **argv, Error *e) {
         _cleanup_(config_freep) Config *c = NULL;
         int r = config_new(fields, &c);
 
+        s->token_file_first = given_as_argument(*argc, argv, "--token-file");
         if (r >= 0)
                 r = read_layers(c, argc, argv, e);
         if (r >= 0)
                 r = config_store(c, s, e);
+        if (r >= 0 && (expand_home(&s->ca_file) < 0 || expand_home(&s->token_file) < 0))
+                r = -ENOMEM;
         if (r >= 0 && (!s->url || !s->project))
                 r = error_set(e, -EINVAL, "bad-config", "URL= and Project= cannot be empty.");
         return r;
@@ -80,11 +138,39 @@ void settings_done(Settings *s) {
         config_clear(fields, s);
 }
 
+static int check_token(const char *token, const char *from, Error *e) {
+        for (const char *p = token; *p; p++)
+                if (*p <= ' ' || *p > '~')
+                        return error_set(e, -EINVAL, "bad-token",
+                                         "%s holds no token: a token is one word of ASCII.", from);
+        return *token ? 0 : error_set(e, -EINVAL, "bad-token", "%s is empty.", from);
+}
+
+static int read_token_file(const char *path, char **ret, Error *e) {
+        _cleanup_(freep) char *token = NULL;
+        int r = file_read_secret(path, TOKEN_MAX, &token);
+
+        if (r == -EPERM)
+                return error_set(e, r, "bad-token",
+                                 "Others may read the token in %s. Try: chmod 600 %s", path, path);
+        if (r < 0)
+                return error_set(e, r, "bad-token", "Cannot read the token in %s: %s.", path,
+                                 strerror(-r));
+        r = check_token(token, path, e);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(token);
+        return 0;
+}
+
 int settings_read_token(const Settings *s, char **ret, Error *e) {
         const char *token = getenv("SLUICE_TOKEN");
         int r;
 
-        if (token && *token) {
+        if (token && *token && !s->token_file_first) {
+                r = check_token(token, "SLUICE_TOKEN", e);
+                if (r < 0)
+                        return r;
                 *ret = strdup(token);
                 return *ret ? 0 : -ENOMEM;
         }
@@ -93,13 +179,9 @@ int settings_read_token(const Settings *s, char **ret, Error *e) {
                                  "No token: set SLUICE_TOKEN, or --token-file= or TokenFile= in "
                                  "sluicectl.conf(5). \"controld token create\" makes the first "
                                  "one.");
-        r = file_read_secret(s->token_file, TOKEN_MAX, ret);
-        if (r == -EPERM)
-                return error_set(e, r, "bad-token",
-                                 "Others may read the token in %s. Try: chmod 600 %s",
-                                 s->token_file, s->token_file);
-        if (r < 0)
-                return error_set(e, r, "bad-token", "Cannot read the token in %s: %s.",
-                                 s->token_file, strerror(-r));
-        return 0;
+        return read_token_file(s->token_file, ret, e);
+}
+
+const char *settings_option(size_t i) {
+        return i + 1 < ELEMENTSOF(fields) ? fields[i].option : NULL;
 }

@@ -51,7 +51,7 @@ int reply_decode(const Reply *reply, const JsonField *fields, void *target);
 typedef void (*on_item_t)(const void *item, void *userdata);
 int list_all(Context *x, const char *path, const JsonField *page_fields, size_t item_size,
              size_t max, on_item_t on_item, void *userdata);
-/* Prints the reply's body as a line. */
+/* Prints the reply's body as a line; complains when it is no JSON document. */
 int print_json(const Reply *reply);
 
 /* "region=eu-west, warehouse" as a JSON object. */
@@ -59,9 +59,5 @@ void write_labels(JsonOut *o, const char *key, char *const *labels);
 /* The labels as text. New string. */
 char *labels_text(char *const *labels);
 
-/* Shows the log of a run; follow: until it is complete. prefix: the task's name before each line. */
-int logs_show(Context *x, const char *run, bool follow, const char *format, bool prefix);
-/* Prints what became of each task. */
-int run_print_tasks(const Run *run);
-/* The run, decoded. */
-int run_get(Context *x, const char *id, Run *ret);
+/* The path of a run's log, with --task=. New string. */
+char *log_path(const Context *x, const char *run);
