@@ -232,7 +232,7 @@ int sluicectl_main(int argc, char *argv[]) {
         int r, status = EXIT_FAILURE;
 
         set_locale();
-        log_setup("sluicectl");
+        log_setup_command("sluicectl");
         for (int i = 1; i < argc; i++)
                 if (str_eq(argv[i], "--print-config") && settings_print(argc, argv, &e) >= 0)
                         return EXIT_SUCCESS;
