@@ -107,6 +107,18 @@ static int arm(Call *call, uint64_t usec) {
         return r < 0 ? r : sd_event_source_set_enabled(call->timer, SD_EVENT_ONESHOT);
 }
 
+/* What was there before is only away; no need to ask whether the URL is right. */
+static void tell_trouble(const Call *call, const HttpAnswer *answer, const Error *e) {
+        Error away;
+
+        if (call->patience == PATIENCE_LONG && answer->r < 0) {
+                (void) error_set(&away, answer->r, "away", "%s is away: %s.",
+                                 client_url(call->client), answer->error);
+                e = &away;
+        }
+        client_in_trouble(call->client, e->detail);
+}
+
 /* 1 when the request will be repeated. */
 static int repeat(Call *call, const HttpAnswer *answer, const Error *e) {
         uint64_t limit = limit_usec(call, failure_kind(answer)), usec, asked;
@@ -121,7 +133,7 @@ static int repeat(Call *call, const HttpAnswer *answer, const Error *e) {
         if (limit != USEC_INFINITY && now_usec() - call->since_usec + usec > limit)
                 return 0;
         if (call->patience != PATIENCE_SHORT)
-                client_in_trouble(call->client, e->detail);
+                tell_trouble(call, answer, e);
         return arm(call, usec) >= 0;
 }
 

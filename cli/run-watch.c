@@ -54,7 +54,7 @@ static void on_reply(int r, Reply *reply, const Error *e, void *userdata) {
         json_done(run_fields, &run);
         if (r < 0 || over)
                 return;
-        r = ask(w, news ? 0 : poll_delay_msec(w->sent_msec));
+        r = ask(w, news && reply->etag ? 0 : poll_delay_msec(w->sent_msec));
         if (r < 0)
                 w->changed(r, &run, reply, NULL, w->userdata);
 }

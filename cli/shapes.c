@@ -115,7 +115,7 @@ const JsonField key_fields[] = {
         {},
 };
 
-static const JsonField project_fields[] = { MUST(Project, project), T(Project, created_at), {} };
+const JsonField project_fields[] = { MUST(Project, project), T(Project, created_at), {} };
 
 #define PAGE(table, fields_, item)                                                                 \
         const JsonField table[] = { { "items", JSON_ARRAY, true, offsetof(Page, items),            \

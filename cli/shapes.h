@@ -66,7 +66,7 @@ typedef struct Page {
 /* Decodes the reply; then all texts but a pipe's source are fit for a terminal. On error, with words in e, there is nothing to empty. */
 int shape_decode(const Reply *reply, const JsonField *fields, void *target, Error *e);
 
-extern const JsonField run_fields[], pipe_fields[], agent_fields[], key_fields[];
+extern const JsonField run_fields[], pipe_fields[], agent_fields[], key_fields[], project_fields[];
 extern const JsonField run_page_fields[], pipe_page_fields[], agent_page_fields[],
         key_page_fields[], project_page_fields[];
 

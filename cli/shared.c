@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "parse.h"
 #include "str.h"
@@ -148,8 +147,7 @@ int list_all(Context *x, const char *path, const JsonField *page_fields, size_t 
         } while (r >= 0 && next && (max == 0 || count < max));
         if (r >= 0 && x->json)
                 print_items(&items, next);
-        else if (r >= 0 && next && isatty(STDERR_FILENO))
-                (void) complain(0, "There are more; --limit= shows them.");
+        x->more = r >= 0 && next;
         buffer_done(&items);
         return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

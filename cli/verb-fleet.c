@@ -222,7 +222,8 @@ static const char *key_state(const Key *key) {
 
 static void add_key(const void *item, void *userdata) {
         const Key *key = item;
-        _cleanup_(freep) char *labels = labels_text(key->labels);
+        _cleanup_(freep) char *whose = key->agents && *key->agents ? strv_join(key->agents, ", ")
+                                                                   : labels_text(key->labels);
         char text[FORMAT_MAX];
 
         table_add(userdata, key->key_id);
@@ -234,13 +235,15 @@ static void add_key(const void *item, void *userdata) {
                 table_addf(userdata, "%u", key->uses);
         table_add(userdata, key->expires_at ? format_time(key->expires_at, text) : NULL);
         table_add(userdata, key->created_by);
-        table_add(userdata, labels);
+        table_add(userdata, whose);
         table_add(userdata, key->description);
 }
 
 int verb_key_list(Context *x) {
-        static const char *const header[] = { "KEY", "TYPE",   "STATE",       "USES", "EXPIRES",
-                                              "BY",  "LABELS", "DESCRIPTION", NULL };
+        static const char *const header[] = {
+                "KEY",         "TYPE", "STATE", "USES", "EXPIRES", "BY", "AGENTS OR LABELS",
+                "DESCRIPTION", NULL
+        };
         _cleanup_(table_freep) Table *table = NULL;
         int status;
 

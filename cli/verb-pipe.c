@@ -220,6 +220,7 @@ int verb_projects(Context *x) {
 
 int verb_project_create(Context *x) {
         _cleanup_(freep) char *json = NULL;
+        Project project = {};
         JsonOut o = {};
         Reply reply = {};
         int r;
@@ -227,19 +228,20 @@ int verb_project_create(Context *x) {
         json_out_object(&o, NULL);
         json_out_text(&o, "project", x->words[0]);
         json_out_end_object(&o);
-        r = json_out_take(&o, &json);
-        if (r >= 0)
-                r = client_request(x->client,
-                                   &(Request){ .method = "POST",
-                                               .path = "/api/v1/projects",
-                                               .content_type = "application/json",
-                                               .body = json,
-                                               .size = strlen(json) },
-                                   &reply);
+        if (json_out_take(&o, &json) < 0)
+                return complain(EXIT_FAILURE, "Out of memory.");
+        r = client_request(x->client,
+                           &(Request){ .method = "POST",
+                                       .path = "/api/v1/projects",
+                                       .content_type = "application/json",
+                                       .body = json,
+                                       .size = strlen(json) },
+                           &reply);
         if (r >= 0 && x->json)
                 r = print_json(&reply);
-        else if (r >= 0)
-                (void) printf("Project %s is made.\n", x->words[0]);
+        else if (r >= 0 && (r = reply_decode(&reply, project_fields, &project)) >= 0)
+                (void) printf("Project %s is made.\n", project.project);
+        json_done(project_fields, &project);
         reply_done(&reply);
         return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

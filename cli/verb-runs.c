@@ -1,6 +1,7 @@
 /* runs, run show. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "format.h"
 #include "parse.h"
@@ -22,12 +23,12 @@ static void add_run(const void *item, void *userdata) {
         table_add_colour(userdata, outcome, colour_of_state(outcome));
         table_add(userdata, format_age(run->created_at, age));
         table_add(userdata, from && to >= from ? format_span(to - from, span) : NULL);
-        table_add(userdata, run->created_by);
 }
 
 int verb_runs(Context *x) {
-        static const char *const header[] = { "RUN",      "PIPE", "OUTCOME", "CREATED",
-                                              "DURATION", "BY",   NULL };
+        static const char *const header[] = {
+                "RUN", "PIPE", "OUTCOME", "CREATED", "DURATION", NULL
+        };
         _cleanup_(table_freep) Table *table = NULL;
         const char *text = option_value(x, OPTION_LIMIT);
         uint64_t limit = LIMIT_DEFAULT;
@@ -47,6 +48,8 @@ int verb_runs(Context *x) {
         free(path);
         if (status == EXIT_SUCCESS && !x->json)
                 (void) table_print(table, "runs");
+        if (x->more && isatty(STDERR_FILENO))
+                (void) complain(0, "There are older ones; --limit= shows more.");
         return status;
 }
 

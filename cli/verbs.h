@@ -11,6 +11,7 @@ typedef struct Context {
         const Settings *settings;
         Client *client;     /* NULL for a verb that asks nobody */
         bool json;          /* --output=json */
+        bool more;          /* list_all() left items out */
         char *const *words; /* what follows the verb */
 } Context;
 
