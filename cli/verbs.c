@@ -37,7 +37,8 @@ static const struct {
         { "run", "show", 1, 1, 0, false, verb_run_show, "RUN",
           "show a run, its tasks and their outcomes" },
         { "run", NULL, 1, 1, O(WAIT) | O(FOLLOW) | O(PIPE_VERSION) | O(IDEMPOTENCY_KEY), false,
-          verb_run, "PIPE", "start a run; with --wait end with its task's exit status" },
+          verb_run, "PIPE",
+          "start a run; with --wait or --follow end with its task's exit status" },
         { "runs", NULL, 0, 0, O(PIPE) | O(STATE) | O(LIMIT), false, verb_runs, "",
           "list runs, the newest first" },
         { "cancel", NULL, 1, 1, O(WAIT), false, verb_cancel, "RUN", "stop a run" },
@@ -61,7 +62,7 @@ static const char options_help[] =
         "\nOptions:\n"
         "  -o --output=FORMAT     table or json; for logs: short, cat, json or export\n"
         "  -w --wait              run, cancel: wait for the end of the run\n"
-        "  -f --follow            run, logs: show lines as they come\n"
+        "  -f --follow            run, logs: show lines as they come, to the end\n"
         "  -t --task=TASK         logs: of this task only\n"
         "  -p --pipe=PIPE         runs: of this pipe only\n"
         "     --state=STATE       runs: in this state only\n"
