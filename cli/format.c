@@ -83,3 +83,15 @@ const char *format_age(const char *rfc3339, char text[FORMAT_MAX]) {
         (void) strcpy(text, "just now");
         return text;
 }
+
+const char *format_between(const char *from, const char *to, char text[FORMAT_MAX]) {
+        uint64_t begin = time_parse(from),
+                 end = to ? time_parse(to) : (uint64_t) time(NULL) * USEC_PER_SEC;
+
+        if (begin == 0 || (to && end < begin))
+                return NULL;
+        if (to)
+                return format_span(end - begin, text);
+        /* Clocks differ; and whole seconds are enough for what grows. */
+        return timespan_format(end > begin ? (end - begin) / USEC_PER_SEC * USEC_PER_SEC : 0, text);
+}

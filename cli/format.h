@@ -15,3 +15,5 @@ uint64_t time_parse(const char *text);
 const char *format_time(const char *rfc3339, char text[FORMAT_MAX]);
 /* "3min ago". */
 const char *format_age(const char *rfc3339, char text[FORMAT_MAX]);
+/* The time from one to the other; to NULL: until now, for what still goes on. NULL when it has not begun. */
+const char *format_between(const char *from, const char *to, char text[FORMAT_MAX]);

@@ -108,7 +108,9 @@ static void add_task(Table *t, const Task *task, const Attempt *a) {
         table_add(t,
                   a && a->ended_at && a->started_at ? format_span(a->cpu_usage_usec, cpu) : NULL);
         add_memory(t, a);
-        table_add(t, a && a->runtime_usec > 0 ? format_span(a->runtime_usec, runtime) : NULL);
+        table_add(t, !a                    ? NULL
+                     : a->runtime_usec > 0 ? format_span(a->runtime_usec, runtime)
+                                           : format_between(a->started_at, a->ended_at, runtime));
         table_add(t, a ? a->agent : NULL);
 }
 
@@ -162,10 +164,22 @@ static void print_moment(const char *label, const char *rfc3339) {
                               format_age(rfc3339, age));
 }
 
+/* What journalctl -u and systemctl on the host want to know. */
+static void print_units(const Run *run) {
+        const Task *tasks = run->tasks.items;
+
+        for (size_t i = 0; i < run->tasks.count; i++) {
+                const Attempt *a = task_last_attempt(&tasks[i]);
+
+                if (a && a->unit && a->started_at)
+                        (void) printf("     Unit: %s on %s (%s)\n", a->unit,
+                                      a->agent ? a->agent : "-", tasks[i].task);
+        }
+}
+
 int run_print(const Run *run) {
         const char *outcome = run->outcome ? run->outcome : run->state;
         Colour colour = colour_of_state(outcome);
-        uint64_t from = time_parse(run->started_at), to = time_parse(run->ended_at);
         char text[FORMAT_MAX];
 
         (void) printf("      Run: %s\n", run->run);
@@ -181,11 +195,12 @@ int run_print(const Run *run) {
         }
         if (run->ended_at) {
                 print_moment("    Ended: ", run->ended_at);
-                if (from > 0 && to >= from)
-                        (void) printf(", after %s", format_span(to - from, text));
+                if (format_between(run->started_at, run->ended_at, text))
+                        (void) printf(", after %s", text);
                 (void) printf("\n      Log: %s\n",
                               run->log_complete ? "complete" : "still on its way");
         }
+        print_units(run);
         (void) putchar('\n');
         return run_print_tasks(run);
 }

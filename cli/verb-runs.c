@@ -14,7 +14,6 @@
 
 static void add_run(const void *item, void *userdata) {
         const Run *run = item;
-        uint64_t from = time_parse(run->started_at), to = time_parse(run->ended_at);
         const char *outcome = run->outcome ? run->outcome : run->state;
         char age[FORMAT_MAX], span[FORMAT_MAX];
 
@@ -22,7 +21,7 @@ static void add_run(const void *item, void *userdata) {
         table_add(userdata, run->pipe);
         table_add_colour(userdata, outcome, colour_of_state(outcome));
         table_add(userdata, format_age(run->created_at, age));
-        table_add(userdata, from && to >= from ? format_span(to - from, span) : NULL);
+        table_add(userdata, format_between(run->started_at, run->ended_at, span));
 }
 
 int verb_runs(Context *x) {

@@ -2,12 +2,14 @@
 #include "verbs.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <langinfo.h>
 #include <locale.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "log.h"
 #include "settings.h"
@@ -56,6 +58,8 @@ static const struct {
           "let nobody join with this key any more" },
         { "projects", NULL, 0, 0, 0, false, verb_projects, "", "list projects" },
         { "project", "create", 1, 1, 0, false, verb_project_create, "NAME", "make a project" },
+        { "status", NULL, 0, 0, 0, false, verb_status, "",
+          "show whether the control plane works, and how its fleet is" },
 };
 
 static const char options_help[] =
@@ -226,12 +230,22 @@ static void set_locale(void) {
                 (void) setlocale(LC_CTYPE, "C.UTF-8");
 }
 
+/* Were standard output closed, a connection would take its place, and get the output. */
+static int open_standard_descriptors(void) {
+        for (int fd = 0; fd <= STDERR_FILENO; fd++)
+                if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR | O_NOCTTY) != fd)
+                        return -EBADF;
+        return 0;
+}
+
 int sluicectl_main(int argc, char *argv[]) {
         Arguments a = {};
         Settings s = {};
         Error e = {};
         int r, status = EXIT_FAILURE;
 
+        if (open_standard_descriptors() < 0)
+                return EXIT_FAILURE;
         set_locale();
         log_setup_command("sluicectl");
         for (int i = 1; i < argc; i++)

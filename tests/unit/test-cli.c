@@ -174,6 +174,10 @@ static void test_numbers_are_readable(void) {
         ok_int(time_parse("2026-11-21T00:00:00.000001Z") % 1000000, 1);
         ok_int(time_parse("yesterday"), 0);
         ok_int(time_parse(NULL), 0);
+        ok_str(format_between("2026-11-21T00:00:00Z", "2026-11-21T00:00:01.5Z", text), "1.500s");
+        ok_null(format_between("2026-11-21T00:00:01Z", "2026-11-21T00:00:00Z", text));
+        ok_null(format_between(NULL, NULL, text));
+        ok_str(format_between("2999-01-01T00:00:00Z", NULL, text), "0");
 }
 
 static void test_the_first_failure_decides(void) {
