@@ -1,183 +1,27 @@
-/* run and cancel: what starts and ends runs, and the waiting for them. */
+/* run and cancel: what starts and ends runs. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "id.h"
-#include "log-reader.h"
 #include "run-print.h"
-#include "run-watch.h"
+#include "run-wait.h"
 #include "str.h"
 #include "table.h"
-#include "timespan.h"
 #include "verbs.h"
 
 #define INTERRUPTED 130
-#define LOG_GRACE_USEC (20 * USEC_PER_SEC) /* for lines on their way when the run is over */
 #define IDEMPOTENCY_KEY_MAX 255
 
-typedef struct Waiting {
-        Context *x; /* borrowed: the caller's */
-        /* owned */
-        RunWatch *watch;
-        LogReader *reader;
-        sd_event_source *grace;
-        Run run; /* the last state seen */
-        char *json, *told;
-        Error error;
-        int r;
-        unsigned pages; /* of the log, when the grace was last looked at */
-        bool over, log_over, done;
-} Waiting;
-
-static void waiting_done(Waiting *w) {
-        (void) run_watch_free(w->watch);
-        (void) log_reader_free(w->reader);
-        (void) sd_event_source_disable_unref(w->grace);
-        json_done(run_fields, &w->run);
-        free(w->json);
-        free(w->told);
-}
-
-static void fail(Waiting *w, int r, const Error *e) {
-        w->r = r;
-        if (e)
-                w->error = *e;
-        w->done = true;
-}
-
-/* The log of a host that is gone may never be complete. */
-static int on_grace(sd_event_source *source, uint64_t usec, void *userdata) {
-        Waiting *w = userdata;
-        unsigned pages = log_reader_pages(w->reader);
-
-        (void) usec;
-        if (pages != w->pages) {
-                w->pages = pages;
-                (void) sd_event_source_set_time_relative(source, LOG_GRACE_USEC);
-                return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
-        }
-        (void) complain(0,
-                        "The run is over, but its log is not complete; what is missing may come "
-                        "later: sluicectl logs %s",
-                        w->run.run);
-        w->done = true;
-        return 0;
-}
-
-static void look_whether_done(Waiting *w) {
-        int r;
-
-        if (!w->over)
-                return;
-        w->done = !w->reader || w->log_over;
-        if (w->done || w->grace)
-                return;
-        w->pages = log_reader_pages(w->reader);
-        r = sd_event_add_time_relative(client_event(w->x->client), &w->grace, CLOCK_MONOTONIC,
-                                       LOG_GRACE_USEC, 0, on_grace, w);
-        if (r < 0)
-                fail(w, r, NULL);
-}
-
-/* Why a task waits, once for each reason. */
-static void tell_why(Waiting *w, const Run *run) {
-        const Task *tasks = run->tasks.items;
-
-        for (size_t i = 0; i < run->tasks.count; i++) {
-                const Attempt *a = task_last_attempt(&tasks[i]);
-
-                if (!a || !a->why || str_eq(a->why, w->told))
-                        continue;
-                (void) complain(0, "Task %s waits: %s.", tasks[i].task, a->why);
-                (void) str_replace(&w->told, a->why);
-                return;
-        }
-}
-
-static void on_run(int r, Run *run, Reply *reply, const Error *e, void *userdata) {
-        Waiting *w = userdata;
-
-        if (r < 0) {
-                fail(w, r, e);
-                return;
-        }
-        tell_why(w, run);
-        json_done(run_fields, &w->run);
-        w->run = *run;
-        *run = (Run){};
-        free(w->json);
-        w->json = TAKE_PTR(reply->body);
-        w->over = run_is_over(&w->run);
-        look_whether_done(w);
-}
-
-static void on_log(int r, const Error *e, void *userdata) {
-        Waiting *w = userdata;
-
-        w->log_over = true;
-        if (r < 0)
-                fail(w, r, e);
-        else
-                look_whether_done(w);
-}
-
-/* With --output=json standard output is for the document. */
-static int follow_log(Waiting *w, const char *run, bool several) {
-        _cleanup_(freep) char *path = log_path(w->x, run);
-        LogView view = { .format = LOG_FORMAT_CAT,
-                         .to = w->x->json ? stderr : stdout,
-                         .terminal = isatty(w->x->json ? STDERR_FILENO : STDOUT_FILENO),
-                         .prefix = several };
-
-        return path ? log_reader_new(w->x->client, path, &view, true, PATIENCE_LONG, on_log, w,
-                                     &w->reader)
-                    : -ENOMEM;
-}
-
-/* Until the run that the reply shows is over, and its log shown. 0, or what was told. */
-static int wait_for_run(Waiting *w, Reply *reply, bool follow) {
-        _cleanup_(freep) char *id = NULL, *etag = NULL;
-        Run run = {};
-        int r = reply_decode(reply, run_fields, &run);
-        bool several = run.tasks.count > 1;
-
-        if (r < 0)
-                return r;
-        id = strdup(run.run);
-        etag = run.etag ? strdup(run.etag) : NULL;
-        on_run(0, &run, reply, NULL, w);
-        r = id ? client_catch_interrupt(w->x->client) : -ENOMEM;
-        if (r >= 0 && follow)
-                r = follow_log(w, id, several);
-        w->done = w->over && !w->reader;
-        if (r >= 0 && !w->over)
-                r = run_watch_new(w->x->client, id, etag, on_run, w, &w->watch);
-        if (r < 0)
-                return complain(r, "Cannot wait for the run: %s.", strerror(-r));
-        r = client_run(w->x->client, &w->done);
-        if (r == -EINTR)
-                return complain(r,
-                                "The run goes on. \"sluicectl logs -f %s\" follows it, "
-                                "\"sluicectl cancel %s\" stops it.",
-                                id, id);
-        if (r >= 0 && w->r == -EPIPE)
-                return w->r;
-        if (r >= 0 && w->r < 0)
-                return complain(w->r, "%s", error_text(&w->error, w->r));
-        return r;
-}
-
-static int print_end(const Waiting *w, bool followed) {
-        const Run *run = &w->run;
+static int print_end(const Context *x, const RunEnd *end, bool followed) {
+        const Run *run = &end->run;
         const char *outcome = run->outcome ? run->outcome : run->state;
         Colour colour = colour_of_state(outcome);
         int r;
 
-        if (w->x->json) {
-                (void) puts(w->json);
+        if (x->json) {
+                (void) puts(end->json);
                 return 0;
         }
         if (followed)
@@ -268,18 +112,18 @@ static int print_started(const Context *x, const Reply *reply, bool wait) {
 int verb_run(Context *x) {
         bool follow = option_value(x, OPTION_FOLLOW);
         bool wait = follow || option_value(x, OPTION_WAIT);
-        Waiting w = { .x = x };
+        RunEnd end = {};
         Reply reply = {};
         int r = create_run(x, &reply), status;
 
         if (r >= 0)
                 r = print_started(x, &reply, wait);
         if (r >= 0 && wait)
-                r = wait_for_run(&w, &reply, follow);
+                r = run_wait(x, &reply, follow, &end);
         if (r >= 0 && wait)
-                r = print_end(&w, follow);
-        status = r >= 0 && wait ? run_exit_status(&w.run) : exit_status_of(r);
-        waiting_done(&w);
+                r = print_end(x, &end, follow);
+        status = r >= 0 && wait ? run_exit_status(&end.run) : exit_status_of(r);
+        run_end_done(&end);
         reply_done(&reply);
         return status;
 }
@@ -287,7 +131,7 @@ int verb_run(Context *x) {
 int verb_cancel(Context *x) {
         _cleanup_(freep) char *path = path_format("/api/v1/runs/%s/cancel", x->words[0]);
         bool wait = option_value(x, OPTION_WAIT);
-        Waiting w = { .x = x };
+        RunEnd end = {};
         Reply reply = {};
         Run run = {};
         int r = path ? client_request(
@@ -297,16 +141,16 @@ int verb_cancel(Context *x) {
                      : complain(-ENOMEM, "Out of memory.");
 
         if (r >= 0 && wait)
-                r = wait_for_run(&w, &reply, false);
+                r = run_wait(x, &reply, false, &end);
         if (r >= 0 && wait)
-                r = print_end(&w, false);
+                r = print_end(x, &end, false);
         else if (r >= 0 && x->json)
                 r = print_json(&reply);
         else if (r >= 0 && (r = reply_decode(&reply, run_fields, &run)) >= 0)
                 (void) printf("Run %s %s\n", run.run,
                               run_is_over(&run) ? "is over." : "is being cancelled.");
         json_done(run_fields, &run);
-        waiting_done(&w);
+        run_end_done(&end);
         reply_done(&reply);
         return exit_status_of(r);
 }
