@@ -63,7 +63,9 @@ char *attempt_explain(const Attempt *a) {
         _cleanup_(freep) char *words = NULL;
 
         if (!a->outcome)
-                return a->why ? str_format("waits: %s", a->why) : NULL;
+                return a->why ? str_format("%s%s",
+                                           str_after(a->why, "waits ") ? "" : "waits: ", a->why)
+                              : NULL;
         if (str_eq(a->outcome, "success"))
                 return NULL;
         if (a->reason && (str_eq(a->outcome, "refused") || str_eq(a->outcome, "lost") ||

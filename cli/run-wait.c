@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "log-reader.h"
+#include "run-print.h"
 #include "run-watch.h"
 #include "str.h"
 #include "timespan.h"
@@ -82,16 +83,17 @@ static void look_whether_done(Waiting *w) {
                 fail(w, r, NULL);
 }
 
-/* Why a task waits, once for each reason. */
+/* Why a run does not begin, once for each reason. */
 static void tell_why(Waiting *w, const Run *run) {
         const Task *tasks = run->tasks.items;
 
-        for (size_t i = 0; i < run->tasks.count; i++) {
+        for (size_t i = 0; str_eq(run->state, "queued") && i < run->tasks.count; i++) {
                 const Attempt *a = task_last_attempt(&tasks[i]);
+                _cleanup_(freep) char *words = a && a->why ? attempt_explain(a) : NULL;
 
-                if (!a || !a->why || str_eq(a->why, w->told))
+                if (!words || str_eq(a->why, w->told))
                         continue;
-                (void) complain(0, "Task %s waits: %s.", tasks[i].task, a->why);
+                (void) complain(0, "Task %s %s.", tasks[i].task, words);
                 (void) str_replace(&w->told, a->why);
                 return;
         }

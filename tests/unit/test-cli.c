@@ -208,6 +208,7 @@ static void test_failures_are_explained(void) {
                 { { .outcome = (char *) "refused", .reason = (char *) "no" }, "refused: no" },
                 { { .outcome = (char *) "protocol", .reason = (char *) "x" }, "protocol: x" },
                 { { .why = (char *) "no agent" }, "waits: no agent" },
+                { { .why = (char *) "waits for x" }, "waits for x" },
         };
         const Attempt good = { .outcome = (char *) "success" }, waiting = {};
 
@@ -215,6 +216,7 @@ static void test_failures_are_explained(void) {
                 _cleanup_(freep) char *words = attempt_explain(&rows[i].attempt);
 
                 ok_contains(words, rows[i].words);
+                ok_true(!words || !strstr(words, "waits: waits"));
         }
         ok_null(attempt_explain(&good));
         ok_null(attempt_explain(&waiting));
