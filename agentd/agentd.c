@@ -31,6 +31,8 @@
 #define REST_USEC (30 * USEC_PER_SEC)   /* without attempts, before memory is given back */
 #define GOODBYE_USEC (5 * USEC_PER_SEC) /* how long an end waits for its goodbye */
 #define GOODBYE_TIMEOUT_SEC 4U
+#define RUNNING_USEC (5 * USEC_PER_MSEC)   /* a task may have ended by then, which is told along */
+#define CLEANED_USEC (200 * USEC_PER_MSEC) /* nobody waits for it */
 
 struct Agentd {
         /* owned, in the order in which they are made */
@@ -56,6 +58,7 @@ struct Agentd {
         Facts facts;
         char session[ID_TEXT_SIZE];
         char systemd[64];
+        char status[64];
         bool listed;
         bool polling;
         bool leaving;
@@ -150,7 +153,9 @@ static void on_listed(int r, const Error *e, void *userdata) {
 static void on_attempt_changed(Attempt *attempt, void *userdata) {
         Agentd *a = userdata;
 
-        if (a->polling && attempt->owed)
+        if (a->polling && attempt->owed == REPORT_RUNNING)
+                reporter_kick_later(a->reporter, RUNNING_USEC);
+        else if (a->polling && attempt->owed)
                 reporter_kick(a->reporter);
         if (attempt->state == ATTEMPT_RUNNING)
                 sampler_kick(a->sampler);
@@ -173,7 +178,7 @@ static void on_log_complete(Attempt *attempt, void *userdata) {
 static void on_workspace_removed(void *userdata) {
         Agentd *a = userdata;
 
-        reporter_kick(a->reporter);
+        reporter_kick_later(a->reporter, CLEANED_USEC);
 }
 
 /* Nothing is owed any more and nothing can come: the unit goes back to PID 1. */
@@ -187,6 +192,18 @@ static bool is_finished(const Attempt *attempt) {
 static void let_go(Agentd *a, Attempt *attempt) {
         shipper_forget(a->shipper, attempt);
         attempt_release(attempt);
+}
+
+/* What systemctl status shows; said when it changes. */
+static void tell_status(Agentd *a) {
+        char status[sizeof(a->status)];
+
+        (void) snprintf(status, sizeof(status), "STATUS=%s, %zu running",
+                        a->polling ? "Enrolled" : "Not enrolled", attempt_count_live(a->attempts));
+        if (a->leaving || str_eq(status, a->status))
+                return;
+        (void) strcpy(a->status, status);
+        (void) sd_notify(false, status);
 }
 
 static int on_settle(sd_event_source *source, void *userdata) {
@@ -203,10 +220,7 @@ static int on_settle(sd_event_source *source, void *userdata) {
                 (void) sd_event_source_set_time_relative(a->rest, REST_USEC);
                 (void) sd_event_source_set_enabled(a->rest, SD_EVENT_ONESHOT);
         }
-        if (!a->leaving)
-                (void) sd_notifyf(false, "STATUS=%s, %zu running",
-                                  a->polling ? "Enrolled" : "Not enrolled",
-                                  attempt_count_live(a->attempts));
+        tell_status(a);
         return 0;
 }
 
@@ -348,6 +362,7 @@ static int on_signal(sd_event_source *source, const struct signalfd_siginfo *inf
                 return 0;
         }
         a->leaving = true;
+        unit_bus_let_go(a->bus);
         a->poller = poller_free(a->poller);
         if (channel_new(a->link, "goodbye", on_goodbye_turn, on_goodbye_answer, a, &a->goodbye) <
                     0 ||

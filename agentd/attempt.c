@@ -2,6 +2,7 @@
 #include "attempt.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -28,7 +29,8 @@ struct AttemptTable {
 };
 
 static const unsigned moves[_ATTEMPT_STATE_MAX] = {
-        [ATTEMPT_READING] = BIT(ATTEMPT_STARTING) | BIT(ATTEMPT_RUNNING) | BIT(ATTEMPT_ENDED),
+        [ATTEMPT_READING] = BIT(ATTEMPT_STARTING) | BIT(ATTEMPT_RUNNING) | BIT(ATTEMPT_ENDED) |
+                            BIT(ATTEMPT_REFUSED),
         [ATTEMPT_STARTING] = BIT(ATTEMPT_RUNNING) | BIT(ATTEMPT_STOPPING) | BIT(ATTEMPT_ENDED) |
                              BIT(ATTEMPT_REFUSED),
         [ATTEMPT_RUNNING] = BIT(ATTEMPT_STOPPING) | BIT(ATTEMPT_ENDED),
@@ -232,8 +234,11 @@ static bool has_ended(const Attempt *a, const UnitState *s) {
 
 /* The unit is not there. While it starts, its turn has not come; when it shall stop, that is what was wanted. */
 static void unit_missing(Attempt *a) {
-        if (a->state == ATTEMPT_READING ||
-            (a->state == ATTEMPT_STARTING && a->started_usec == 0 && !a->start))
+        if (a->state == ATTEMPT_READING) {
+                /* Gone since it was listed: nothing is known of it, and nothing owed. */
+                (void) set_state(a, ATTEMPT_REFUSED);
+                changed(a);
+        } else if (a->state == ATTEMPT_STARTING && a->started_usec == 0 && !a->start)
                 refused(a, true, "The unit went away before it began.");
         else if (a->state == ATTEMPT_STOPPING && a->started_usec == 0)
                 refused(a, false, a->reason ? a->reason : "It was stopped before it began.");
@@ -255,7 +260,7 @@ static void on_unit_state(Unit *u, const UnitState *s, void *userdata) {
         }
         if (a->state == ATTEMPT_READING && *s->load && !str_eq(s->load, "not-found")) {
                 a->epoch = s->epoch;
-                (void) strcpy(a->run, s->run);
+                (void) snprintf(a->run, sizeof(a->run), "%s", s->run);
         }
         if (str_eq(s->load, "not-found")) {
                 unit_missing(a);

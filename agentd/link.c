@@ -34,8 +34,9 @@ struct Channel {
         Link *link; /* borrowed: freed after us */
         /* owned */
         HttpCall *call;
-        sd_event_source *timer;
-        const char *name; /* constant */
+        sd_event_source *timer; /* a delay */
+        sd_event_source *turn;  /* at once */
+        const char *name;       /* constant */
         /* borrowed: our owner */
         channel_turn_t on_turn;
         channel_answer_t on_answer;
@@ -104,9 +105,19 @@ static void link_failed(Link *l, const char *what, bool refused, const char *wor
         l->failures++;
 }
 
+static int channel_on_turn(sd_event_source *source, void *userdata) {
+        Channel *c = userdata;
+
+        (void) source;
+        if (!c->call && !c->delayed)
+                c->on_turn(c, c->userdata);
+        return 0;
+}
+
 int channel_new(Link *l, const char *name, channel_turn_t on_turn, channel_answer_t on_answer,
                 void *userdata, Channel **ret) {
-        Channel *c = calloc(1, sizeof(*c));
+        _cleanup_(channel_freep) Channel *c = calloc(1, sizeof(*c));
+        int r;
 
         if (!c)
                 return -ENOMEM;
@@ -115,7 +126,12 @@ int channel_new(Link *l, const char *name, channel_turn_t on_turn, channel_answe
                         .on_turn = on_turn,
                         .on_answer = on_answer,
                         .userdata = userdata };
-        *ret = c;
+        r = sd_event_add_defer(l->event, &c->turn, channel_on_turn, c);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(c->turn, SD_EVENT_OFF);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(c);
         return 0;
 }
 
@@ -124,12 +140,9 @@ Channel *channel_free(Channel *c) {
                 return NULL;
         (void) http_call_free(c->call);
         (void) sd_event_source_disable_unref(c->timer);
+        (void) sd_event_source_disable_unref(c->turn);
         free(c);
         return NULL;
-}
-
-bool channel_is_idle(const Channel *c) {
-        return !c->call && !c->timer;
 }
 
 static int channel_on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
@@ -147,8 +160,8 @@ static void channel_arm(Channel *c, uint64_t usec) {
         int r;
 
         c->timer = sd_event_source_disable_unref(c->timer);
-        r = sd_event_add_time_relative(c->link->event, &c->timer, CLOCK_MONOTONIC, usec, 0,
-                                       channel_on_timer, c);
+        r = sd_event_add_time_relative(c->link->event, &c->timer, CLOCK_MONOTONIC, usec,
+                                       PROMPT_USEC, channel_on_timer, c);
         if (r >= 0)
                 r = sd_event_source_set_description(c->timer, c->name);
         if (r < 0)
@@ -161,8 +174,10 @@ void channel_kick_later(Channel *c, uint64_t usec) {
 }
 
 void channel_kick(Channel *c) {
-        if (!c->call && !c->delayed)
-                channel_arm(c, 0);
+        if (c->call || c->delayed)
+                return;
+        c->timer = sd_event_source_disable_unref(c->timer);
+        (void) sd_event_source_set_enabled(c->turn, SD_EVENT_ONESHOT);
 }
 
 static void channel_retry(Channel *c, unsigned retry_after_sec, bool refused) {

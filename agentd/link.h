@@ -51,4 +51,3 @@ void channel_kick(Channel *c);
 /* The same, not before usec from now. */
 void channel_kick_later(Channel *c, uint64_t usec);
 int channel_send(Channel *c, const ChannelRequest *request);
-bool channel_is_idle(const Channel *c);

@@ -235,6 +235,10 @@ void reporter_kick(Reporter *p) {
         channel_kick(p->channel);
 }
 
+void reporter_kick_later(Reporter *p, uint64_t usec) {
+        channel_kick_later(p->channel, usec);
+}
+
 int reporter_new(Link *link, AttemptTable *attempts, Cleaner *cleaner, const char *session,
                  reporter_work_t on_work, void *userdata, Reporter **ret) {
         Reporter *p = calloc(1, sizeof(*p));

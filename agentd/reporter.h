@@ -18,3 +18,5 @@ DEFINE_SCOPE_EXIT(Reporter, reporter_free)
 
 /* Something is owed. */
 void reporter_kick(Reporter *p);
+/* Something is owed that may wait a little for company: each request costs both sides. */
+void reporter_kick_later(Reporter *p, uint64_t usec);

@@ -425,8 +425,8 @@ int shipper_new(sd_event *event, Link *link, ExecClient *exec, AttemptTable *att
                         .userdata = userdata };
         r = journal_new(event, on_entry, on_end, s, &s->journal);
         if (r >= 0)
-                r = sd_event_add_time_relative(event, &s->flush, CLOCK_MONOTONIC, 0, 0, on_flush,
-                                               s);
+                r = sd_event_add_time_relative(event, &s->flush, CLOCK_MONOTONIC, 0, PROMPT_USEC,
+                                               on_flush, s);
         if (r >= 0)
                 r = sd_event_source_set_enabled(s->flush, SD_EVENT_OFF);
         if (r < 0)

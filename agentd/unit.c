@@ -382,6 +382,10 @@ UnitBus *unit_bus_free(UnitBus *b) {
         return NULL;
 }
 
+void unit_bus_let_go(UnitBus *b) {
+        (void) sd_bus_set_exit_on_disconnect(b->bus, false);
+}
+
 sd_bus *unit_bus_connection(UnitBus *b) {
         return b->bus;
 }

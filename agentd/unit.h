@@ -43,6 +43,8 @@ int unit_bus_new(sd_event *event, const UnitBusEvents *events, void *userdata, U
 UnitBus *unit_bus_free(UnitBus *b); /* after its units */
 DEFINE_SCOPE_EXIT(UnitBus, unit_bus_free)
 sd_bus *unit_bus_connection(UnitBus *b);
+/* We are about to end: the connection may break now. */
+void unit_bus_let_go(UnitBus *b);
 
 /* The state as far as it is known, at every change of it. May free the unit. */
 typedef void (*unit_state_t)(Unit *u, const UnitState *state, void *userdata);

@@ -199,8 +199,8 @@ int call_new(Client *c, const Request *request, CallDone done, void *userdata, C
         call->userdata = userdata;
         r = copy_request(call, request);
         if (r >= 0)
-                r = sd_event_add_time_relative(client_event(c), &call->timer, CLOCK_MONOTONIC, 0, 0,
-                                               on_timer, call);
+                r = sd_event_add_time_relative(client_event(c), &call->timer, CLOCK_MONOTONIC, 0,
+                                               PROMPT_USEC, on_timer, call);
         if (r >= 0)
                 r = sd_event_source_set_enabled(call->timer, SD_EVENT_OFF);
         if (r >= 0 && request->delay_msec > 0)

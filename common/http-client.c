@@ -209,7 +209,8 @@ int http_client_new(sd_event *event, const char *base_url, const char *ca_file,
         }
         while (n > 0 && c->base_url[n - 1] == '/')
                 c->base_url[--n] = '\0';
-        r = sd_event_add_time_relative(event, &c->timer, CLOCK_MONOTONIC, 0, 0, on_timer, c);
+        r = sd_event_add_time_relative(event, &c->timer, CLOCK_MONOTONIC, 0, PROMPT_USEC, on_timer,
+                                       c);
         if (r >= 0)
                 r = sd_event_source_set_enabled(c->timer, SD_EVENT_OFF);
         if (r < 0) {

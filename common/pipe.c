@@ -67,6 +67,13 @@ int pipe_add_task(Pipe *p, const char *name, PipeTask **ret) {
         return 0;
 }
 
+static bool has_label(char *const *pairs, const char *label) {
+        for (char *const *p = pairs; p && p[0]; p += 2)
+                if (str_eq(p[0], label))
+                        return true;
+        return false;
+}
+
 int pipe_parse_selector(const char *text, char ***ret, Error *e) {
         _cleanup_(strv_freep) char **words = NULL, **pairs = NULL;
         int r = strv_split(text, ",", &words);
@@ -78,6 +85,9 @@ int pipe_parse_selector(const char *text, char ***ret, Error *e) {
 
                 if (equals)
                         *equals = '\0';
+                if (has_label(pairs, str_strip(*w)))
+                        return error_set(e, -EINVAL, "bad-selector",
+                                         "the label %.64s stands twice", str_strip(*w));
                 r = strv_append(&pairs, str_strip(*w));
                 if (r >= 0)
                         r = strv_append(&pairs, equals ? str_strip(equals + 1) : "");

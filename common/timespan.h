@@ -10,6 +10,8 @@
 #define USEC_PER_HOUR (60 * USEC_PER_MINUTE)
 #define USEC_PER_DAY (24 * USEC_PER_HOUR)
 #define USEC_INFINITY UINT64_MAX
+/* Accuracy of a timer that something waits for; sd-event takes 0 for its default, a quarter of a second. */
+#define PROMPT_USEC 1
 
 #define TIMESPAN_TEXT_MAX 64
 

@@ -301,8 +301,8 @@ static int watch_daemon(HttpServer *s) {
                 return -EIO;
         r = sd_event_add_io(s->event, &s->io, info->epoll_fd, EPOLLIN, on_io, s);
         if (r >= 0)
-                r = sd_event_add_time_relative(s->event, &s->timer, CLOCK_MONOTONIC, 0, 0, on_timer,
-                                               s);
+                r = sd_event_add_time_relative(s->event, &s->timer, CLOCK_MONOTONIC, 0, PROMPT_USEC,
+                                               on_timer, s);
         if (r >= 0)
                 r = sd_event_add_defer(s->event, &s->pending, on_pending, s);
         if (r < 0)

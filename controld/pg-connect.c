@@ -123,7 +123,8 @@ int pg_connect_start(PgConnect *c, sd_event *event, const char *conninfo) {
         c->backoff = (Backoff){ .first_usec = 100 * USEC_PER_MSEC, .limit_usec = 5 * USEC_PER_SEC };
         if (!c->conninfo)
                 return -ENOMEM;
-        r = sd_event_add_time_relative(event, &c->retry, CLOCK_MONOTONIC, 0, 0, on_retry, c);
+        r = sd_event_add_time_relative(event, &c->retry, CLOCK_MONOTONIC, 0, PROMPT_USEC, on_retry,
+                                       c);
         if (r >= 0)
                 (void) sd_event_source_set_description(c->retry, "pg-connect");
         return r;

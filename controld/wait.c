@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "str.h"
+#include "timespan.h"
 
 #define BUCKETS 4096
 #define RING 1024
@@ -74,8 +75,8 @@ int waits_add(Waits *w, Waiter *waiter, const char *key, uint64_t since, uint64_
 
         if (notified_since(w, key, since))
                 return 1;
-        r = sd_event_add_time(w->event, &waiter->deadline, CLOCK_MONOTONIC, deadline_usec, 100000,
-                              on_deadline, waiter);
+        r = sd_event_add_time(w->event, &waiter->deadline, CLOCK_MONOTONIC, deadline_usec,
+                              100 * USEC_PER_MSEC, on_deadline, waiter);
         if (r < 0)
                 return r;
         (void) snprintf(waiter->key, sizeof(waiter->key), "%s", key);

@@ -38,6 +38,15 @@ AC_DEFUN([SLUICE_SANITIZERS], [
         AM_CONDITIONAL([SANITIZERS], [test "x$enable_sanitizers" = xyes])
 ])
 
+# --enable-fuzzers: libFuzzer, which comes with clang, looks for inputs; without it make check replays those that are known.
+AC_DEFUN([SLUICE_FUZZERS], [
+        AC_ARG_ENABLE([fuzzers], [AS_HELP_STRING([--enable-fuzzers], [build the fuzzers for libFuzzer (CC=clang)])])
+        AS_IF([test "x$enable_fuzzers" = xyes], [
+                SANITIZER_FLAGS="-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -g"
+        ])
+        AM_CONDITIONAL([FUZZERS_ENABLED], [test "x$enable_fuzzers" = xyes])
+])
+
 # The warnings that earn their place with both gcc and clang; --enable-werror makes them errors.
 AC_DEFUN([SLUICE_WARNINGS], [
         WARNING_FLAGS="-Wall -Wextra -Wshadow -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition"

@@ -148,7 +148,7 @@ int clean_start(sd_bus *bus, sd_event *event, const char *run, clean_done_t done
                 return -ENOMEM;
         r = sd_bus_path_encode("/org/freedesktop/systemd1/unit", c->unit, &c->object);
         if (r >= 0)
-                r = sd_event_add_time_relative(event, &c->timer, CLOCK_MONOTONIC, 0, 0,
+                r = sd_event_add_time_relative(event, &c->timer, CLOCK_MONOTONIC, 0, PROMPT_USEC,
                                                clean_on_timer, c);
         if (r >= 0)
                 r = sd_event_source_set_enabled(c->timer, SD_EVENT_OFF);

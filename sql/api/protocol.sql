@@ -192,6 +192,34 @@ BEGIN
 END
 $$;
 
+-- Another start of agentd in the same boot: its list is complete, so what ran and is not on it is gone, for instance because
+-- somebody stopped the unit and nobody looked. What was never reported to run is offered again by the answer.
+CREATE OR REPLACE FUNCTION sluice.instance_restarted(p_instance uuid, p_request jsonb) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+        v_gone uuid[] := ARRAY(
+                SELECT x.attempt FROM sluice.assignment x JOIN sluice.attempt a ON a.id = x.attempt
+                 WHERE x.instance = p_instance AND a.started_at IS NOT NULL
+                   AND x.attempt NOT IN (SELECT k.attempt FROM sluice.known_parse(p_request) k));
+        v_runs uuid[] := ARRAY(SELECT DISTINCT run FROM sluice.assignment WHERE attempt = ANY (v_gone) ORDER BY run);
+        v_run uuid;
+        v_attempt uuid;
+BEGIN
+        FOREACH v_run IN ARRAY v_runs LOOP
+                PERFORM FROM sluice.run WHERE id = v_run FOR NO KEY UPDATE;
+        END LOOP;
+
+        -- Again, now that nobody else changes them.
+        FOR v_attempt IN SELECT attempt FROM sluice.assignment WHERE instance = p_instance AND attempt = ANY (v_gone) LOOP
+                PERFORM sluice.attempt_end(v_attempt, 'lost', '{"reason": "The agent was restarted and no longer has the unit."}', true);
+        END LOOP;
+
+        FOREACH v_run IN ARRAY v_runs LOOP
+                PERFORM sluice.run_advance(v_run);
+        END LOOP;
+END
+$$;
+
 CREATE OR REPLACE FUNCTION api.agent_sync(p_auth bytea, p_request jsonb) RETURNS TABLE (instance uuid, answer json)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, sluice, pg_temp AS $$
 #variable_conflict use_column
@@ -214,6 +242,8 @@ BEGIN
 
         IF v.boot <> v_boot THEN
                 PERFORM sluice.instance_rebooted(v.id, v_boot, p_request);
+        ELSIF v.session <> v_session THEN
+                PERFORM sluice.instance_restarted(v.id, p_request);
         END IF;
 
         IF (v.session, v.boot, v.version, v.slots, v.draining) IS DISTINCT FROM

@@ -88,6 +88,21 @@ SELECT is(t.sync('one', '[]', jsonb_build_object('session', t.id('s' || n))), NU
 SELECT is((SELECT cardinality(old_sessions) FROM sluice.instance WHERE id = t.id('one')), 8, 'eight of them are remembered');
 UPDATE sluice.instance SET session = t.id('session of one'), old_sessions = '{}' WHERE id = t.id('one');
 
+-- Another start in the same boot.
+SELECT t.run('p') AS gone, t.run('p') AS unbegun, t.run('p') AS kept \gset
+SELECT t.sync('one') \g /dev/null
+SELECT t.events('one', t.event((t.attempt(:'gone')).id, 1, 'running'), t.event((t.attempt(:'kept')).id, 1, 'running')) \g /dev/null
+SELECT t.sync('one') \g /dev/null
+SELECT is(t.get(:'gone') ->> 'state', 'running', 'the same session may leave out what it has not heard of yet');
+SELECT t.sync('one', t.known((t.attempt(:'kept')).id, 1, 'running'), jsonb_build_object('session', t.id('restarted'))) AS answer \gset
+SELECT is(concat_ws(' ', r ->> 'outcome', r ->> 'reason', r ->> 'log_complete'),
+          'lost The agent was restarted and no longer has the unit. true', 'what ran and is not listed is lost')
+  FROM t.get(:'gone') r;
+SELECT is(t.get(:'kept') ->> 'state', 'running', 'what is listed runs on');
+SELECT is(:'answer'::jsonb #>> '{start,0,attempt}', (t.attempt(:'unbegun')).id::text, 'what never began is offered again');
+SELECT t.events('one', t.success((t.attempt(:'unbegun')).id, 1), t.success((t.attempt(:'kept')).id, 1)) \g /dev/null
+UPDATE sluice.instance SET session = t.id('session of one'), old_sessions = '{}' WHERE id = t.id('one');
+
 -- Another boot.
 SELECT t.run('p') AS running, t.run('p') AS assigned, t.run('once') AS once, t.run('p') AS listed \gset
 SELECT t.events('one', t.event((t.attempt(:'running')).id, 1, 'running'), t.event((t.attempt(:'listed')).id, 1, 'running')) \g /dev/null

@@ -35,6 +35,12 @@ sql "CREATE PROCEDURE t.work(p_name text, p_rounds int) LANGUAGE plpgsql AS '
                                 END IF;
                                 COMMIT;
                         END LOOP;
+                        -- Cancelled before it was heard of: it will not begin.
+                        FOR a IN SELECT (e ->> ''attempt'')::uuid AS id, (e ->> ''epoch'')::int AS epoch
+                                   FROM jsonb_array_elements(v_answer -> ''stop'') e LOOP
+                                PERFORM t.events(p_name, t.event(a.id, a.epoch, ''refused''));
+                                COMMIT;
+                        END LOOP;
                         UPDATE sluice.queue SET avoid_until = clock_timestamp() WHERE random() < 0.2
                            AND attempt IN (SELECT attempt FROM sluice.queue FOR UPDATE SKIP LOCKED);
                         COMMIT;
@@ -56,8 +62,8 @@ race "CALL t.work('n1', 60);" "CALL t.work('n2', 60);" "CALL t.work('n3', 60);" 
      "$(repeat 20 "SELECT api.presence_flush(array_agg(id)) FROM sluice.instance \\g /dev/null")"
 
 # What is left is finished by agents without haste. A refusal moves work to an agent whose turn is over, so turns go on until
-# nothing is left; a hundred of them are more than luck can need.
-for i in $(seq 100); do
+# nothing is left; thirty of them are more than luck can need.
+for i in $(seq 30); do
         [ "$(sql "SELECT count(*) FROM sluice.assignment")/$(sql "SELECT count(*) FROM sluice.queue")" = 0/0 ] && break
         sql "UPDATE sluice.queue SET avoid_until = clock_timestamp(), queued_at = queued_at - interval '1 minute'" \
             "SELECT api.presence_flush('{}')" "CALL t.work('n$((i % 4 + 1))', 20)" "CALL t.work('n$(((i + 1) % 4 + 1))', 20)" \

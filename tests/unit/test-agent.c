@@ -115,8 +115,8 @@ static void test_answers_are_decoded(void) {
                 "{\"start\": 1}",
                 "{\"start\": [{}]}",
                 "{\"clean\": [1]}",
-                "{\"start\": [{\"attempt\": \"a\", \"epoch\": -1, \"run\": \"r\", \"project\": "
-                "\"p\", \"pipe\": \"q\", \"task\": \"t\", \"directives\": []}]}",
+                ("{\"start\": [{\"attempt\": \"a\", \"epoch\": -1, \"run\": \"r\", \"project\": "
+                 "\"p\", \"pipe\": \"q\", \"task\": \"t\", \"directives\": []}]}"),
         };
         ProtoWork work = {};
         const ProtoAssignment *a;

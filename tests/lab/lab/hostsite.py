@@ -1,5 +1,6 @@
 """The quickstart on a machine whose PID 1 is systemd: the packages are installed on it, and its systemd runs them."""
 
+import contextlib
 import json
 import os
 import platform
@@ -41,7 +42,6 @@ class HostSite:
 
     def _start_control(self):
         if not (STATE / "tls/ca.pem").exists():
-            run("install", "-d", "-o", "sluice-controld", "-g", "sluice-controld", "-m", "0700", STATE)
             run("controld", "tls", "init", "--host", "127.0.0.1", "--host", "localhost", "--host", platform.node())
         run("systemctl", "enable", "--now", "controld.service")
         wait_until("controld to be ready", self._ready, 120, 0.5)
@@ -108,5 +108,8 @@ class HostSite:
             if purge:
                 run("apt-get", "purge", "-y", "-q", *PACKAGES, env={"DEBIAN_FRONTEND": "noninteractive"})
                 run("rm", "-rf", PLACE, ETC / "agentd.conf.d/quickstart.conf", ETC / "ca.pem", ETC / "enrolment-key")
+                for directory in (ETC / "agentd.conf.d", ETC):
+                    with contextlib.suppress(OSError):  # somebody else's files are in it, or it is gone
+                        directory.rmdir()
         print("Stopped; nothing of it runs." + (" Its packages and data are gone." if purge else ""))
         return 0
