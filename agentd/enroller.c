@@ -10,7 +10,6 @@
 #include "message-ids.h"
 #include "proto.h"
 #include "str.h"
-#include "strv.h"
 #include "timespan.h"
 
 #define TIMEOUT_SEC 30U
@@ -36,20 +35,6 @@ static void say(Enroller *n, const char *words) {
         (void) snprintf(n->said, sizeof(n->said), "%s", words);
 }
 
-static void write_labels(JsonOut *o, char *const *labels) {
-        json_out_object(o, "labels");
-        STRV_FOREACH(label, labels) {
-                _cleanup_(freep) char *name = strdup(*label);
-                char *value = name ? strchr(name, '=') : NULL;
-
-                if (value)
-                        *value++ = '\0';
-                if (name)
-                        json_out_text(o, str_strip(name), value ? str_strip(value) : "");
-        }
-        json_out_end_object(o);
-}
-
 static void write_request(JsonOut *o, const Enroller *n) {
         const Settings *s = n->settings;
         const Facts *f = n->facts;
@@ -61,7 +46,7 @@ static void write_request(JsonOut *o, const Enroller *n) {
         else
                 json_out_text(o, "name", s->name ? s->name : f->hostname);
         json_out_text(o, "type", s->type);
-        write_labels(o, s->labels);
+        json_out_labels(o, "labels", s->labels);
         json_out_u64(o, "slots", s->slots);
         json_out_text(o, "version", PACKAGE_VERSION);
         json_out_u64(o, "protocol", PROTO_VERSION);

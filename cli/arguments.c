@@ -45,7 +45,6 @@ static const struct {
 } flags[] = {
         { "--help", offsetof(Arguments, help) },
         { "--version", offsetof(Arguments, version) },
-        { "--print-config", offsetof(Arguments, print_config) },
         { "--no-color", offsetof(Arguments, no_color) },
 };
 
@@ -80,6 +79,7 @@ static int unknown(const char *arg, Error *e) {
                 consider(&n, "", options[i].name);
         for (size_t i = 0; i < ELEMENTSOF(flags); i++)
                 consider(&n, "", flags[i].name);
+        consider(&n, "", "--print-config");
         for (size_t i = 0; settings_option(i); i++)
                 consider(&n, "--", settings_option(i));
         if (n.name)

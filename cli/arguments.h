@@ -30,7 +30,7 @@ typedef struct Arguments {
         char **agents; /* owned: every --agent= */
         const char *values
                 [_OPTION_MAX]; /* borrowed from argv; "" for one without value, NULL when absent */
-        bool help, version, print_config, no_color;
+        bool help, version, no_color;
 } Arguments;
 
 /* argv without what the configuration took. -EINVAL with words. */

@@ -29,59 +29,6 @@ static char *user_file(void) {
         return str_format("%s/.config/sluice/sluicectl.conf", home && *home == '/' ? home : "");
 }
 
-/* "--url=…", or "--url" and the next word. 1 when it was a setting; *ret_next: it took the next word. */
-static int read_argument(Config *c, const char *arg, const char *next, bool *ret_next, Error *e) {
-        const char *name = str_after(arg, "--");
-
-        *ret_next = false;
-        for (const ConfigField *f = fields; name && f->section; f++) {
-                _cleanup_(freep) char *joined = NULL;
-
-                if (!str_eq(f->option, name))
-                        continue;
-                if (!next)
-                        return error_set(e, -EINVAL, "usage", "%s wants a value.", arg);
-                joined = str_format("%s=%s", arg, next);
-                *ret_next = true;
-                return joined ? config_read_argument(c, joined, e) : -ENOMEM;
-        }
-        return config_read_argument(c, arg, e);
-}
-
-static int read_arguments(Config *c, int *argc, char **argv, Error *e) {
-        bool only_words = false;
-        int kept = 1;
-
-        for (int i = 1; i < *argc; i++) {
-                bool next = false;
-                int r = only_words ? 0 : read_argument(c, argv[i], argv[i + 1], &next, e);
-
-                if (r < 0)
-                        return r;
-                only_words |= str_eq(argv[i], "--");
-                if (r == 0)
-                        argv[kept++] = argv[i];
-                i += next;
-        }
-        *argc = kept;
-        argv[kept] = NULL;
-        return 0;
-}
-
-static int read_layers(Config *c, int *argc, char **argv, Error *e) {
-        _cleanup_(freep) char *own = user_file();
-        int r;
-
-        if (!own)
-                return -ENOMEM;
-        r = config_read_file(c, SLUICE_CONFIG_DIR "/sluicectl.conf", false, e);
-        if (r >= 0)
-                r = config_read_file(c, own, false, e);
-        if (r >= 0)
-                r = config_read_environment(c, e);
-        return r < 0 ? r : read_arguments(c, argc, argv, e);
-}
-
 static bool given_as_argument(int argc, char *const argv[], const char *option) {
         for (int i = 1; i < argc && !str_eq(argv[i], "--"); i++) {
                 const char *rest = str_after(argv[i], option);
@@ -108,29 +55,20 @@ static int expand_home(char **slot) {
 }
 
 int settings_load(Settings *s, int *argc, char **argv, Error *e) {
-        _cleanup_(config_freep) Config *c = NULL;
-        int r = config_new(fields, &c);
+        _cleanup_(freep) char *own = user_file();
+        bool first = given_as_argument(*argc, argv, "--token-file");
+        const ConfigFile files[] = {
+                { SLUICE_CONFIG_DIR "/sluicectl.conf", false },
+                { own, false },
+                {},
+        };
+        int r = own ? config_load(fields, files, argc, argv, s, e) : -ENOMEM;
 
-        s->token_file_first = given_as_argument(*argc, argv, "--token-file");
-        if (r >= 0)
-                r = read_layers(c, argc, argv, e);
-        if (r >= 0)
-                r = config_store(c, s, e);
-        if (r >= 0 && (expand_home(&s->ca_file) < 0 || expand_home(&s->token_file) < 0))
-                r = -ENOMEM;
-        if (r >= 0 && (!s->url || !s->project))
-                r = error_set(e, -EINVAL, "bad-config", "URL= and Project= cannot be empty.");
-        return r;
-}
-
-int settings_print(int argc, char **argv, Error *e) {
-        _cleanup_(config_freep) Config *c = NULL;
-        int r = config_new(fields, &c);
-
-        if (r >= 0)
-                r = read_layers(c, &argc, argv, e);
-        if (r >= 0)
-                config_print(c, stdout);
+        s->token_file_first = first;
+        if (r == 0 && (expand_home(&s->ca_file) < 0 || expand_home(&s->token_file) < 0))
+                return -ENOMEM;
+        if (r == 0 && (!s->url || !s->project))
+                return error_set(e, -EINVAL, "bad-config", "URL= and Project= cannot be empty.");
         return r;
 }
 

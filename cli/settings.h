@@ -15,11 +15,9 @@ typedef struct Settings {
         bool token_file_first; /* it stands on the command line, so $SLUICE_TOKEN does not count */
 } Settings;
 
-/* Takes its own out of argv. print: writes the settings to stdout. */
+/* Takes its own out of argv. 1 when --print-config has been answered. */
 int settings_load(Settings *s, int *argc, char **argv, Error *e);
 void settings_done(Settings *s);
-/* As --print-config shows it. */
-int settings_print(int argc, char **argv, Error *e);
 
 /* The names of the settings as options, without dashes; NULL after the last. */
 const char *settings_option(size_t i);

@@ -152,20 +152,6 @@ int list_all(Context *x, const char *path, const JsonField *page_fields, size_t 
         return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-void write_labels(JsonOut *o, const char *key, char *const *labels) {
-        json_out_object(o, key);
-        STRV_FOREACH(label, labels) {
-                _cleanup_(freep) char *name = strdup(*label);
-                char *value = name ? strchr(name, '=') : NULL;
-
-                if (value)
-                        *value++ = '\0';
-                if (name)
-                        json_out_text(o, str_strip(name), value ? str_strip(value) : "");
-        }
-        json_out_end_object(o);
-}
-
 char *labels_text(char *const *labels) {
         Buffer b = {};
         char *text = NULL;

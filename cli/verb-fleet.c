@@ -123,7 +123,7 @@ static void write_option_labels(JsonOut *o, const Context *x) {
                 return;
         if (strv_split(option_value(x, OPTION_LABELS), ",", &labels) < 0)
                 o->error = -ENOMEM;
-        write_labels(o, "labels", labels);
+        json_out_labels(o, "labels", labels);
 }
 
 int verb_agent_create(Context *x) {

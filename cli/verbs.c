@@ -248,10 +248,9 @@ int sluicectl_main(int argc, char *argv[]) {
                 return EXIT_FAILURE;
         set_locale();
         log_setup_command("sluicectl");
-        for (int i = 1; i < argc; i++)
-                if (str_eq(argv[i], "--print-config") && settings_print(argc, argv, &e) >= 0)
-                        return EXIT_SUCCESS;
         r = settings_load(&s, &argc, argv, &e);
+        if (r > 0)
+                return EXIT_SUCCESS;
         if (r >= 0)
                 r = arguments_read(argc, argv, &a, &e);
         if (r < 0)

@@ -56,8 +56,6 @@ int list_all(Context *x, const char *path, const JsonField *page_fields, size_t 
 /* Prints the reply's body as a line; complains when it is no JSON document. */
 int print_json(const Reply *reply);
 
-/* "region=eu-west, warehouse" as a JSON object. */
-void write_labels(JsonOut *o, const char *key, char *const *labels);
 /* The labels as text. New string. */
 char *labels_text(char *const *labels);
 

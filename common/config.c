@@ -284,3 +284,65 @@ void config_print(const Config *c, FILE *to) {
                                c->values[i].origin);
         }
 }
+
+/* "--listen=…", or "--listen" and the next word. 1 when it was ours; *ret_next: it took the next word. */
+static int read_words(Config *c, const char *arg, const char *next, bool *ret_next, Error *e) {
+        const char *name = str_after(arg, "--");
+
+        for (size_t i = 0; name && i < c->n_fields; i++) {
+                _cleanup_(freep) char *joined = NULL;
+
+                if (!str_eq(c->fields[i].option, name))
+                        continue;
+                if (!next)
+                        return error_set(e, -EINVAL, "usage", "%s wants a value.", arg);
+                joined = str_format("%s=%s", arg, next);
+                *ret_next = true;
+                return joined ? config_read_argument(c, joined, e) : -ENOMEM;
+        }
+        return config_read_argument(c, arg, e);
+}
+
+/* Takes our arguments out of argv, up to "--". */
+static int read_arguments(Config *c, int *argc, char **argv, bool *ret_print, Error *e) {
+        bool only_words = false;
+        int kept = 1;
+
+        for (int i = 1; i < *argc; i++) {
+                bool next = false;
+                int r = only_words ? 0 : read_words(c, argv[i], argv[i + 1], &next, e);
+
+                if (r < 0)
+                        return r;
+                only_words |= str_eq(argv[i], "--");
+                if (r == 0 && !only_words && str_eq(argv[i], "--print-config"))
+                        *ret_print = true;
+                else if (r == 0)
+                        argv[kept++] = argv[i];
+                i += next;
+        }
+        *argc = kept;
+        argv[kept] = NULL;
+        return 0;
+}
+
+int config_load(const ConfigField *fields, const ConfigFile files[], int *argc, char **argv,
+                void *target, Error *e) {
+        _cleanup_(config_freep) Config *c = NULL;
+        bool print = false;
+        int r = config_new(fields, &c);
+
+        for (const ConfigFile *f = files; r >= 0 && f->path; f++)
+                r = config_read_file(c, f->path, f->must_exist, e);
+        if (r >= 0)
+                r = config_read_environment(c, e);
+        if (r >= 0)
+                r = read_arguments(c, argc, argv, &print, e);
+        if (r < 0)
+                return r;
+        if (print) {
+                config_print(c, stdout);
+                return 1;
+        }
+        return config_store(c, target, e);
+}

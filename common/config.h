@@ -43,6 +43,16 @@ int config_read_environment(Config *c, Error *e);
 /* arg is "--state-directory=/x". 1 when it was one of ours, 0 when it is not, negative on a bad value. */
 int config_read_argument(Config *c, const char *arg, Error *e);
 
+typedef struct ConfigFile {
+        const char *path; /* NULL ends the list */
+        bool must_exist;
+} ConfigFile;
+
+/* All of it in the usual order, for main(): files, environment, and what argv has of it, which is taken out. 1 when
+ * --print-config was among the words and has been answered; else the target is filled. */
+int config_load(const ConfigField *fields, const ConfigFile files[], int *argc, char **argv,
+                void *target, Error *e);
+
 /* Decodes all values into the program's struct; config_clear() frees what it owns. */
 int config_store(const Config *c, void *target, Error *e);
 void config_clear(const ConfigField *fields, void *target);

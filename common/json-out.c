@@ -1,6 +1,7 @@
 /* JSON writer, compact form. Writing needs no library: RFC 8259 section 7 is the whole of it. */
 #include "json-out.h"
 
+#include <errno.h>
 #include <stdio.h>
 
 #include "cleanup.h"
@@ -126,6 +127,22 @@ void json_out_null(JsonOut *o, const char *key) {
 void json_out_raw(JsonOut *o, const char *key, const char *json) {
         begin_value(o, key);
         put_str(o, json);
+}
+
+void json_out_labels(JsonOut *o, const char *key, char *const *labels) {
+        json_out_object(o, key);
+        for (char *const *label = labels; label && *label; label++) {
+                _cleanup_(freep) char *name = strdup(*label);
+                char *value = name ? strchr(name, '=') : NULL;
+
+                if (value)
+                        *value++ = '\0';
+                if (name)
+                        json_out_text(o, str_strip(name), value ? str_strip(value) : "");
+                else
+                        o->error = -ENOMEM;
+        }
+        json_out_end_object(o);
 }
 
 int json_out_take(JsonOut *o, char **ret) {

@@ -24,6 +24,9 @@ void json_out_bool(JsonOut *o, const char *key, bool value);
 void json_out_null(JsonOut *o, const char *key);
 void json_out_raw(JsonOut *o, const char *key, const char *json); /* json is valid JSON already */
 
+/* Labels as people write them, "region=eu-west" or "warehouse", as an object of texts. */
+void json_out_labels(JsonOut *o, const char *key, char *const *labels);
+
 /* The document, owned by the caller; o is empty afterwards, also on error. */
 int json_out_take(JsonOut *o, char **ret);
 void json_out_done(JsonOut *o);

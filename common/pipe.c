@@ -86,8 +86,8 @@ int pipe_parse_selector(const char *text, char ***ret, Error *e) {
                 if (equals)
                         *equals = '\0';
                 if (has_label(pairs, str_strip(*w)))
-                        return error_set(e, -EINVAL, "bad-selector",
-                                         "the label %.64s stands twice", str_strip(*w));
+                        return error_set(e, -EINVAL, "bad-selector", "the label %.64s stands twice",
+                                         str_strip(*w));
                 r = strv_append(&pairs, str_strip(*w));
                 if (r >= 0)
                         r = strv_append(&pairs, equals ? str_strip(equals + 1) : "");

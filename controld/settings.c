@@ -74,33 +74,13 @@ static int check(Settings *s, Error *e) {
 }
 
 int settings_load(Settings *s, const char *path, int *argc, char **argv, Error *e) {
-        _cleanup_(config_freep) Config *c = NULL;
-        bool print = false;
-        int kept = 1, r;
+        const ConfigFile files[] = {
+                { path ? path : SLUICE_CONFIG_DIR "/controld.conf", path != NULL },
+                {},
+        };
+        int r = config_load(fields, files, argc, argv, s, e);
 
-        r = config_new(fields, &c);
-        if (r >= 0)
-                r = config_read_file(c, path ? path : SLUICE_CONFIG_DIR "/controld.conf",
-                                     path != NULL, e);
-        if (r >= 0)
-                r = config_read_environment(c, e);
-        for (int i = 1; r >= 0 && i < *argc; i++) {
-                r = config_read_argument(c, argv[i], e);
-                if (r == 0 && str_eq(argv[i], "--print-config"))
-                        print = true;
-                else if (r == 0)
-                        argv[kept++] = argv[i];
-        }
-        if (r < 0)
-                return r;
-        *argc = kept;
-        argv[kept] = NULL;
-        if (print) {
-                config_print(c, stdout);
-                return 1;
-        }
-        r = config_store(c, s, e);
-        return r < 0 ? r : check(s, e);
+        return r != 0 ? r : check(s, e);
 }
 
 void settings_done(Settings *s) {
