@@ -2,9 +2,12 @@
 #include "arguments.h"
 
 #include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "cleanup.h"
+#include "settings.h"
 #include "str.h"
 #include "strv.h"
 
@@ -21,6 +24,7 @@ static const struct {
         [OPTION_STATE] = { "--state", 0, true },
         [OPTION_LIMIT] = { "--limit", 'n', true },
         [OPTION_PIPE_VERSION] = { "--pipe-version", 0, true },
+        [OPTION_IDEMPOTENCY_KEY] = { "--idempotency-key", 0, true },
         [OPTION_TYPE] = { "--type", 0, true },
         [OPTION_AGENT] = { "--agent", 0, true },
         [OPTION_USES] = { "--uses", 0, true },
@@ -34,22 +38,64 @@ const char *option_name(Option o) {
         return options[o].name;
 }
 
-static int unknown(const char *arg, Error *e) {
-        const char *nearest = NULL;
-        unsigned best = 4;
+/* Options that are flags of the program, not of a verb. */
+static const struct {
+        const char *name;
+        size_t offset;
+} flags[] = {
+        { "--help", offsetof(Arguments, help) },
+        { "--version", offsetof(Arguments, version) },
+        { "--no-color", offsetof(Arguments, no_color) },
+};
 
-        for (size_t i = 0; i < _OPTION_MAX; i++) {
-                unsigned distance = str_distance(arg, options[i].name);
+typedef struct Nearest {
+        char word[64];
+        const char *name;
+        unsigned distance;
+} Nearest;
 
-                if (distance < best) {
-                        best = distance;
-                        nearest = options[i].name;
-                }
+static void consider(Nearest *n, const char *dashes, const char *name) {
+        char whole[64];
+        unsigned distance;
+
+        (void) snprintf(whole, sizeof(whole), "%s%s", dashes, name);
+        distance = str_distance(n->word, whole);
+        if (distance < n->distance) {
+                n->distance = distance;
+                n->name = name;
         }
-        if (nearest)
-                return error_set(e, -EINVAL, "usage", "Unknown option %.40s; did you mean %s?", arg,
-                                 nearest);
-        return error_set(e, -EINVAL, "usage", "Unknown option %.40s; see sluicectl --help.", arg);
+}
+
+static int unknown(const char *arg, Error *e) {
+        Nearest n = { .distance = 4 };
+        int size = (int) strcspn(arg, "=");
+
+        if (str_after(arg, "--token") && (!arg[7] || arg[7] == '='))
+                return error_set(e, -EINVAL, "usage",
+                                 "A token does not belong on the command line, where others see "
+                                 "it. Use SLUICE_TOKEN or --token-file=.");
+        (void) snprintf(n.word, sizeof(n.word), "%.*s", size, arg);
+        for (size_t i = 0; i < _OPTION_MAX; i++)
+                consider(&n, "", options[i].name);
+        for (size_t i = 0; i < ELEMENTSOF(flags); i++)
+                consider(&n, "", flags[i].name);
+        consider(&n, "", "--print-config");
+        for (size_t i = 0; settings_option(i); i++)
+                consider(&n, "--", settings_option(i));
+        if (n.name)
+                return error_set(e, -EINVAL, "usage", "Unknown option %s; did you mean %s%s?",
+                                 n.word, *n.name == '-' ? "" : "--", n.name);
+        return error_set(e, -EINVAL, "usage", "Unknown option %.40s; see sluicectl --help.",
+                         n.word);
+}
+
+static bool read_flag(Arguments *a, const char *arg) {
+        for (size_t i = 0; i < ELEMENTSOF(flags); i++)
+                if (str_eq(flags[i].name, arg)) {
+                        *(bool *) ((char *) a + flags[i].offset) = true;
+                        return true;
+                }
+        return false;
 }
 
 /* The option that arg is, and where its value begins (NULL: in the next word). */
@@ -101,11 +147,11 @@ static int read_all(int argc, char *const argv[], Arguments *a, Error *e) {
                         r = strv_append(&a->words, arg);
                 else if (str_eq(arg, "--"))
                         only_words = true;
-                else if (str_eq(arg, "--help") || str_eq(arg, "-h"))
+                else if (str_eq(arg, "-h"))
                         a->help = true;
-                else if (str_eq(arg, "--version"))
-                        a->version = true;
-                else
+                else if (str_after(arg, "--version=")) /* the pipe's; alone it is the program's */
+                        a->values[OPTION_PIPE_VERSION] = str_after(arg, "--version=");
+                else if (!read_flag(a, arg))
                         r = read_option(a, arg, argv[i + 1], e);
                 if (r < 0)
                         return r;

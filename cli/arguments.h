@@ -14,6 +14,7 @@ typedef enum Option {
         OPTION_STATE,
         OPTION_LIMIT,
         OPTION_PIPE_VERSION,
+        OPTION_IDEMPOTENCY_KEY,
         OPTION_TYPE,
         OPTION_AGENT,
         OPTION_USES,
@@ -29,7 +30,7 @@ typedef struct Arguments {
         char **agents; /* owned: every --agent= */
         const char *values
                 [_OPTION_MAX]; /* borrowed from argv; "" for one without value, NULL when absent */
-        bool help, version;
+        bool help, version, no_color;
 } Arguments;
 
 /* argv without what the configuration took. -EINVAL with words. */

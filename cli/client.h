@@ -1,14 +1,23 @@
-/* One request after the other to the REST API. What goes wrong is told on stderr, in one line, before a call returns. */
+/* Requests to the REST API. A Call repeats its request through passing trouble; several may be under way at once. */
 #pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <systemd/sd-event.h>
 
 #include "cleanup.h"
 #include "error.h"
 #include "settings.h"
 
 typedef struct Client Client;
+typedef struct Call Call;
+
+/* What is put up with before a request counts as failed. */
+typedef enum Patience {
+        PATIENCE_SHORT, /* a control plane that is there but busy or starting, for some seconds */
+        PATIENCE_START, /* also one that cannot be reached, for half a minute */
+        PATIENCE_LONG,  /* the same, for ever: it was there before */
+} Patience;
 
 typedef struct Request {
         const char *method;
@@ -18,6 +27,9 @@ typedef struct Request {
         size_t size;
         const char *header;   /* one more, or NULL */
         unsigned timeout_sec; /* 0: 60 */
+        Patience patience;
+        unsigned delay_msec; /* before it is sent */
+        bool repeatable; /* a POST that changes nothing the second time; the other methods are so by nature */
 } Request;
 
 typedef struct Reply {
@@ -29,17 +41,25 @@ typedef struct Reply {
 } Reply;
 
 int client_new(const Settings *settings, Client **ret, Error *e);
-Client *client_free(Client *c);
+Client *client_free(Client *c); /* after its calls */
 DEFINE_SCOPE_EXIT(Client, client_free)
 
-/* From now on a control plane that cannot be reached is waited for, however long that takes, as long as the request may be
- * repeated; and SIGINT ends a request with -EINTR. */
-void client_be_patient(Client *c);
+sd_event *client_event(Client *c);
+/* From now on SIGINT ends client_run() with -EINTR. */
+int client_catch_interrupt(Client *c);
+/* Runs the loop until *flag. -EINTR, or an error that was told. */
+int client_run(Client *c, const bool *flag);
 
-/* 0 with a 2xx or 304; else it is told what was wrong. */
+/* Called once, from the loop; the receiver may free the call, and take what the reply owns. r is 0 with a 2xx or 304. */
+typedef void (*CallDone)(int r, Reply *reply, const Error *e, void *userdata);
+int call_new(Client *c, const Request *request, CallDone done, void *userdata, Call **ret);
+Call *call_free(Call *call); /* cancels */
+DEFINE_SCOPE_EXIT(Call, call_free)
+
+/* One call, waited for. What goes wrong is told on stderr, in one line, before these return. */
 int client_request(Client *c, const Request *request, Reply *ret);
 int client_get(Client *c, const char *path, Reply *ret);
 void reply_done(Reply *r);
 
-/* One line on stderr; returns r. */
+/* One line on stderr, without control characters; returns r. */
 int complain(int r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

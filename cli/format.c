@@ -55,7 +55,7 @@ const char *format_time(const char *rfc3339, char text[FORMAT_MAX]) {
         struct tm tm;
 
         if (usec == 0 || !localtime_r(&sec, &tm) ||
-            strftime(text, FORMAT_MAX, "%Y-%m-%d %H:%M:%S %Z", &tm) == 0)
+            strftime(text, FORMAT_MAX, "%a %Y-%m-%d %H:%M:%S %Z", &tm) == 0)
                 (void) strcpy(text, "-");
         return text;
 }
@@ -82,4 +82,16 @@ const char *format_age(const char *rfc3339, char text[FORMAT_MAX]) {
                 }
         (void) strcpy(text, "just now");
         return text;
+}
+
+const char *format_between(const char *from, const char *to, char text[FORMAT_MAX]) {
+        uint64_t begin = time_parse(from),
+                 end = to ? time_parse(to) : (uint64_t) time(NULL) * USEC_PER_SEC;
+
+        if (begin == 0 || (to && end < begin))
+                return NULL;
+        if (to)
+                return format_span(end - begin, text);
+        /* Clocks differ; and whole seconds are enough for what grows. */
+        return timespan_format(end > begin ? (end - begin) / USEC_PER_SEC * USEC_PER_SEC : 0, text);
 }

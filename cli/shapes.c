@@ -1,11 +1,19 @@
 /* Field tables. */
 #include "shapes.h"
 
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
 #include "str.h"
+#include "strv.h"
+#include "table.h"
 
 #define TEXT_MAX (1024 * 1024)
 #define T(struct, name)                                                                            \
         { #name, JSON_TEXT, false, offsetof(struct, name), .max = TEXT_MAX }
+#define MUST(struct, name)                                                                         \
+        { #name, JSON_TEXT, true, offsetof(struct, name), .max = TEXT_MAX }
 #define N32(struct, name)                                                                          \
         { #name, JSON_U32, false, offsetof(struct, name) }
 #define N64(struct, name)                                                                          \
@@ -38,18 +46,18 @@ static const JsonField attempt_fields[] = {
 };
 
 static const JsonField task_fields[] = {
-        T(Task, task),
-        T(Task, state),
+        MUST(Task, task),
+        MUST(Task, state),
         ARRAY(Task, attempts, attempt_fields, Attempt),
         {},
 };
 
 const JsonField run_fields[] = {
-        T(Run, run),
+        MUST(Run, run),
         T(Run, project),
-        T(Run, pipe),
-        T(Run, version),
-        T(Run, state),
+        MUST(Run, pipe),
+        MUST(Run, version),
+        MUST(Run, state),
         T(Run, outcome),
         T(Run, reason),
         T(Run, created_by),
@@ -63,34 +71,28 @@ const JsonField run_fields[] = {
 };
 
 const JsonField pipe_fields[] = {
-        T(PipeFacts, project),     T(PipeFacts, pipe),
-        T(PipeFacts, version),     T(PipeFacts, type),
+        T(PipeFacts, project),     MUST(PipeFacts, pipe),
+        MUST(PipeFacts, version),  T(PipeFacts, type),
         T(PipeFacts, description), T(PipeFacts, created_at),
         T(PipeFacts, created_by),  T(PipeFacts, source),
         B(PipeFacts, created),     {},
 };
 
 static const JsonField instance_fields[] = {
-        T(Instance, instance),
-        T(Instance, status),
-        T(Instance, hostname),
-        T(Instance, version),
-        T(Instance, systemd),
-        T(Instance, kernel),
-        T(Instance, architecture),
-        T(Instance, last_seen_at),
-        N32(Instance, cpus),
-        N32(Instance, slots),
-        N32(Instance, slots_used),
-        N64(Instance, memory_bytes),
-        {},
+        MUST(Instance, instance),  MUST(Instance, status),
+        T(Instance, hostname),     T(Instance, version),
+        T(Instance, systemd),      T(Instance, kernel),
+        T(Instance, architecture), T(Instance, last_seen_at),
+        N32(Instance, cpus),       N32(Instance, slots),
+        N32(Instance, slots_used), N64(Instance, memory_bytes),
+        B(Instance, draining),     {},
 };
 
 const JsonField agent_fields[] = {
-        T(Agent, agent),
-        T(Agent, name),
-        T(Agent, type),
-        T(Agent, status),
+        MUST(Agent, agent),
+        MUST(Agent, name),
+        MUST(Agent, type),
+        MUST(Agent, status),
         T(Agent, created_at),
         { "labels", JSON_MAP, false, offsetof(Agent, labels), .max = 1000 },
         ARRAY(Agent, instances, instance_fields, Instance),
@@ -99,8 +101,8 @@ const JsonField agent_fields[] = {
 
 const JsonField key_fields[] = {
         T(Key, key),
-        T(Key, key_id),
-        T(Key, type),
+        MUST(Key, key_id),
+        MUST(Key, type),
         T(Key, description),
         T(Key, created_at),
         T(Key, created_by),
@@ -113,10 +115,13 @@ const JsonField key_fields[] = {
         {},
 };
 
-static const JsonField project_fields[] = { T(Project, project), T(Project, created_at), {} };
+const JsonField project_fields[] = { MUST(Project, project), T(Project, created_at), {} };
 
 #define PAGE(table, fields_, item)                                                                 \
-        const JsonField table[] = { ARRAY(Page, items, fields_, item), T(Page, next), {} }
+        const JsonField table[] = { { "items", JSON_ARRAY, true, offsetof(Page, items),            \
+                                      .fields = fields_, .size = sizeof(item) },                   \
+                                    T(Page, next),                                                 \
+                                    {} }
 PAGE(run_page_fields, run_fields, Run);
 PAGE(pipe_page_fields, pipe_fields, PipeFacts);
 PAGE(agent_page_fields, agent_fields, Agent);
@@ -129,26 +134,91 @@ const Attempt *task_last_attempt(const Task *t) {
         return t->attempts.count > 0 ? &attempts[t->attempts.count - 1] : NULL;
 }
 
+const Attempt *run_failed_attempt(const Run *run) {
+        const Task *tasks = run->tasks.items;
+        const Attempt *first = NULL;
+
+        for (size_t i = 0; i < run->tasks.count; i++) {
+                const Attempt *a = task_last_attempt(&tasks[i]);
+
+                if (!a || !str_eq(tasks[i].state, "failed"))
+                        continue;
+                /* RFC 3339 in UTC sorts as text. */
+                if (!first ||
+                    (a->ended_at && first->ended_at && strcmp(a->ended_at, first->ended_at) < 0))
+                        first = a;
+        }
+        return first;
+}
+
 bool run_is_over(const Run *run) {
         return str_eq(run->state, "succeeded") || str_eq(run->state, "failed") ||
                str_eq(run->state, "cancelled");
 }
 
 int run_exit_status(const Run *run) {
-        const Task *tasks = run->tasks.items;
+        const Attempt *a = run_failed_attempt(run);
 
         if (str_eq(run->state, "succeeded"))
-                return 0;
-        for (size_t i = 0; i < run->tasks.count; i++) {
-                const Attempt *a = task_last_attempt(&tasks[i]);
+                return EXIT_SUCCESS;
+        if (!a || !str_eq(run->state, "failed"))
+                return EXIT_FAILURE;
+        if (str_eq(a->exit_code, "exited") && a->exit_status > 0 && a->exit_status < 256)
+                return (int) a->exit_status;
+        if ((str_eq(a->exit_code, "killed") || str_eq(a->exit_code, "dumped")) &&
+            a->exit_status > 0 && a->exit_status < 128)
+                return 128 + (int) a->exit_status;
+        return EXIT_FAILURE;
+}
 
-                if (!a || !str_eq(tasks[i].state, "failed"))
-                        continue;
-                if (str_eq(a->exit_code, "exited") && a->exit_status > 0 && a->exit_status < 256)
-                        return (int) a->exit_status;
-                if (str_eq(a->exit_code, "killed") || str_eq(a->exit_code, "dumped"))
-                        return 128 + (int) (a->exit_status & 127);
-                return 1;
+static int make_printable(char **slot) {
+        char *safe = *slot ? text_escape(*slot, strlen(*slot)) : NULL;
+
+        if (!*slot)
+                return 0;
+        if (!safe)
+                return -ENOMEM;
+        free(*slot);
+        *slot = safe;
+        return 0;
+}
+
+static int make_all_printable(const JsonField *fields, void *target) {
+        int r = 0;
+
+        for (const JsonField *f = fields; r >= 0 && f->name; f++) {
+                void *slot = (char *) target + f->offset;
+
+                if (f->type == JSON_TEXT && !str_eq(f->name, "source")) {
+                        r = make_printable(slot);
+                } else if (f->type == JSON_STRV || f->type == JSON_MAP) {
+                        for (char **s = *(char ***) slot; r >= 0 && s && *s; s++)
+                                r = make_printable(s);
+                } else if (f->type == JSON_ARRAY) {
+                        const JsonArray *array = slot;
+
+                        for (size_t i = 0; r >= 0 && i < array->count; i++)
+                                r = make_all_printable(f->fields,
+                                                       (char *) array->items + i * f->size);
+                }
         }
-        return 1;
+        return r;
+}
+
+int shape_decode(const Reply *reply, const JsonField *fields, void *target, Error *e) {
+        int r = json_decode(reply->body, reply->size, fields, JSON_IGNORE_UNKNOWN, target, e);
+
+        if (r < 0 && r != -ENOMEM) {
+                Error why = *e;
+
+                (void) error_set(e, r, why.slug,
+                                 "The answer is not what the API promises: %.256s Is the URL "
+                                 "right, and is sluicectl of the same release?",
+                                 error_text(&why, r));
+        }
+        if (r >= 0)
+                r = make_all_printable(fields, target);
+        if (r < 0)
+                json_done(fields, target);
+        return r;
 }

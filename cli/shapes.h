@@ -1,10 +1,11 @@
 /* What the API answers, as structs; docs/openapi.yaml has the meanings. All pointers are owned and may be NULL. Decode with
- * JSON_IGNORE_UNKNOWN, empty with json_done(). */
+ * shape_decode(), empty with json_done(). */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "client.h"
 #include "json-in.h"
 
 typedef struct Attempt {
@@ -37,6 +38,7 @@ typedef struct Instance {
                 *last_seen_at;
         uint32_t cpus, slots, slots_used;
         uint64_t memory_bytes;
+        bool draining;
 } Instance;
 
 typedef struct Agent {
@@ -61,12 +63,17 @@ typedef struct Page {
         char *next;
 } Page;
 
-extern const JsonField run_fields[], pipe_fields[], agent_fields[], key_fields[];
+/* Decodes the reply; then all texts but a pipe's source are fit for a terminal. On error, with words in e, there is nothing to empty. */
+int shape_decode(const Reply *reply, const JsonField *fields, void *target, Error *e);
+
+extern const JsonField run_fields[], pipe_fields[], agent_fields[], key_fields[], project_fields[];
 extern const JsonField run_page_fields[], pipe_page_fields[], agent_page_fields[],
         key_page_fields[], project_page_fields[];
 
 /* The last attempt of a task; NULL when there is none. */
 const Attempt *task_last_attempt(const Task *t);
+/* The attempt that decided how a failed run ended: the one that failed first. NULL when there is none. */
+const Attempt *run_failed_attempt(const Run *run);
 /* What --wait ends with: 0, the exit status of the failed task, 128 + the signal that killed it, else 1. */
 int run_exit_status(const Run *run);
 bool run_is_over(const Run *run);

@@ -10,6 +10,8 @@
 #include "strv.h"
 #include "verbs.h"
 
+#define PAGE_MAX ((size_t) 1000)
+
 char *path_format(const char *fmt, ...) {
         Buffer b = {};
         char *path = NULL;
@@ -54,20 +56,21 @@ int path_add_option(char **path, const Context *x, Option o, const char *name) {
 
 int reply_decode(const Reply *reply, const JsonField *fields, void *target) {
         Error e = {};
-        int r = json_decode(reply->body, reply->size, fields, JSON_IGNORE_UNKNOWN, target, &e);
+        int r = shape_decode(reply, fields, target, &e);
 
-        if (r < 0)
-                return complain(r,
-                                "The control plane's answer is not what its API promises: %s "
-                                "Is the URL right, and is sluicectl of the same release?",
-                                error_text(&e, r));
-        return 0;
+        return r < 0 ? complain(r, "%s", error_text(&e, r)) : 0;
 }
 
 int print_json(const Reply *reply) {
+        static const JsonField nothing[] = { {} };
+        char target = 0;
+        int r = reply_decode(reply, nothing, &target);
+
+        if (r < 0)
+                return r;
         (void) fwrite(reply->body, 1, reply->size, stdout);
         (void) fputc('\n', stdout);
-        return EXIT_SUCCESS;
+        return 0;
 }
 
 /* The items of a page without their brackets, as JSON text. */
@@ -85,19 +88,41 @@ static int append_items(const Reply *reply, Buffer *out) {
         return r;
 }
 
-static int take_page(const Reply *reply, const JsonField *page_fields, size_t item_size,
+/* Counts the items, and calls on_item for those within max. */
+static int take_page(const Reply *reply, const JsonField *page_fields, size_t item_size, size_t max,
                      on_item_t on_item, void *userdata, size_t *count, char **next) {
         Page page = {};
         int r = reply_decode(reply, page_fields, &page);
 
-        for (size_t i = 0; r >= 0 && i < page.items.count; i++)
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < page.items.count && (max == 0 || *count < max); i++, (*count)++)
                 if (on_item)
                         on_item((const char *) page.items.items + i * item_size, userdata);
-        *count += page.items.count;
+        if (str_eq(*next, page.next)) /* going round in a circle */
+                page.next = (free(page.next), NULL);
         free(*next);
         *next = TAKE_PTR(page.next);
         json_done(page_fields, &page);
-        return r;
+        return 0;
+}
+
+static char *page_path(const char *path, size_t limit, const char *after) {
+        _cleanup_(freep) char *escaped = path_format("%s", after ? after : "");
+
+        return escaped ? str_format("%s%climit=%zu%s%s", path, strchr(path, '?') ? '&' : '?', limit,
+                                    after ? "&after=" : "", escaped)
+                       : NULL;
+}
+
+static void print_items(const Buffer *items, const char *next) {
+        JsonOut o = {};
+        _cleanup_(freep) char *text = NULL;
+
+        json_out_text(&o, NULL, next);
+        if (json_out_take(&o, &text) >= 0)
+                (void) printf("{\"items\":[%s],\"next\":%s}\n", items->data ? items->data : "",
+                              text);
 }
 
 int list_all(Context *x, const char *path, const JsonField *page_fields, size_t item_size,
@@ -108,23 +133,21 @@ int list_all(Context *x, const char *path, const JsonField *page_fields, size_t 
         int r;
 
         do {
-                _cleanup_(freep) char *after = next ? path_format("%s", next) : NULL;
-                _cleanup_(freep) char *page =
-                        after ? str_format("%s%cafter=%s", path, strchr(path, '?') ? '&' : '?',
-                                           after)
-                              : strdup(path);
+                size_t left = max == 0 || max - count > PAGE_MAX ? PAGE_MAX : max - count;
+                _cleanup_(freep) char *page = page_path(path, left, next);
                 Reply reply = {};
 
                 r = page ? client_get(x->client, page, &reply) : -ENOMEM;
                 if (r >= 0 && x->json)
                         r = append_items(&reply, &items);
                 if (r >= 0)
-                        r = take_page(&reply, page_fields, item_size, x->json ? NULL : on_item,
+                        r = take_page(&reply, page_fields, item_size, max, x->json ? NULL : on_item,
                                       userdata, &count, &next);
                 reply_done(&reply);
         } while (r >= 0 && next && (max == 0 || count < max));
         if (r >= 0 && x->json)
-                (void) printf("{\"items\":[%s],\"next\":null}\n", items.data ? items.data : "");
+                print_items(&items, next);
+        x->more = r >= 0 && next;
         buffer_done(&items);
         return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -31,7 +31,9 @@ static const char *const sequences[] = {
 };
 
 static bool with_colour(void) {
-        return isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
+        const char *no = getenv("NO_COLOR");
+
+        return isatty(STDOUT_FILENO) && !(no && *no) && !str_eq(getenv("TERM"), "dumb");
 }
 
 const char *colour_begin(Colour c) {
@@ -90,7 +92,7 @@ size_t text_width(const char *s) {
         return total;
 }
 
-char *text_escape(const char *s, size_t size) {
+static char *escape(const char *s, size_t size, const wchar_t *allowed) {
         Buffer b = {};
         char *text = NULL;
         int r = 0;
@@ -101,7 +103,7 @@ char *text_escape(const char *s, size_t size) {
 
                 n = mbrtowc(&wide, s + i, size - i, &state);
                 if (n == (size_t) -1 || n == (size_t) -2 || n == 0 ||
-                    (wcwidth(wide) < 0 && wide != L'\t')) {
+                    (wcwidth(wide) < 0 && !wcschr(allowed, wide))) {
                         n = n == 0 || n > 4 ? 1 : n;
                         for (size_t k = 0; r >= 0 && k < n; k++)
                                 r = buffer_printf(&b, "\\x%02x", (unsigned char) s[i + k]);
@@ -113,6 +115,14 @@ char *text_escape(const char *s, size_t size) {
                 r = buffer_take(&b, &text);
         buffer_done(&b);
         return r < 0 ? NULL : text;
+}
+
+char *text_escape(const char *s, size_t size) {
+        return escape(s, size, L"\t");
+}
+
+char *text_escape_lines(const char *s, size_t size) {
+        return escape(s, size, L"\t\n");
 }
 
 int table_new(const char *const header[], Table **ret) {

@@ -30,6 +30,8 @@ int table_print(const Table *t, const char *what);
 
 /* The text that a person's terminal may get: control characters and bytes that are not UTF-8 become \xNN. New string. */
 char *text_escape(const char *s, size_t size);
+/* The same, but lines stay lines. */
+char *text_escape_lines(const char *s, size_t size);
 /* Columns that the text takes. */
 size_t text_width(const char *s);
 

@@ -47,6 +47,26 @@ int verb_agents(Context *x) {
         return status;
 }
 
+static const char *dash(const char *text) {
+        return text && *text ? text : "-";
+}
+
+static void print_instance(const Instance *n) {
+        Colour colour = colour_of_state(n->status);
+        char text[FORMAT_MAX], age[FORMAT_MAX];
+
+        (void) printf("\n Instance: %s\n", n->instance);
+        (void) printf("   Status: %s%s%s, last seen %s\n", colour_begin(colour), n->status,
+                      colour_end(colour), format_age(n->last_seen_at, age));
+        (void) printf("     Host: %s, %s, Linux %s, systemd %s\n", dash(n->hostname),
+                      dash(n->architecture), dash(n->kernel), dash(n->systemd));
+        (void) printf("     Size: %u CPU%s, %s of memory\n", n->cpus, n->cpus == 1 ? "" : "s",
+                      format_bytes(n->memory_bytes, text));
+        (void) printf("    Slots: %u of %u taken%s\n", n->slots_used, n->slots,
+                      n->draining ? ", takes nothing new (draining)" : "");
+        (void) printf("  Release: %s\n", dash(n->version));
+}
+
 static void print_agent(const Agent *agent) {
         const Instance *instances = agent->instances.items;
         _cleanup_(freep) char *labels = labels_text(agent->labels);
@@ -57,21 +77,11 @@ static void print_agent(const Agent *agent) {
         (void) printf("   Status: %s%s%s\n", colour_begin(colour), agent->status,
                       colour_end(colour));
         (void) printf("     Type: %s\n", agent->type);
-        (void) printf("   Labels: %s\n", labels && *labels ? labels : "-");
-        (void) printf("  Created: %s\n", format_time(agent->created_at, text));
-        for (size_t i = 0; i < agent->instances.count; i++) {
-                const Instance *n = &instances[i];
-
-                (void) printf("\n Instance: %s\n", n->instance);
-                (void) printf("   Status: %s, last seen %s\n", n->status,
-                              format_age(n->last_seen_at, age));
-                (void) printf("     Host: %s, %s, Linux %s, systemd %s\n", n->hostname,
-                              n->architecture, n->kernel, n->systemd);
-                (void) printf("     Size: %u CPUs, %s memory\n", n->cpus,
-                              format_bytes(n->memory_bytes, text));
-                (void) printf("    Slots: %u of %u taken\n", n->slots_used, n->slots);
-                (void) printf("  Release: %s\n", n->version);
-        }
+        (void) printf("   Labels: %s\n", dash(labels));
+        (void) printf("  Created: %s; %s\n", format_time(agent->created_at, text),
+                      format_age(agent->created_at, age));
+        for (size_t i = 0; i < agent->instances.count; i++)
+                print_instance(&instances[i]);
 }
 
 int verb_agent_show(Context *x) {
@@ -83,7 +93,7 @@ int verb_agent_show(Context *x) {
         if (r >= 0)
                 r = reply_decode(&reply, agent_fields, &agent);
         if (r >= 0 && x->json)
-                (void) print_json(&reply);
+                r = print_json(&reply);
         else if (r >= 0)
                 print_agent(&agent);
         json_done(agent_fields, &agent);
@@ -131,7 +141,7 @@ int verb_agent_create(Context *x) {
         if (r >= 0)
                 r = reply_decode(&reply, agent_fields, &agent);
         if (r >= 0 && x->json)
-                (void) print_json(&reply);
+                r = print_json(&reply);
         else if (r >= 0)
                 (void) printf("Agent %s has the id\n%s\n", agent.name, agent.agent);
         json_done(agent_fields, &agent);
@@ -184,8 +194,11 @@ int verb_key_create(Context *x) {
                 r = post(x, "/api/v1/keys", &o, &reply);
         if (r >= 0)
                 r = reply_decode(&reply, key_fields, &key);
+        if (r >= 0 && !key.key)
+                r = complain(-EBADMSG, "The control plane made key %s but does not show it.",
+                             key.key_id);
         if (r >= 0 && x->json) {
-                (void) print_json(&reply);
+                r = print_json(&reply);
         } else if (r >= 0) {
                 (void) fprintf(stderr, "Key %s. It is shown this once:\n", key.key_id);
                 (void) puts(key.key);
@@ -209,7 +222,8 @@ static const char *key_state(const Key *key) {
 
 static void add_key(const void *item, void *userdata) {
         const Key *key = item;
-        _cleanup_(freep) char *labels = labels_text(key->labels);
+        _cleanup_(freep) char *whose = key->agents && *key->agents ? strv_join(key->agents, ", ")
+                                                                   : labels_text(key->labels);
         char text[FORMAT_MAX];
 
         table_add(userdata, key->key_id);
@@ -221,13 +235,15 @@ static void add_key(const void *item, void *userdata) {
                 table_addf(userdata, "%u", key->uses);
         table_add(userdata, key->expires_at ? format_time(key->expires_at, text) : NULL);
         table_add(userdata, key->created_by);
-        table_add(userdata, labels);
+        table_add(userdata, whose);
         table_add(userdata, key->description);
 }
 
 int verb_key_list(Context *x) {
-        static const char *const header[] = { "KEY", "TYPE",   "STATE",       "USES", "EXPIRES",
-                                              "BY",  "LABELS", "DESCRIPTION", NULL };
+        static const char *const header[] = {
+                "KEY",         "TYPE", "STATE", "USES", "EXPIRES", "BY", "AGENTS OR LABELS",
+                "DESCRIPTION", NULL
+        };
         _cleanup_(table_freep) Table *table = NULL;
         int status;
 
@@ -247,7 +263,7 @@ int verb_key_revoke(Context *x) {
                      : -ENOMEM;
 
         if (r >= 0 && x->json && reply.size > 0)
-                (void) print_json(&reply);
+                r = print_json(&reply);
         else if (r >= 0 && !x->json)
                 (void) printf("Key %s is revoked. Agents that joined with it stay.\n", x->words[0]);
         reply_done(&reply);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "fileio.h"
 #include "format.h"
@@ -68,45 +69,58 @@ int verb_pipe_verify(Context *x) {
         return status;
 }
 
-static int deploy(Context *x, const char *file) {
-        _cleanup_(freep) char *name = NULL, *text = NULL, *path = NULL;
-        char version[PIPE_VERSION_SIZE];
+typedef struct PipeFile {
+        char *name, *text; /* owned */
+        size_t size;
+} PipeFile;
+
+static int deploy(Context *x, const PipeFile *file) {
+        _cleanup_(freep) char *path =
+                path_format("/api/v1/projects/%s/pipes/%s", x->settings->project, file->name);
         PipeFacts pipe = {};
         Reply reply = {};
-        size_t size;
-        int r = read_pipe(file, &name, &text, &size, version);
+        int r = path ? client_request(x->client,
+                                      &(Request){ .method = "PUT",
+                                                  .path = path,
+                                                  .content_type = "text/plain",
+                                                  .body = file->text,
+                                                  .size = file->size },
+                                      &reply)
+                     : complain(-ENOMEM, "Out of memory.");
 
-        if (r < 0)
-                return r;
-        path = path_format("/api/v1/projects/%s/pipes/%s", x->settings->project, name);
-        if (!path)
-                return -ENOMEM;
-        r = client_request(x->client,
-                           &(Request){ .method = "PUT",
-                                       .path = path,
-                                       .content_type = "text/plain",
-                                       .body = text,
-                                       .size = size },
-                           &reply);
         if (r >= 0)
                 r = reply_decode(&reply, pipe_fields, &pipe);
         if (r >= 0 && x->json)
-                (void) print_json(&reply);
+                r = print_json(&reply);
         else if (r >= 0)
                 (void) printf("%s: version %s %s.\n", pipe.pipe, pipe.version,
-                              reply.status == 201 ? "deployed" : "is deployed already");
+                              pipe.created ? "is new" : "is unchanged");
         json_done(pipe_fields, &pipe);
         reply_done(&reply);
         return r;
 }
 
+/* All are checked before the first is deployed. */
 int verb_pipe_deploy(Context *x) {
-        int status = EXIT_SUCCESS;
+        size_t n = strv_length(x->words);
+        PipeFile *files = calloc(n, sizeof(*files));
+        char version[PIPE_VERSION_SIZE];
+        int r = files ? 0 : complain(-ENOMEM, "Out of memory.");
 
-        STRV_FOREACH(file, x->words)
-                if (deploy(x, *file) < 0)
-                        status = EXIT_FAILURE;
-        return status;
+        for (size_t i = 0; files && i < n; i++) {
+                PipeFile *f = &files[i];
+
+                if (read_pipe(x->words[i], &f->name, &f->text, &f->size, version) < 0)
+                        r = -EINVAL;
+        }
+        for (size_t i = 0; r >= 0 && i < n; i++)
+                r = deploy(x, &files[i]);
+        for (size_t i = 0; files && i < n; i++) {
+                free(files[i].name);
+                free(files[i].text);
+        }
+        free(files);
+        return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 static void add_pipe(const void *item, void *userdata) {
@@ -148,6 +162,14 @@ int verb_pipe_versions(Context *x) {
                           "versions");
 }
 
+static void print_source(const char *source) {
+        _cleanup_(freep) char *safe = NULL;
+
+        if (source && isatty(STDOUT_FILENO))
+                source = safe = text_escape_lines(source, strlen(source));
+        (void) fputs(source ? source : "", stdout);
+}
+
 int verb_pipe_show(Context *x) {
         char *path = path_format("/api/v1/projects/%s/pipes/%s", x->settings->project, x->words[0]);
         PipeFacts pipe = {};
@@ -160,13 +182,13 @@ int verb_pipe_show(Context *x) {
         if (r >= 0)
                 r = reply_decode(&reply, pipe_fields, &pipe);
         if (r >= 0 && x->json) {
-                (void) print_json(&reply);
+                r = print_json(&reply);
         } else if (r >= 0) {
                 (void) printf("%s# %s, version %s, deployed %s by %s%s\n",
                               colour_begin(COLOUR_GREY), pipe.pipe, pipe.version,
                               format_time(pipe.created_at, when), pipe.created_by,
                               colour_end(COLOUR_GREY));
-                (void) fputs(pipe.source ? pipe.source : "", stdout);
+                print_source(pipe.source);
         }
         json_done(pipe_fields, &pipe);
         reply_done(&reply);
@@ -198,6 +220,7 @@ int verb_projects(Context *x) {
 
 int verb_project_create(Context *x) {
         _cleanup_(freep) char *json = NULL;
+        Project project = {};
         JsonOut o = {};
         Reply reply = {};
         int r;
@@ -205,19 +228,20 @@ int verb_project_create(Context *x) {
         json_out_object(&o, NULL);
         json_out_text(&o, "project", x->words[0]);
         json_out_end_object(&o);
-        r = json_out_take(&o, &json);
-        if (r >= 0)
-                r = client_request(x->client,
-                                   &(Request){ .method = "POST",
-                                               .path = "/api/v1/projects",
-                                               .content_type = "application/json",
-                                               .body = json,
-                                               .size = strlen(json) },
-                                   &reply);
+        if (json_out_take(&o, &json) < 0)
+                return complain(EXIT_FAILURE, "Out of memory.");
+        r = client_request(x->client,
+                           &(Request){ .method = "POST",
+                                       .path = "/api/v1/projects",
+                                       .content_type = "application/json",
+                                       .body = json,
+                                       .size = strlen(json) },
+                           &reply);
         if (r >= 0 && x->json)
-                (void) print_json(&reply);
-        else if (r >= 0)
-                (void) printf("Project %s is made.\n", x->words[0]);
+                r = print_json(&reply);
+        else if (r >= 0 && (r = reply_decode(&reply, project_fields, &project)) >= 0)
+                (void) printf("Project %s is made.\n", project.project);
+        json_done(project_fields, &project);
         reply_done(&reply);
         return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -2,11 +2,14 @@
 #include "verbs.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <langinfo.h>
 #include <locale.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "log.h"
 #include "settings.h"
@@ -35,8 +38,9 @@ static const struct {
           "list the versions of a pipe" },
         { "run", "show", 1, 1, 0, false, verb_run_show, "RUN",
           "show a run, its tasks and their outcomes" },
-        { "run", NULL, 1, 1, O(WAIT) | O(FOLLOW) | O(PIPE_VERSION), false, verb_run, "PIPE",
-          "start a run; with --wait end with its task's exit status" },
+        { "run", NULL, 1, 1, O(WAIT) | O(FOLLOW) | O(PIPE_VERSION) | O(IDEMPOTENCY_KEY), false,
+          verb_run, "PIPE",
+          "start a run; with --wait or --follow end with its task's exit status" },
         { "runs", NULL, 0, 0, O(PIPE) | O(STATE) | O(LIMIT), false, verb_runs, "",
           "list runs, the newest first" },
         { "cancel", NULL, 1, 1, O(WAIT), false, verb_cancel, "RUN", "stop a run" },
@@ -54,18 +58,22 @@ static const struct {
           "let nobody join with this key any more" },
         { "projects", NULL, 0, 0, 0, false, verb_projects, "", "list projects" },
         { "project", "create", 1, 1, 0, false, verb_project_create, "NAME", "make a project" },
+        { "status", NULL, 0, 0, 0, false, verb_status, "",
+          "show whether the control plane works, and how its fleet is" },
 };
 
 static const char options_help[] =
         "\nOptions:\n"
         "  -o --output=FORMAT     table or json; for logs: short, cat, json or export\n"
         "  -w --wait              run, cancel: wait for the end of the run\n"
-        "  -f --follow            run, logs: show lines as they come\n"
+        "  -f --follow            run, logs: show lines as they come, to the end\n"
         "  -t --task=TASK         logs: of this task only\n"
         "  -p --pipe=PIPE         runs: of this pipe only\n"
         "     --state=STATE       runs: in this state only\n"
         "  -n --limit=NUMBER      runs: at most as many (default 20)\n"
         "     --pipe-version=TEXT run, pipe show: this version, not the newest\n"
+        "     --idempotency-key=KEY\n"
+        "                         run: the same key again starts no second run\n"
         "     --type=TYPE         key create: enrolment or api; agent create: batch or streaming\n"
         "     --agent=NAME        key create --type=api: for this agent; may be repeated\n"
         "     --agent-type=TYPE   key create: type of the agents that join with it\n"
@@ -77,6 +85,7 @@ static const char options_help[] =
         "     --url=URL           where the control plane is (SLUICE_URL)\n"
         "     --cafile=FILE       who signed its certificate (SLUICE_CAFILE)\n"
         "     --token-file=FILE   a file with the token; else SLUICE_TOKEN\n"
+        "     --no-color          no colours (NO_COLOR)\n"
         "     --print-config      print each setting with its value and where it came from\n"
         "  -h --help              print this\n"
         "     --version           print the version\n";
@@ -95,19 +104,51 @@ static int print_help(void) {
         return EXIT_SUCCESS;
 }
 
-static int complain_usage(const char *word) {
+/* The second word of the verb is missing or wrong. */
+static int complain_noun(const char *verb, const char *word) {
+        Buffer nouns = {};
+        const char *nearest = NULL;
+        unsigned best = 3;
+
+        for (size_t i = 0; i < ELEMENTSOF(verbs); i++) {
+                unsigned distance;
+
+                if (!str_eq(verbs[i].verb, verb) || !verbs[i].noun)
+                        continue;
+                (void) buffer_printf(&nouns, "%s%s", nouns.size > 0 ? ", " : "", verbs[i].noun);
+                distance = word ? str_distance(word, verbs[i].noun) : best;
+                if (distance < best) {
+                        best = distance;
+                        nearest = verbs[i].noun;
+                }
+        }
+        if (nearest)
+                (void) complain(0, "Unknown command \"%s %.40s\"; did you mean \"%s %s\"?", verb,
+                                word, verb, nearest);
+        else if (word)
+                (void) complain(0, "Unknown command \"%s %.40s\"; after %s comes one of: %s.", verb,
+                                word, verb, nouns.data);
+        else
+                (void) complain(0, "After %s comes one of: %s.", verb, nouns.data);
+        buffer_done(&nouns);
+        return EXIT_FAILURE;
+}
+
+static int complain_usage(const char *word, const char *next) {
         const char *nearest = NULL;
         unsigned best = 3;
 
         for (size_t i = 0; i < ELEMENTSOF(verbs); i++) {
                 unsigned distance = str_distance(word, verbs[i].verb);
 
+                if (distance == 0)
+                        return complain_noun(word, next);
                 if (distance < best) {
                         best = distance;
                         nearest = verbs[i].verb;
                 }
         }
-        if (nearest && best > 0)
+        if (nearest)
                 return complain(EXIT_FAILURE, "Unknown command \"%.40s\"; did you mean \"%s\"?",
                                 word, nearest);
         return complain(EXIT_FAILURE, "Unknown command \"%.40s\"; see sluicectl --help.", word);
@@ -164,7 +205,7 @@ static int run_verb(const Arguments *a, const Settings *s) {
         Error e = {};
 
         if (i < 0)
-                return complain_usage(a->words[0]);
+                return complain_usage(a->words[0], a->words[1]);
         x.words = a->words + (verbs[i].noun ? 2 : 1);
         if (check_verb((size_t) i, a, strv_length(x.words)) < 0 || check_output(&x) < 0)
                 return EXIT_FAILURE;
@@ -175,9 +216,26 @@ static int run_verb(const Arguments *a, const Settings *s) {
         }
         x.client = client;
         r = verbs[i].run(&x);
-        if (fflush(stdout) == EOF && r == EXIT_SUCCESS)
+        if ((fflush(stdout) == EOF || ferror(stdout)) && r == EXIT_SUCCESS && errno == EPIPE)
+                return EXIT_FAILURE; /* whoever reads has seen enough */
+        if (ferror(stdout) && r == EXIT_SUCCESS)
                 return complain(EXIT_FAILURE, "Cannot write the output: %s.", strerror(errno));
         return r;
+}
+
+/* What comes and goes is UTF-8, whatever the locale says. */
+static void set_locale(void) {
+        (void) setlocale(LC_ALL, "");
+        if (!str_eq(nl_langinfo(CODESET), "UTF-8"))
+                (void) setlocale(LC_CTYPE, "C.UTF-8");
+}
+
+/* Were standard output closed, a connection would take its place, and get the output. */
+static int open_standard_descriptors(void) {
+        for (int fd = 0; fd <= STDERR_FILENO; fd++)
+                if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR | O_NOCTTY) != fd)
+                        return -EBADF;
+        return 0;
 }
 
 int sluicectl_main(int argc, char *argv[]) {
@@ -186,8 +244,10 @@ int sluicectl_main(int argc, char *argv[]) {
         Error e = {};
         int r, status = EXIT_FAILURE;
 
-        (void) setlocale(LC_ALL, "");
-        log_setup("sluicectl");
+        if (open_standard_descriptors() < 0)
+                return EXIT_FAILURE;
+        set_locale();
+        log_setup_command("sluicectl");
         r = settings_load(&s, &argc, argv, &e);
         if (r > 0)
                 return EXIT_SUCCESS;
@@ -195,6 +255,8 @@ int sluicectl_main(int argc, char *argv[]) {
                 r = arguments_read(argc, argv, &a, &e);
         if (r < 0)
                 status = complain(EXIT_FAILURE, "%s", error_text(&e, r));
+        else if (a.no_color && setenv("NO_COLOR", "1", true) < 0)
+                status = complain(EXIT_FAILURE, "Out of memory.");
         else if (a.help)
                 status = print_help();
         else if (a.version)

@@ -11,6 +11,7 @@ typedef struct Context {
         const Settings *settings;
         Client *client;     /* NULL for a verb that asks nobody */
         bool json;          /* --output=json */
+        bool more;          /* list_all() left items out */
         char *const *words; /* what follows the verb */
 } Context;
 
@@ -32,6 +33,7 @@ int verb_agent_create(Context *x);
 int verb_key_create(Context *x);
 int verb_key_list(Context *x);
 int verb_key_revoke(Context *x);
+int verb_status(Context *x);
 int verb_projects(Context *x);
 int verb_project_create(Context *x);
 
@@ -51,15 +53,11 @@ int reply_decode(const Reply *reply, const JsonField *fields, void *target);
 typedef void (*on_item_t)(const void *item, void *userdata);
 int list_all(Context *x, const char *path, const JsonField *page_fields, size_t item_size,
              size_t max, on_item_t on_item, void *userdata);
-/* Prints the reply's body as a line. */
+/* Prints the reply's body as a line; complains when it is no JSON document. */
 int print_json(const Reply *reply);
 
 /* The labels as text. New string. */
 char *labels_text(char *const *labels);
 
-/* Shows the log of a run; follow: until it is complete. prefix: the task's name before each line. */
-int logs_show(Context *x, const char *run, bool follow, const char *format, bool prefix);
-/* Prints what became of each task. */
-int run_print_tasks(const Run *run);
-/* The run, decoded. */
-int run_get(Context *x, const char *id, Run *ret);
+/* The path of a run's log, with --task=. New string. */
+char *log_path(const Context *x, const char *run);

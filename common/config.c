@@ -285,19 +285,41 @@ void config_print(const Config *c, FILE *to) {
         }
 }
 
-/* Takes our arguments out of argv. */
+/* "--listen=…", or "--listen" and the next word. 1 when it was ours; *ret_next: it took the next word. */
+static int read_words(Config *c, const char *arg, const char *next, bool *ret_next, Error *e) {
+        const char *name = str_after(arg, "--");
+
+        for (size_t i = 0; name && i < c->n_fields; i++) {
+                _cleanup_(freep) char *joined = NULL;
+
+                if (!str_eq(c->fields[i].option, name))
+                        continue;
+                if (!next)
+                        return error_set(e, -EINVAL, "usage", "%s wants a value.", arg);
+                joined = str_format("%s=%s", arg, next);
+                *ret_next = true;
+                return joined ? config_read_argument(c, joined, e) : -ENOMEM;
+        }
+        return config_read_argument(c, arg, e);
+}
+
+/* Takes our arguments out of argv, up to "--". */
 static int read_arguments(Config *c, int *argc, char **argv, bool *ret_print, Error *e) {
+        bool only_words = false;
         int kept = 1;
 
         for (int i = 1; i < *argc; i++) {
-                int r = config_read_argument(c, argv[i], e);
+                bool next = false;
+                int r = only_words ? 0 : read_words(c, argv[i], argv[i + 1], &next, e);
 
                 if (r < 0)
                         return r;
-                if (r == 0 && str_eq(argv[i], "--print-config"))
+                only_words |= str_eq(argv[i], "--");
+                if (r == 0 && !only_words && str_eq(argv[i], "--print-config"))
                         *ret_print = true;
                 else if (r == 0)
                         argv[kept++] = argv[i];
+                i += next;
         }
         *argc = kept;
         argv[kept] = NULL;

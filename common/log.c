@@ -1,4 +1,4 @@
-/* Logging. The only mutable globals of common/ are here: identifier, level, and where messages go. */
+/* Logging. The only mutable globals of common/ are here: identifier, level, and where and how messages go. */
 #include "log.h"
 
 #include <errno.h>
@@ -21,7 +21,7 @@
 
 static const char *log_identifier = "sluice";
 static int log_max_level = LOG_INFO;
-static bool log_to_journal;
+static bool log_to_journal, log_plain;
 
 /* $JOURNAL_STREAM names the device and inode of the journal's socket: stderr goes to the journal when they match. */
 static bool stderr_is_journal(void) {
@@ -36,6 +36,11 @@ static bool stderr_is_journal(void) {
 void log_setup(const char *identifier) {
         log_identifier = identifier;
         log_to_journal = stderr_is_journal();
+}
+
+void log_setup_command(const char *identifier) {
+        log_identifier = identifier;
+        log_plain = true;
 }
 
 void log_set_max_level(int level) {
@@ -77,7 +82,7 @@ static void write_line(int level, const char *message_id, const char *const fiel
                        const char *line) {
         if (log_to_journal && send_to_journal(level, message_id, fields, line))
                 return;
-        if (isatty(STDERR_FILENO))
+        if (log_plain || isatty(STDERR_FILENO))
                 (void) fprintf(stderr, "%s: %s\n", log_identifier, line);
         else
                 (void) fprintf(stderr, "<%i>%s: %s\n", level, log_identifier, line);

@@ -5,6 +5,8 @@
 
 /* Call once, first thing in main(). Messages above max_level (LOG_INFO by default) are dropped. */
 void log_setup(const char *identifier);
+/* A command for people: always to stderr, without the <N> that is for the journal. */
+void log_setup_command(const char *identifier);
 void log_set_max_level(int level);
 int log_level_from_string(const char *s); /* emerg … debug, or 0 to 7; -EINVAL */
 

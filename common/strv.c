@@ -79,3 +79,20 @@ int strv_split(const char *s, const char *separators, char ***ret) {
         *ret = TAKE_PTR(v);
         return 0;
 }
+
+char *strv_join(char *const *v, const char *separator) {
+        Buffer b = {};
+        char *text = NULL;
+        int r = 0;
+
+        STRV_FOREACH(s, v) {
+                if (r >= 0 && s != v)
+                        r = buffer_append_str(&b, separator);
+                if (r >= 0)
+                        r = buffer_append_str(&b, *s);
+        }
+        if (r >= 0)
+                r = buffer_take(&b, &text);
+        buffer_done(&b);
+        return r < 0 ? NULL : text;
+}

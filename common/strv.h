@@ -18,4 +18,7 @@ bool strv_contains(char *const *v, const char *s);
 /* Splits s at any byte of separators, dropping empty pieces and surrounding white space. */
 int strv_split(const char *s, const char *separators, char ***ret);
 
+/* All of them with the separator between; NULL when out of memory. */
+char *strv_join(char *const *v, const char *separator);
+
 #define STRV_FOREACH(s, v) for (char *const *s = (v); s && *s; s++)

@@ -84,6 +84,7 @@ static void test_id(void) {
 
 static void test_str(void) {
         _cleanup_(strv_freep) char **v = NULL;
+        _cleanup_(freep) char *joined = NULL, *nothing = NULL;
         char spaced[] = "  a b\n";
         Buffer b = {};
 
@@ -96,6 +97,10 @@ static void test_str(void) {
         ok_int(strv_split(" a, b ,,c", ",", &v), 0);
         ok_int(strv_length(v), 3);
         ok_str(v[1], "b");
+        joined = strv_join(v, "; ");
+        ok_str(joined, "a; b; c");
+        nothing = strv_join(NULL, "; ");
+        ok_str(nothing, "");
         ok_int(buffer_printf(&b, "%d-%s", 12, "x"), 0);
         ok_str(b.data, "12-x");
         buffer_done(&b);

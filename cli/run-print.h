@@ -1,0 +1,15 @@
+/* A run for people. */
+#pragma once
+
+#include <stdio.h>
+
+#include "shapes.h"
+
+/* The table of its tasks, and what there is to say about those that failed or wait. 0 or -ENOMEM. */
+int run_print_tasks(const Run *run);
+/* All about it, as systemctl status. */
+int run_print(const Run *run);
+
+/* "exited with status 3", "was killed at MemoryMax=32.0M" …: why a task is not (yet) what one hopes for. New string, NULL when there
+ * is nothing to say or no memory. */
+char *attempt_explain(const Attempt *a);
