@@ -117,13 +117,14 @@ static int write_chunk(Buffer *out, const PgRows *rows, unsigned row, WriteEntry
 }
 
 /* "next" stays where it was when nothing came, so a client can go on asking. */
-static void add_link(Exchange *x, const char *next) {
+static int add_link(Exchange *x, const char *next) {
         const char *task = http_request_query(x->request, "task");
-        char link[512];
+        /* A place in each log that was begun: long, for a run of many tasks. */
+        _cleanup_(freep) char *link =
+                str_format("</api/v1/runs/%s/logs?after=%s%s%s>; rel=\"next\"", x->params[0], next,
+                           task ? "&task=" : "", task ? task : "");
 
-        (void) snprintf(link, sizeof(link), "</api/v1/runs/%s/logs?after=%s%s%s>; rel=\"next\"",
-                        x->params[0], next, task ? "&task=" : "", task ? task : "");
-        (void) http_request_add_header(x->request, "Link", link);
+        return link ? http_request_add_header(x->request, "Link", link) : -ENOMEM;
 }
 
 static void on_logs(const PgReply *reply, void *userdata) {
@@ -157,6 +158,8 @@ static void on_logs(const PgReply *reply, void *userdata) {
                 return;
         }
         size = out.size;
+        if (r >= 0 && !complete)
+                r = add_link(x, next ? next : "");
         if (r >= 0)
                 r = buffer_take(&out, &text);
         buffer_done(&out);
@@ -165,8 +168,6 @@ static void on_logs(const PgReply *reply, void *userdata) {
                                        "A stored chunk of this log cannot be read.", NULL);
                 return;
         }
-        if (!complete)
-                add_link(x, next ? next : "");
         http_request_reply(x->request, 200, formats[format].type, text, size);
 }
 

@@ -73,3 +73,10 @@ def test_follow_shows_lines_while_the_task_runs(fleet, agent):
     run = agent.shell("echo first; sleep 4; echo last").wait_succeeded()
     done = fleet.ctl("run", run.show()["pipe"], "--wait", "--follow")
     assert "first" in done.stdout and "last" in done.stdout
+
+
+def test_the_log_of_many_tasks_is_whole(agent):
+    """Where a reader is in each of so many logs makes a long link to the next page."""
+    run = agent.run_tasks({f"task-{i}": {"ExecStart": f"/bin/echo line {i}"} for i in range(60)})
+    run.wait_succeeded(timeout=240).wait_log_complete()
+    assert sorted(run.lines()) == sorted(f"line {i}" for i in range(60))
