@@ -71,11 +71,17 @@ const JsonField run_fields[] = {
 };
 
 const JsonField pipe_fields[] = {
-        T(PipeFacts, project),     MUST(PipeFacts, pipe),
-        MUST(PipeFacts, version),  T(PipeFacts, type),
-        T(PipeFacts, description), T(PipeFacts, created_at),
-        T(PipeFacts, created_by),  T(PipeFacts, source),
-        B(PipeFacts, created),     {},
+        T(PipeFacts, project),
+        MUST(PipeFacts, pipe),
+        MUST(PipeFacts, version),
+        T(PipeFacts, type),
+        T(PipeFacts, description),
+        T(PipeFacts, created_at),
+        T(PipeFacts, created_by),
+        T(PipeFacts, source),
+        B(PipeFacts, created),
+        B(PipeFacts, changed),
+        {},
 };
 
 static const JsonField instance_fields[] = {

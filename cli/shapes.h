@@ -30,7 +30,7 @@ typedef struct Run {
 
 typedef struct PipeFacts {
         char *project, *pipe, *version, *type, *description, *created_at, *created_by, *source;
-        bool created;
+        bool created, changed;
 } PipeFacts;
 
 typedef struct Instance {

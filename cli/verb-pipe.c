@@ -94,7 +94,9 @@ static int deploy(Context *x, const PipeFile *file) {
                 r = print_json(&reply);
         else if (r >= 0)
                 (void) printf("%s: version %s %s.\n", pipe.pipe, pipe.version,
-                              pipe.created ? "is new" : "is unchanged");
+                              pipe.created   ? "is new"
+                              : pipe.changed ? "is current again"
+                                             : "is unchanged");
         json_done(pipe_fields, &pipe);
         reply_done(&reply);
         return r;

@@ -78,7 +78,7 @@ BEGIN
 END
 $$;
 
--- The answer carries `created`: whether this version is new.
+-- The answer carries `created`, whether this version is new, and `changed`, whether another one was current before.
 CREATE OR REPLACE FUNCTION api.pipe_put(p_auth bytea, p_project text, p_pipe text, p_version text, p_spec jsonb,
                                         p_source text) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, sluice, pg_temp AS $$
@@ -86,6 +86,7 @@ DECLARE
         v_token sluice.token := sluice.auth_token(p_auth, 'editor');
         v_row sluice.pipe_version;
         v_created boolean := true;
+        v_before text;
 BEGIN
         PERFORM sluice.project_check(p_project);
 
@@ -98,6 +99,7 @@ BEGIN
         PERFORM sluice.spec_check(p_spec);
 
         -- This row's lock puts deployments of one pipe in order.
+        SELECT version INTO v_before FROM sluice.pipe WHERE project = p_project AND name = p_pipe FOR UPDATE;
         INSERT INTO sluice.pipe (project, name, version) VALUES (p_project, p_pipe, p_version)
             ON CONFLICT (project, name) DO UPDATE SET version = excluded.version;
 
@@ -112,7 +114,7 @@ BEGIN
                  WHERE project = p_project AND pipe = p_pipe AND version = p_version;
         END IF;
 
-        RETURN sluice.pipe_json(v_row, true)::jsonb || jsonb_build_object('created', v_created);
+        RETURN sluice.pipe_json(v_row, true)::jsonb || jsonb_build_object('created', v_created, 'changed', v_before IS DISTINCT FROM p_version);
 END
 $$;
 

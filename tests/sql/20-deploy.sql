@@ -61,6 +61,11 @@ SELECT is(api.pipe_put(t.h('editor'), 'default', 'etl', :'a', t.spec('{x,y<x}'),
 SELECT is(api.pipe_put(t.h('owner'), 'default', 'etl', :'a', t.spec('{x,y<x}'), 'text') ->> 'created', 'false',
           'the same again is not');
 SELECT is(api.pipe_get(t.h('viewer'), 'default', 'etl', NULL) ->> 'created_by', 'editor', 'and changes nothing');
+SELECT is(api.pipe_put(t.h('editor'), 'default', 'again', repeat('1', 16), t.spec('{x}'), 'one') ->> 'changed', 'true', 'the first');
+SELECT is(api.pipe_put(t.h('editor'), 'default', 'again', repeat('1', 16), t.spec('{x}'), 'one') ->> 'changed', 'false', 'the same');
+SELECT is(api.pipe_put(t.h('editor'), 'default', 'again', repeat('2', 16), t.spec('{y}'), 'two') ->> 'changed', 'true', 'another');
+SELECT is(r ->> 'created' || ' ' || (r ->> 'changed'), 'false true', 'an old one that becomes current again')
+  FROM api.pipe_put(t.h('editor'), 'default', 'again', repeat('1', 16), t.spec('{x}'), 'one') r;
 SELECT is(api.pipe_put(t.h('owner'), 'default', 'etl', :'b', t.spec('{z}'), 'other') ->> 'version', :'b', 'another version');
 SELECT is(api.pipe_get(t.h('viewer'), 'default', 'etl', NULL) ->> 'version', :'b', 'the newest is shown');
 SELECT is(api.pipe_get(t.h('viewer'), 'default', 'etl', :'a') ->> 'source', 'text', 'an older one on demand');
