@@ -243,7 +243,8 @@ int channel_send(Channel *c, const ChannelRequest *request) {
                                                 .content_type = request->content_type,
                                                 .body = request->body,
                                                 .size = request->size,
-                                                .timeout_sec = request->timeout_sec },
+                                                .timeout_sec = request->timeout_sec,
+                                                .answer_max = PROTO_ANSWER_MAX },
                               channel_on_done, c, &c->call);
 
         if (r < 0) {

@@ -41,6 +41,7 @@ struct HttpCall {
         char error[CURL_ERROR_SIZE];
         char *etag, *link_next;
         unsigned retry_after_sec;
+        size_t answer_max;
         bool too_large;
         HttpDone done;
         void *userdata; /* borrowed: holds us */
@@ -247,7 +248,7 @@ HttpClient *http_client_free(HttpClient *c) {
 static size_t on_body(char *data, size_t size, size_t count, void *userdata) {
         HttpCall *call = userdata;
 
-        if (call->body.size + size * count > HTTP_ANSWER_MAX ||
+        if (call->body.size + size * count > call->answer_max ||
             buffer_append(&call->body, data, size * count) < 0) {
                 call->too_large = true;
                 return 0;
@@ -369,6 +370,7 @@ int http_call_new(HttpClient *c, const HttpOptionsIn *options, HttpDone done, vo
         if (!call)
                 return -ENOMEM;
         call->client = c;
+        call->answer_max = options->answer_max ? options->answer_max : HTTP_ANSWER_MAX;
         call->done = done;
         call->userdata = userdata;
         call->next = c->calls;

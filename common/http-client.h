@@ -31,6 +31,7 @@ typedef struct HttpOptionsIn {
         size_t size;
         const char *header; /* one more, "Name: value", or NULL */
         unsigned timeout_sec;
+        size_t answer_max; /* bytes; a longer answer fails with -EFBIG; 0: HTTP_ANSWER_MAX */
 } HttpOptionsIn;
 
 #define HTTP_ANSWER_MAX (64 * 1024 * 1024)

@@ -15,10 +15,7 @@
 #define PROTO_SLOTS_MAX 1000U
 #define PROTO_WAIT_SEC_MAX 50U
 #define PROTO_DIRECTIVES_MAX 256U
-#define PROTO_NAME_MAX 256U                        /* project, pipe, task */
-#define PROTO_CHUNK_MAX (1024U * 1024U)            /* compressed */
-#define PROTO_CHUNK_CONTENT_MAX (4U * 1024 * 1024) /* as the zstd frame header says */
-#define PROTO_BODY_MAX (1024U * 1024U)             /* of every other request */
+#define PROTO_NAME_MAX 256U /* project, pipe, task */
 #define PROTO_ANSWER_MAX (8U * 1024 * 1024)
 
 /* enroll */

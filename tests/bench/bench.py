@@ -51,15 +51,15 @@ class Bench:
         self.agent.bring_up()
         self.fleet.deploy("bench", pipe_text({"task": {"ExecStart": "/bin/true"}}))
         environment = "".join(f"export {k}={shlex.quote(v)}\n" for k, v in self.fleet.control.environment().items())
-        self.node.put("/root/bench.env", environment.replace(str(self.fleet.control.ca_file), "/etc/sluice/ca.pem"), mode=0o600)
+        self.node.put("/srv/bench.env", environment.replace(str(self.fleet.control.ca_file), "/etc/sluice/ca.pem"), mode=0o600)
         tool = self.lab.directory / "bare-start"
         subprocess.run(["gcc", "-O2", "-o", tool, HERE / "bare-start.c", "-lsystemd"], check=True)
-        self.node.put("/root/bare-start", tool.read_bytes(), mode=0o755)
+        self.node.put("/srv/bare-start", tool.read_bytes(), mode=0o755)
         for _ in range(3):
             self.in_node("sluicectl run bench --wait && systemd-run --quiet --wait /bin/true")
 
     def in_node(self, script, timeout=900):
-        return self.node.run(f". /root/bench.env; {script}", timeout=timeout, check=True).stdout
+        return self.node.run(f". /srv/bench.env; {script}", timeout=timeout, check=True).stdout
 
     # -- how long
 
@@ -110,7 +110,7 @@ class Bench:
         before = self.cpu()
         self.in_node(f"for i in $(seq {n}); do sluicectl run bench --wait >/dev/null; done")
         between = self.cpu()
-        own = self.in_node(f"/root/bare-start {n}").strip()
+        own = self.in_node(f"/srv/bare-start {n}").strip()
         after = self.cpu()
         self.say(f"## CPU time for each task, {n} tasks one after the other\n")
         self.say("| unit | Sluice | bare sd-bus loop |\n|---|---:|---:|")

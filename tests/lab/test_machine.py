@@ -11,7 +11,7 @@ from lab import image
 from lab.shell import wait_until
 
 TOP = Path(__file__).resolve().parents[2]
-QUICKSTART = "cd /root/sluice && python3 -B tests/lab/quickstart.py --packages=/root/sluice/dist --log=/root/quickstart.log"
+QUICKSTART = "cd /srv/sluice && python3 -B tests/lab/quickstart.py --packages=/srv/sluice/dist --log=/srv/quickstart.log"
 
 
 def needed_files(lab):
@@ -28,8 +28,8 @@ def needed_files(lab):
 def machine(lab):
     """A machine with PostgreSQL and what the packages need, but without them."""
     node = lab.node("machine", memory="1G", disk=image.node_disk([], image.WHOLE_SITE)).boot()
-    node.put("/root/sluice.tar.gz", needed_files(lab))
-    node.run("tar -xzf /root/sluice.tar.gz -C /root", check=True)
+    node.put("/srv/sluice.tar.gz", needed_files(lab))
+    node.run("tar -xzf /srv/sluice.tar.gz -C /srv", check=True)
     yield node
     node.power_cut()
 
@@ -40,7 +40,7 @@ def first(machine):
 
 
 def test_the_quickstart_uses_the_machine_itself(machine, first):
-    assert first.rc == 0, first.stdout + first.stderr + machine.run("tail -n 50 /root/quickstart.log; journalctl -n 50").stdout
+    assert first.rc == 0, first.stdout + first.stderr + machine.run("tail -n 50 /srv/quickstart.log; journalctl -n 50").stdout
     assert "this machine" in first.stdout
     for words in ("packages: success", "memory-hog: oom-kill"):
         assert words in first.stdout
