@@ -25,11 +25,6 @@ struct Reporter {
         void *userdata;
 };
 
-static void write_u64(JsonOut *o, const char *key, uint64_t value) {
-        if (value <= INT64_MAX) /* neither USAGE_UNKNOWN nor "infinity" */
-                json_out_u64(o, key, value);
-}
-
 static void write_head(JsonOut *o, const Attempt *a, const char *state, uint64_t realtime_usec) {
         json_out_object(o, NULL);
         json_out_text(o, "attempt", a->text);
@@ -74,16 +69,16 @@ static void write_ended(JsonOut *o, const Attempt *a) {
                 json_out_text(o, "reason", a->reason);
         if (s->main_start_monotonic_usec > 0 &&
             s->main_exit_monotonic_usec >= s->main_start_monotonic_usec)
-                write_u64(o, "runtime_usec",
-                          s->main_exit_monotonic_usec - s->main_start_monotonic_usec);
-        write_u64(o, "cpu_usage_usec", a->usage.cpu_usage_usec);
-        write_u64(o, "memory_peak_bytes", a->usage.memory_peak_bytes);
-        write_u64(o, "io_read_bytes", a->usage.io_read_bytes);
-        write_u64(o, "io_write_bytes", a->usage.io_write_bytes);
-        write_u64(o, "oom_kills", a->usage.oom_kills);
-        write_u64(o, "memory_max_bytes", s->memory_max_bytes);
-        write_u64(o, "cpu_quota_per_sec_usec", s->cpu_quota_per_sec_usec);
-        write_u64(o, "tasks_max", s->tasks_max);
+                json_out_known(o, "runtime_usec",
+                               s->main_exit_monotonic_usec - s->main_start_monotonic_usec);
+        json_out_known(o, "cpu_usage_usec", a->usage.cpu_usage_usec);
+        json_out_known(o, "memory_peak_bytes", a->usage.memory_peak_bytes);
+        json_out_known(o, "io_read_bytes", a->usage.io_read_bytes);
+        json_out_known(o, "io_write_bytes", a->usage.io_write_bytes);
+        json_out_known(o, "oom_kills", a->usage.oom_kills);
+        json_out_known(o, "memory_max_bytes", s->memory_max_bytes);
+        json_out_known(o, "cpu_quota_per_sec_usec", s->cpu_quota_per_sec_usec);
+        json_out_known(o, "tasks_max", s->tasks_max);
         json_out_end_object(o);
 }
 

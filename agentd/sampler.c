@@ -24,10 +24,6 @@ struct Sampler {
         bool armed;
 };
 
-static void write_number(JsonOut *o, const char *key, uint64_t value) {
-        json_out_u64(o, key, value <= INT64_MAX ? value : 0);
-}
-
 static void write_sample(JsonOut *o, const Attempt *a, const Usage *u) {
         struct timespec ts;
 
@@ -37,12 +33,12 @@ static void write_sample(JsonOut *o, const Attempt *a, const Usage *u) {
         json_out_u64(o, "epoch", a->epoch);
         json_out_u64(o, "realtime_usec",
                      (uint64_t) ts.tv_sec * USEC_PER_SEC + (uint64_t) ts.tv_nsec / 1000);
-        write_number(o, "cpu_usage_usec", u->cpu_usage_usec);
-        write_number(o, "memory_current_bytes", u->memory_current_bytes);
-        write_number(o, "memory_peak_bytes", u->memory_peak_bytes);
-        write_number(o, "io_read_bytes", u->io_read_bytes);
-        write_number(o, "io_write_bytes", u->io_write_bytes);
-        write_number(o, "tasks_current", u->tasks_current);
+        json_out_known(o, "cpu_usage_usec", u->cpu_usage_usec);
+        json_out_known(o, "memory_current_bytes", u->memory_current_bytes);
+        json_out_known(o, "memory_peak_bytes", u->memory_peak_bytes);
+        json_out_known(o, "io_read_bytes", u->io_read_bytes);
+        json_out_known(o, "io_write_bytes", u->io_write_bytes);
+        json_out_known(o, "tasks_current", u->tasks_current);
         json_out_end_object(o);
 }
 

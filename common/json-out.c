@@ -116,6 +116,11 @@ void json_out_u64(JsonOut *o, const char *key, uint64_t value) {
         json_out_raw(o, key, digits);
 }
 
+void json_out_known(JsonOut *o, const char *key, uint64_t value) {
+        if (value <= INT64_MAX)
+                json_out_u64(o, key, value);
+}
+
 void json_out_bool(JsonOut *o, const char *key, bool value) {
         json_out_raw(o, key, value ? "true" : "false");
 }

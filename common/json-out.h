@@ -20,6 +20,8 @@ void json_out_end_array(JsonOut *o);
 void json_out_text(JsonOut *o, const char *key, const char *text);
 void json_out_text_n(JsonOut *o, const char *key, const char *text, size_t size);
 void json_out_u64(JsonOut *o, const char *key, uint64_t value);
+/* Leaves the member out when the value is above INT64_MAX: unknown, or infinity. */
+void json_out_known(JsonOut *o, const char *key, uint64_t value);
 void json_out_bool(JsonOut *o, const char *key, bool value);
 void json_out_null(JsonOut *o, const char *key);
 void json_out_raw(JsonOut *o, const char *key, const char *json); /* json is valid JSON already */

@@ -1,8 +1,11 @@
 """The quickstart's story on one node: the example pipes, and whether what is shown is true."""
 
+import json
 from pathlib import Path
 
 import pytest
+
+from lab.shell import run as run_here
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 MIB = 1 << 20
@@ -73,6 +76,22 @@ def test_follow_shows_lines_while_the_task_runs(fleet, agent):
     run = agent.shell("echo first; sleep 4; echo last").wait_succeeded()
     done = fleet.ctl("run", run.show()["pipe"], "--wait", "--follow")
     assert "first" in done.stdout and "last" in done.stdout
+
+
+def test_samples_come_while_a_task_runs(fleet, agent):
+    """Every ten seconds one, and only of what the kernel accounts for."""
+    run = agent.shell("head -c 20000000 /dev/zero | tail -c 1 >/dev/null; sleep 23", MemoryMax="64M").wait_succeeded()
+    control = fleet.control
+    answer = run_here(*control.lab.network.inside(
+        "curl", "--silent", "--fail", "--cacert", str(control.ca_file), "-H", f"Authorization: Bearer {control.owner_token()}",
+        f"{control.url}/api/v1/attempts/{run.attempt()['attempt']}/metrics"))
+    samples = json.loads(answer.stdout)["items"]
+    assert len(samples) in (2, 3)
+    assert 9_000_000 < samples[1]["realtime_usec"] - samples[0]["realtime_usec"] < 13_000_000
+    for sample in samples:
+        assert 0 < sample["memory_current_bytes"] <= sample["memory_peak_bytes"] <= 65 * MIB
+        assert 0 < sample["cpu_usage_usec"] <= run.attempt()["cpu_usage_usec"]
+        assert sample["tasks_current"] >= 1
 
 
 def test_the_log_of_many_tasks_is_whole(agent):
