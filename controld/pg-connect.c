@@ -30,23 +30,32 @@ static void drop(PgConnect *c) {
         if (c->conn)
                 PQfinish(c->conn);
         c->conn = NULL;
+        pg_connect_expect(c, false);
+}
+
+static void complain(PgConnect *c, uint64_t delay) {
+        _cleanup_(freep) char *words = strdup(c->conn ? PQerrorMessage(c->conn) : "");
+        char text[TIMESPAN_TEXT_MAX];
+
+        if (c->complained)
+                return;
+        c->complained = true;
+        log_message(LOG_WARNING, NULL, NULL,
+                    "No connection to PostgreSQL for %s: %s; trying again, first in %s.", c->what,
+                    c->silent ? "it does not answer"
+                    : words   ? str_strip(words)
+                              : "",
+                    timespan_format(delay, text));
 }
 
 void pg_connect_lose(PgConnect *c) {
         bool was_connected = c->connected;
-        char text[TIMESPAN_TEXT_MAX];
         uint64_t delay = backoff_next_usec(&c->backoff);
 
-        if (!c->complained) {
-                _cleanup_(freep) char *words = strdup(c->conn ? PQerrorMessage(c->conn) : "");
-
-                log_message(LOG_WARNING, NULL, NULL,
-                            "No connection to PostgreSQL for %s: %s; trying again, first in %s.",
-                            c->what, words ? str_strip(words) : "", timespan_format(delay, text));
-                c->complained = true;
-        }
+        complain(c, delay);
         drop(c);
         c->connected = false;
+        c->silent = false;
         if (sd_event_source_set_time_relative(c->retry, delay) < 0 ||
             sd_event_source_set_enabled(c->retry, SD_EVENT_ONESHOT) < 0)
                 log_error(-EIO, "Cannot arm the timer of a reconnect");
@@ -59,15 +68,10 @@ static void step(PgConnect *c) {
 
         if (status == PGRES_POLLING_OK) {
                 c->connected = true;
-                backoff_reset(&c->backoff);
+                pg_connect_expect(c, false);
                 if (PQsetnonblocking(c->conn, 1) != 0 || watch(c, EPOLLIN) < 0 ||
-                    c->on_connected(c->userdata) < 0) {
+                    c->on_connected(c->userdata) < 0)
                         pg_connect_lose(c);
-                        return;
-                }
-                if (c->complained)
-                        log_notice("Connected to PostgreSQL for %s again.", c->what);
-                c->complained = false;
                 return;
         }
         if (status == PGRES_POLLING_FAILED ||
@@ -77,6 +81,7 @@ static void step(PgConnect *c) {
 
 static void begin(PgConnect *c) {
         c->conn = PQconnectStart(c->conninfo);
+        pg_connect_expect(c, true);
         if (!c->conn || PQstatus(c->conn) == CONNECTION_BAD || watch(c, EPOLLOUT) < 0)
                 pg_connect_lose(c);
 }
@@ -85,6 +90,16 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *userdata) {
         (void) source;
         (void) usec;
         begin(userdata);
+        return 0;
+}
+
+static int on_silence(sd_event_source *source, uint64_t usec, void *userdata) {
+        PgConnect *c = userdata;
+
+        (void) source;
+        (void) usec;
+        c->silent = PQstatus(c->conn) != CONNECTION_BAD;
+        pg_connect_lose(c);
         return 0;
 }
 
@@ -107,6 +122,27 @@ static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userda
         return 0;
 }
 
+void pg_connect_expect(PgConnect *c, bool expected) {
+        if (expected)
+                (void) sd_event_source_set_time_relative(c->silence, c->silence_usec);
+        (void) sd_event_source_set_enabled(c->silence, expected ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
+}
+
+/* libpq closes its socket when it cannot send. An epoll forgets such a descriptor without a word, and its number may be
+ * another's soon, so it is no longer watched from here on. */
+void pg_connect_lose_later(PgConnect *c) {
+        c->io = sd_event_source_disable_unref(c->io);
+        (void) sd_event_source_set_time_relative(c->silence, 0);
+        (void) sd_event_source_set_enabled(c->silence, SD_EVENT_ONESHOT);
+}
+
+void pg_connect_settled(PgConnect *c) {
+        backoff_reset(&c->backoff);
+        if (c->complained)
+                log_notice("Connected to PostgreSQL for %s again.", c->what);
+        c->complained = false;
+}
+
 int pg_connect_flush(PgConnect *c) {
         int left = PQflush(c->conn);
 
@@ -126,13 +162,19 @@ int pg_connect_start(PgConnect *c, sd_event *event, const char *conninfo) {
         r = sd_event_add_time_relative(event, &c->retry, CLOCK_MONOTONIC, 0, PROMPT_USEC, on_retry,
                                        c);
         if (r >= 0)
-                (void) sd_event_source_set_description(c->retry, "pg-connect");
-        return r;
+                r = sd_event_add_time_relative(event, &c->silence, CLOCK_MONOTONIC, 0, PROMPT_USEC,
+                                               on_silence, c);
+        if (r < 0)
+                return r;
+        (void) sd_event_source_set_description(c->retry, "pg-connect");
+        (void) sd_event_source_set_description(c->silence, "pg-silence");
+        return sd_event_source_set_enabled(c->silence, SD_EVENT_OFF);
 }
 
 void pg_connect_done(PgConnect *c) {
         c->retry = sd_event_source_disable_unref(c->retry);
         drop(c);
+        c->silence = sd_event_source_disable_unref(c->silence);
         free(c->conninfo);
         c->event = sd_event_unref(c->event);
 }

@@ -9,12 +9,14 @@
 #include "backoff.h"
 
 typedef struct PgConnect {
-        sd_event *event;             /* owned (reference) */
-        char *conninfo;              /* owned */
-        PGconn *conn;                /* owned; NULL between tries */
-        sd_event_source *io, *retry; /* owned */
+        sd_event *event;                       /* owned (reference) */
+        char *conninfo;                        /* owned */
+        PGconn *conn;                          /* owned; NULL between tries */
+        sd_event_source *io, *retry, *silence; /* owned */
         Backoff backoff;
+        uint64_t silence_usec; /* how long the server may take for what it owes us */
         bool connected;
+        bool silent;      /* it is being lost because it does not answer */
         bool complained;  /* trouble was logged; said again when it ends */
         const char *what; /* borrowed: literal, for messages */
         int (*on_connected)(
@@ -27,8 +29,17 @@ typedef struct PgConnect {
 int pg_connect_start(PgConnect *c, sd_event *event, const char *conninfo);
 void pg_connect_done(PgConnect *c);
 
+/* The connection is of use now: the next trouble is news, and its first retry is soon. */
+void pg_connect_settled(PgConnect *c);
+
 /* Sends what is buffered; asks for EPOLLOUT only if bytes remain. */
 int pg_connect_flush(PgConnect *c);
 
 /* Drops the connection and tries again later. */
 void pg_connect_lose(PgConnect *c);
+
+/* The same, but from the loop, for who must not be called back now. */
+void pg_connect_lose_later(PgConnect *c);
+
+/* Whether the server owes an answer. It has silence_usec for it from here on; then the connection is lost. */
+void pg_connect_expect(PgConnect *c, bool expected);

@@ -4,6 +4,9 @@
 
 #include "pg-connect.h"
 #include "pg.h"
+#include "timespan.h"
+
+#define SILENCE_USEC (20 * USEC_PER_SEC)
 
 struct PgListener {
         PgConnect connect;
@@ -15,6 +18,7 @@ static int listener_on_readable(void *userdata) {
         PgListener *l = userdata;
         PGnotify *notify;
 
+        pg_connect_expect(&l->connect, false);
         while (!PQisBusy(l->connect.conn)) {
                 PGresult *result = PQgetResult(l->connect.conn);
                 bool failed = result && PQresultStatus(result) != PGRES_COMMAND_OK;
@@ -24,6 +28,7 @@ static int listener_on_readable(void *userdata) {
                         return -ENOTCONN;
                 if (!result)
                         break;
+                pg_connect_settled(&l->connect);
                 l->on_notify(NULL, l->userdata); /* LISTEN is in force from here on */
         }
         while ((notify = PQnotifies(l->connect.conn))) {
@@ -36,8 +41,10 @@ static int listener_on_readable(void *userdata) {
 static int listener_on_connected(void *userdata) {
         PgListener *l = userdata;
 
-        return PQsendQuery(l->connect.conn, "LISTEN sluice") ? pg_connect_flush(&l->connect)
-                                                             : -ENOTCONN;
+        if (!PQsendQuery(l->connect.conn, "LISTEN sluice"))
+                return -ENOTCONN;
+        pg_connect_expect(&l->connect, true);
+        return pg_connect_flush(&l->connect);
 }
 
 static void listener_on_lost(void *userdata) {
@@ -57,6 +64,7 @@ int pg_listener_new(sd_event *event, const char *conninfo,
         l->on_notify = on_notify;
         l->userdata = userdata;
         l->connect.what = "notifications";
+        l->connect.silence_usec = SILENCE_USEC;
         l->connect.on_connected = listener_on_connected;
         l->connect.on_readable = listener_on_readable;
         l->connect.on_lost = listener_on_lost;

@@ -11,6 +11,7 @@
 #include "parse.h"
 #include "pg-connect.h"
 #include "str.h"
+#include "timespan.h"
 
 struct PgCall {
         PgCall *next;     /* owned by the queue, in order of submission */
@@ -37,6 +38,8 @@ static inline void pg_result_freep(pg_result_t **slot) {
 }
 
 static void queue_push(Pg *pg, PgCall *call) {
+        if (!pg->first)
+                pg_connect_expect(&pg->connect, true);
         *pg->last = call;
         pg->last = &call->next;
         pg->queued++;
@@ -49,6 +52,7 @@ static PgCall *queue_pop(Pg *pg) {
         if (!pg->first)
                 pg->last = &pg->first;
         pg->queued--;
+        pg_connect_expect(&pg->connect, pg->first != NULL);
         return call;
 }
 
@@ -103,6 +107,8 @@ static void set_ready(Pg *pg, bool ready) {
         if (pg->ready == ready)
                 return;
         pg->ready = ready;
+        if (ready)
+                pg_connect_settled(&pg->connect);
         if (pg->on_ready)
                 pg->on_ready(ready, pg->userdata);
 }
@@ -113,6 +119,8 @@ static int on_readable(void *userdata) {
         while (pg->first && !PQisBusy(pg->connect.conn)) {
                 _cleanup_(pg_result_freep) pg_result_t *result = PQgetResult(pg->connect.conn);
 
+                if (!result && PQstatus(pg->connect.conn) != CONNECTION_OK)
+                        return -ENOTCONN; /* a callback's call found the server gone */
                 if (!result)
                         continue; /* end of one statement's results */
                 if (PQresultStatus(result) == PGRES_PIPELINE_SYNC) {
@@ -182,6 +190,8 @@ int pg_new(sd_event *event, const char *conninfo, const Statement *statements,
         pg->userdata = userdata;
         pg->last = &pg->first;
         pg->connect.what = "requests";
+        /* The server ends a statement after the timeout; after twice that it is not there. */
+        pg->connect.silence_usec = 2ULL * timeout_msec * USEC_PER_MSEC;
         pg->connect.on_connected = on_connected;
         pg->connect.on_readable = on_readable;
         pg->connect.on_lost = on_lost;
@@ -236,14 +246,15 @@ int pg_call(Pg *pg, const Statement *statement, const PgParam *params, PgDone do
                                  values, lengths, formats, 0) ||
             !PQpipelineSync(pg->connect.conn)) {
                 free(call);
+                pg_connect_lose_later(&pg->connect);
                 return -ENOTCONN;
         }
         call->done = done;
         call->userdata = userdata;
         queue_push(pg, call);
         *ret = call;
-        /* A failure here shows as a lost connection in the loop, which ends the call. */
-        (void) pg_connect_flush(&pg->connect);
+        if (pg_connect_flush(&pg->connect) < 0)
+                pg_connect_lose_later(&pg->connect);
         return 0;
 }
 

@@ -39,7 +39,7 @@ typedef struct PgReply {
 /* Called exactly once, from the loop, unless the call was freed before. The call is freed afterwards. */
 typedef void (*PgDone)(const PgReply *reply, void *userdata);
 
-/* Statements end with a NULL name and outlive the connection. on_ready (may be NULL) is called at each connect and loss. */
+/* Statements end with a NULL name and outlive the connection. A statement may take timeout_msec, at least 1. on_ready (may be NULL) is called at each connect and loss. */
 int pg_new(sd_event *event, const char *conninfo, const Statement *statements,
            unsigned timeout_msec, void (*on_ready)(bool ready, void *userdata), void *userdata,
            Pg **ret);

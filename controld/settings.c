@@ -11,8 +11,11 @@
 #include "log.h"
 #include "parse.h"
 #include "str.h"
+#include "timespan.h"
 
 #define WORKERS_MAX 64
+#define STATEMENT_TIMEOUT_MIN_USEC (100 * USEC_PER_MSEC)
+#define STATEMENT_TIMEOUT_MAX_USEC USEC_PER_HOUR
 
 static const ConfigField fields[] = {
         { "Controld", "Listen", "listen", CONFIG_TEXT, offsetof(Settings, listen), "0.0.0.0:8443" },
@@ -64,6 +67,10 @@ static int check(Settings *s, Error *e) {
             *s->runtime_directory != '/')
                 return error_set(e, -EINVAL, "bad-config",
                                  "StateDirectory= and RuntimeDirectory= are absolute paths.");
+        if (s->statement_timeout_usec < STATEMENT_TIMEOUT_MIN_USEC ||
+            s->statement_timeout_usec > STATEMENT_TIMEOUT_MAX_USEC)
+                return error_set(e, -EINVAL, "bad-config",
+                                 "StatementTimeoutSec= is from 100ms to 1h.");
         if (!s->database || !s->listen)
                 return error_set(e, -EINVAL, "bad-config",
                                  "Database= and Listen= cannot be empty.");
