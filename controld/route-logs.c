@@ -1,14 +1,12 @@
-/* Reading a run's log: chunks from the database as lines of text, JSON, or the journal's export format. */
+/* Reading a run's log: asks for what follows a place, waits for more, names the next place. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "chunk.h"
 #include "cleanup.h"
 #include "id.h"
-#include "journal-export.h"
-#include "json-out.h"
+#include "log-render.h"
 #include "router.h"
 #include "routes.h"
 #include "str.h"
@@ -16,105 +14,6 @@
 
 #define WAIT_MAX_SEC 50
 #define READ_BYTES "1048576"
-
-typedef int (*WriteEntry)(Buffer *out, const ExportEntry *entry, const char *task,
-                          const char *attempt);
-
-/* As journalctl -o json: text where it is UTF-8 without control characters but tab, else an array of bytes. */
-static void json_field(JsonOut *o, const ExportField *f) {
-        char name[65];
-        bool text = str_is_utf8(f->data, f->size);
-
-        (void) snprintf(name, sizeof(name), "%.*s", (int) f->name_size, f->name);
-        for (size_t i = 0; text && i < f->size; i++)
-                text = (unsigned char) f->data[i] >= 0x20 || f->data[i] == '\t' ||
-                       f->data[i] == '\n';
-        if (text) {
-                json_out_text_n(o, name, f->data, f->size);
-                return;
-        }
-        json_out_array(o, name);
-        for (size_t i = 0; i < f->size; i++)
-                json_out_u64(o, NULL, (unsigned char) f->data[i]);
-        json_out_end_array(o);
-}
-
-static int write_json(Buffer *out, const ExportEntry *entry, const char *task,
-                      const char *attempt) {
-        _cleanup_(freep) char *line = NULL;
-        JsonOut o = {};
-        int r;
-
-        json_out_object(&o, NULL);
-        for (size_t i = 0; i < entry->count; i++)
-                json_field(&o, &entry->fields[i]);
-        json_out_text(&o, "SLUICE_TASK", task);
-        json_out_text(&o, "SLUICE_ATTEMPT", attempt);
-        json_out_end_object(&o);
-        r = json_out_take(&o, &line);
-        if (r >= 0)
-                r = buffer_append_str(out, line);
-        return r < 0 ? r : buffer_append(out, "\n", 1);
-}
-
-static int write_text(Buffer *out, const ExportEntry *entry, const char *task,
-                      const char *attempt) {
-        const ExportField *message = export_find(entry, "MESSAGE");
-        int r = message ? buffer_append(out, message->data, message->size) : 0;
-
-        (void) task;
-        (void) attempt;
-        return r < 0 ? r : buffer_append(out, "\n", 1);
-}
-
-static int write_export(Buffer *out, const ExportEntry *entry, const char *task,
-                        const char *attempt) {
-        int r = 0;
-
-        for (size_t i = 0; r >= 0 && i < entry->count; i++) {
-                char name[65];
-
-                (void) snprintf(name, sizeof(name), "%.*s", (int) entry->fields[i].name_size,
-                                entry->fields[i].name);
-                r = export_write_field(out, name, entry->fields[i].data, entry->fields[i].size);
-        }
-        if (r >= 0)
-                r = export_write_field(out, "SLUICE_TASK", task, strlen(task));
-        if (r >= 0)
-                r = export_write_field(out, "SLUICE_ATTEMPT", attempt, strlen(attempt));
-        return r < 0 ? r : export_write_end(out);
-}
-
-static const struct {
-        const char *type;
-        WriteEntry write;
-} formats[] = {
-        { "application/x-ndjson", write_json }, /* the default */
-        { "text/plain", write_text },
-        { "application/vnd.fdo.journal", write_export },
-};
-
-static size_t format_of(const HttpRequest *request) {
-        const char *accept = http_request_header(request, "Accept");
-
-        for (size_t i = 0; accept && i < ELEMENTSOF(formats); i++)
-                if (strstr(accept, formats[i].type))
-                        return i;
-        return 0;
-}
-
-static int write_chunk(Buffer *out, const PgRows *rows, unsigned row, WriteEntry write) {
-        _cleanup_(freep) char *data = NULL, *content = NULL;
-        size_t size, content_size, offset = 0;
-        ExportEntry entry;
-        int r = pg_bytes(rows, row, 4, &data, &size);
-
-        if (r >= 0)
-                r = chunk_decompress(data, size, &content, &content_size);
-        while (r >= 0 && (r = export_read(content, content_size, &offset, &entry)) > 0)
-                r = write(out, &entry, pg_text(rows, row, 0), pg_text(rows, row, 1));
-        return r;
-}
 
 /* "next" stays where it was when nothing came, so a client can go on asking. */
 static int add_link(Exchange *x, const char *next) {
@@ -129,46 +28,33 @@ static int add_link(Exchange *x, const char *next) {
 
 static void on_logs(const PgReply *reply, void *userdata) {
         Exchange *x = userdata;
-        size_t format = format_of(x->request);
-        unsigned count, chunks = 0;
-        const char *next = "";
-        bool complete = false;
+        const LogFormat *format = log_format_of(http_request_header(x->request, "Accept"));
+        _cleanup_(log_page_done) LogPage page = {};
         char key[WAIT_KEY_MAX], *text = NULL;
-        Buffer out = {};
         size_t size;
-        int r = 0;
+        int r;
 
         x->call = NULL;
         if (reply->r < 0) {
                 exchange_reply_pg(x, reply);
                 return;
         }
-        count = pg_rows_count(reply->rows);
-        for (unsigned i = 0; r >= 0 && i < count; i++) {
-                next = pg_text(reply->rows, i, 5);
-                complete = str_eq(pg_text(reply->rows, i, 6), "t");
-                if (pg_text(reply->rows, i, 4)) {
-                        chunks++;
-                        r = write_chunk(&out, reply->rows, i, formats[format].write);
-                }
-        }
+        r = log_render(reply->rows, format, &page);
         (void) snprintf(key, sizeof(key), "run %.36s", x->params[0]);
-        if (r >= 0 && chunks == 0 && !complete && x->deadline_usec > 0 && exchange_wait(x, key)) {
-                buffer_done(&out);
+        if (r >= 0 && page.chunks == 0 && !page.complete && x->deadline_usec > 0 &&
+            exchange_wait(x, key))
                 return;
-        }
-        size = out.size;
-        if (r >= 0 && !complete)
-                r = add_link(x, next ? next : "");
+        size = page.text.size;
+        if (r >= 0 && !page.complete)
+                r = add_link(x, page.next ? page.next : "");
         if (r >= 0)
-                r = buffer_take(&out, &text);
-        buffer_done(&out);
+                r = buffer_take(&page.text, &text);
         if (r < 0) {
                 exchange_reply_problem(x, 500, "bad-log",
                                        "A stored chunk of this log cannot be read.", NULL);
                 return;
         }
-        http_request_reply(x->request, 200, formats[format].type, text, size);
+        http_request_reply(x->request, 200, log_format_type(format), text, size);
 }
 
 static void logs_ask(Exchange *x) {
