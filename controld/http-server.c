@@ -30,6 +30,7 @@ struct HttpServer {
         unsigned requests;
         uint64_t silent_said_usec; /* monotonic: when silent peers were last told of */
         unsigned silent;           /* since then */
+        bool quiesced, ending;
 };
 
 /* One connection, by libmicrohttpd's socket context. */
@@ -110,6 +111,9 @@ static enum MHD_Result queue_reply(HttpRequest *q) {
                                                q->reply_type);
         for (size_t i = 0; i < q->n_headers; i++)
                 (void) MHD_add_response_header(response, q->headers[i].name, q->headers[i].value);
+        /* Who asks again does so elsewhere: an agent that is told to come back would be here again at once. */
+        if (q->server->quiesced)
+                (void) MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
         result = MHD_queue_response(q->connection, q->status, response);
         MHD_destroy_response(response);
         q->queued = true;
@@ -158,6 +162,8 @@ static enum MHD_Result on_access(void *userdata, struct MHD_Connection *connecti
         HttpRequest *q = *slot;
 
         (void) version;
+        if (s->ending && (!q || !q->started))
+                return MHD_NO;
         if (!q) {
                 ssize_t max;
 
@@ -279,7 +285,9 @@ static int start_daemon(HttpServer *s) {
         struct MHD_OptionItem tls[] = {
                 { MHD_OPTION_HTTPS_CERT_CALLBACK, 0, (void *) on_certificate },
                 { MHD_OPTION_HTTPS_PRIORITIES, 0,
-                  (void *) "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2" },
+                  /* Without RSA key exchange: it has no forward secrecy, and it needs the key in a second step of the
+                   * handshake, when another may have been loaded. */
+                  (void *) "NORMAL:-RSA:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2" },
                 { MHD_OPTION_END, 0, NULL },
         };
 
@@ -341,6 +349,7 @@ int http_server_new(sd_event *event, const HttpOptions *options, const HttpHandl
 
 void http_server_quiesce(HttpServer *s) {
         (void) MHD_quiesce_daemon(s->mhd);
+        s->quiesced = true;
 }
 
 HttpServer *http_server_free(HttpServer *s) {
@@ -349,6 +358,7 @@ HttpServer *http_server_free(HttpServer *s) {
         s->io = sd_event_source_disable_unref(s->io);
         s->timer = sd_event_source_disable_unref(s->timer);
         s->pending = sd_event_source_disable_unref(s->pending);
+        s->ending = true;
         if (s->mhd) {
                 (void) MHD_run(s->mhd); /* what was resumed must have run, or the stop aborts */
                 MHD_stop_daemon(s->mhd);

@@ -30,9 +30,9 @@ typedef struct HttpOptions {
 
 int http_server_new(sd_event *event, const HttpOptions *options, const HttpHandlers *handlers,
                     void *userdata, HttpServer **ret, Error *e);
-/* Stops listening; requests under way may end. */
+/* Stops listening; requests under way may end, and their connections with them. */
 void http_server_quiesce(HttpServer *s);
-/* Every request must have been replied to. */
+/* Every request that a handler has must have been replied to. Handlers get no other from here on. */
 HttpServer *http_server_free(HttpServer *s);
 unsigned http_server_requests(const HttpServer *s);
 /* Reads the certificate files again when they changed; new connections get the new one. A bad file keeps the old. */
