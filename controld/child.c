@@ -54,8 +54,13 @@ int child_spawn(Child *c, sd_event *event, char *const argv[], int death_signal,
         if (c->pid == 0)
                 child_exec(argv, parent, death_signal, fds);
         r = sd_event_add_child(event, &c->source, c->pid, WEXITED, on_child, c);
-        if (r >= 0)
+        if (r >= 0) {
                 (void) sd_event_source_set_description(c->source, c->what);
+                return 0;
+        }
+        /* Nobody would hear of its end. */
+        (void) kill(c->pid, SIGKILL);
+        c->pid = 0;
         return r;
 }
 

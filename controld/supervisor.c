@@ -58,8 +58,7 @@ struct Supervisor {
         int exit_code;
 };
 
-/* argv of a child in another mode: our program, the mode, and our options. */
-static char **mode_argv(const Supervisor *s, const char *mode, const char *argument) {
+char **supervisor_child_argv(char *const *argv, const char *mode, const char *argument) {
         _cleanup_(strv_freep) char **v = NULL;
         int r = strv_append(&v, "/proc/self/exe");
 
@@ -67,9 +66,14 @@ static char **mode_argv(const Supervisor *s, const char *mode, const char *argum
                 r = strv_append(&v, mode);
         if (r >= 0 && argument)
                 r = strv_append(&v, argument);
-        for (char *const *a = s->argv + 1; r >= 0 && *a; a++)
-                if (str_after(*a, "--"))
-                        r = strv_append(&v, *a);
+        for (char *const *a = argv + 1; r >= 0 && *a; a++) {
+                if (!str_after(*a, "--"))
+                        continue;
+                r = strv_append(&v, *a);
+                /* The one option whose value may be a word of its own. */
+                if (r >= 0 && str_eq(*a, "--config") && a[1])
+                        r = strv_append(&v, *++a);
+        }
         return r < 0 ? NULL : TAKE_PTR(v);
 }
 
@@ -124,7 +128,7 @@ static int worker_start(WorkerSlot *w) {
         int pipe_fds[2], r;
 
         (void) snprintf(index, sizeof(index), "%u", w->index);
-        argv = mode_argv(s, "worker", index);
+        argv = supervisor_child_argv(s->argv, "worker", index);
         if (!argv)
                 return -ENOMEM;
         if (pipe2(pipe_fds, O_CLOEXEC | O_NONBLOCK) < 0)
@@ -140,14 +144,26 @@ static int worker_start(WorkerSlot *w) {
         return r;
 }
 
+static void worker_start_later(WorkerSlot *w) {
+        worker_forget(w);
+        if (sd_event_source_set_time_relative(w->restart, backoff_next_usec(&w->backoff)) < 0 ||
+            sd_event_source_set_enabled(w->restart, SD_EVENT_ONESHOT) < 0)
+                log_error(-EIO, "Cannot arm the timer that replaces a worker");
+}
+
 static int on_worker_restart(sd_event_source *source, uint64_t usec, void *userdata) {
         WorkerSlot *w = userdata;
         int r = worker_start(w);
 
         (void) source;
         (void) usec;
-        if (r < 0)
-                log_error(r, "Cannot start a worker");
+        if (r >= 0)
+                return 0;
+        log_error(r, "Cannot start a worker; trying again");
+        if (w->child.pid > 0)
+                child_kill(&w->child, SIGKILL); /* its end starts another */
+        else
+                worker_start_later(w);
         return 0;
 }
 
@@ -165,9 +181,7 @@ static void on_worker_exit(Child *c, const siginfo_t *info) {
         }
         log_message(LOG_WARNING, MSG_WORKER_DIED, NULL, "Worker %u %s; starting another.", w->index,
                     child_how(info, how));
-        if (sd_event_source_set_time_relative(w->restart, backoff_next_usec(&w->backoff)) < 0 ||
-            sd_event_source_set_enabled(w->restart, SD_EVENT_ONESHOT) < 0)
-                log_error(-EIO, "Cannot arm the timer that replaces a worker");
+        worker_start_later(w);
         say_status(s);
 }
 
@@ -190,9 +204,16 @@ static int on_check(sd_event_source *source, uint64_t usec, void *userdata) {
 }
 
 static int start_migration(Supervisor *s) {
-        _cleanup_(strv_freep) char **argv = mode_argv(s, "migrate", NULL);
+        _cleanup_(strv_freep) char **argv = supervisor_child_argv(s->argv, "migrate", NULL);
 
         return argv ? child_spawn(&s->migrate, s->event, argv, SIGTERM, NULL) : -ENOMEM;
+}
+
+static void migrate_later(Supervisor *s) {
+        if (sd_event_source_set_time_relative(s->migrate_retry,
+                                              backoff_next_usec(&s->migrate_backoff)) < 0 ||
+            sd_event_source_set_enabled(s->migrate_retry, SD_EVENT_ONESHOT) < 0)
+                log_error(-EIO, "Cannot arm the timer of the migration");
 }
 
 static int on_migrate_retry(sd_event_source *source, uint64_t usec, void *userdata) {
@@ -200,8 +221,10 @@ static int on_migrate_retry(sd_event_source *source, uint64_t usec, void *userda
 
         (void) source;
         (void) usec;
-        if (r < 0)
-                log_error(r, "Cannot start the migration");
+        if (r < 0) {
+                log_error(r, "Cannot start the migration; trying again");
+                migrate_later(userdata);
+        }
         return 0;
 }
 
@@ -219,10 +242,7 @@ static void on_migrate_exit(Child *c, const siginfo_t *info) {
                 stop(s, EXIT_FAILURE);
                 return;
         }
-        if (sd_event_source_set_time_relative(s->migrate_retry,
-                                              backoff_next_usec(&s->migrate_backoff)) < 0 ||
-            sd_event_source_set_enabled(s->migrate_retry, SD_EVENT_ONESHOT) < 0)
-                log_error(-EIO, "Cannot arm the timer of the migration");
+        migrate_later(s);
 }
 
 static void on_postgres_stopped(void *userdata) {

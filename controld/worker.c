@@ -368,6 +368,9 @@ int worker_run(const Settings *settings, int listen_fd, int status_fd, unsigned 
         (void) sigaddset(&mask, SIGTERM);
         (void) sigaddset(&mask, SIGHUP);
         (void) sigprocmask(SIG_BLOCK, &mask, NULL);
+        (void) signal(
+                SIGPIPE,
+                SIG_IGN); /* the supervisor may be gone, and what is under way still ends in peace */
         if (!conninfo || !statements)
                 return log_error(-ENOMEM, "Cannot start a worker");
         r = set_up(&w, conninfo, statements, listen_fd, &e);
