@@ -95,7 +95,7 @@ void exchange_reply_pg(Exchange *x, const PgReply *reply) {
         if (reply->status > 0)
                 exchange_reply_problem(x, reply->status, reply->error.slug, reply->error.detail,
                                        reply->hint);
-        else if (reply->r == -ENOTCONN)
+        else if (reply->r == -ENOTCONN || reply->r == -ENOBUFS)
                 exchange_reply_error(x, reply->r, NULL);
         else
                 exchange_reply_problem(x, 500, "internal",

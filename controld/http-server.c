@@ -6,6 +6,7 @@
 #include <netdb.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/epoll.h>
 
 #include "certificate.h"
@@ -390,6 +391,13 @@ const char *http_request_path(const HttpRequest *q) {
 
 const char *http_request_header(const HttpRequest *q, const char *name) {
         return MHD_lookup_connection_value(q->connection, MHD_HEADER_KIND, name);
+}
+
+bool http_request_content_is(const HttpRequest *q, const char *type) {
+        const char *value = http_request_header(q, MHD_HTTP_HEADER_CONTENT_TYPE);
+        size_t n = strlen(type);
+
+        return value && strncasecmp(value, type, n) == 0 && strchr("; \t", value[n]);
 }
 
 const char *http_request_query(const HttpRequest *q, const char *name) {

@@ -43,6 +43,8 @@ const char *http_request_path(const HttpRequest *request);
 const char *http_request_header(const HttpRequest *request,
                                 const char *name); /* NULL when absent */
 const char *http_request_query(const HttpRequest *request, const char *name);
+/* Whether the Content-Type is this one, whatever its case and parameters. */
+bool http_request_content_is(const HttpRequest *request, const char *type);
 const char *http_request_body(const HttpRequest *request,
                               size_t *ret_size); /* NUL-terminated, never NULL */
 

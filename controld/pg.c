@@ -56,8 +56,27 @@ static PgCall *queue_pop(Pg *pg) {
         return call;
 }
 
+/* SQLSTATEs, or how they begin, that are not our fault; the first that fits counts. */
+static const struct {
+        const char *state;
+        int r;
+        unsigned status; /* for the client; 0: by r */
+        bool reconnect;  /* what was prepared is of no use any more */
+} states[] = {
+        { "22", -EREMOTEIO, 400 },       /* data exception: a value that the types do not take */
+        { "08", -ENOTCONN },             /* connection exception */
+        { "53", -ENOTCONN },             /* insufficient resources */
+        { "57", -ENOTCONN },             /* operator intervention: shutdown, statement_timeout */
+        { "25006", -ENOTCONN },          /* read only: it was demoted */
+        { "40001", -ENOBUFS },           /* serialization failure */
+        { "40P01", -ENOBUFS },           /* deadlock */
+        { "55P03", -ENOBUFS },           /* lock not available */
+        { "0A000", -ENOTCONN, 0, true }, /* a function answers other columns now: it was upgraded */
+        { "26000", -ENOTCONN, 0, true }, /* the prepared statement is gone */
+};
+
 /* What a failed result says: ZFnnn is meant for the client, the rest is ours to log. */
-static void reply_from_error(const PGresult *result, PgReply *reply) {
+static void reply_from_error(Pg *pg, const PGresult *result, PgReply *reply) {
         const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
         const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
         const char *code = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
@@ -69,16 +88,19 @@ static void reply_from_error(const PGresult *result, PgReply *reply) {
                 reply->status = (unsigned) n;
                 reply->r = error_set(&reply->error, -EREMOTEIO, code ? code : "refused", "%s",
                                      message ? message : "");
-        } else if (str_after(state, "22")) {
-                reply->status = 400;
-                reply->r = error_set(&reply->error, -EREMOTEIO, "bad-value", "%s",
+                return;
+        }
+        reply->r = error_set(&reply->error, -EIO, "database",
+                             "The database refused an internal statement.");
+        for (size_t i = 0; i < ELEMENTSOF(states); i++) {
+                if (!str_after(state, states[i].state))
+                        continue;
+                reply->status = states[i].status;
+                reply->r = error_set(&reply->error, states[i].r, "bad-value", "%s",
                                      message ? message : "");
-        } else if (str_after(state, "57") || str_after(state, "08") || str_after(state, "53") ||
-                   str_after(state, "25006")) {
-                reply->r = -ENOTCONN;
-        } else {
-                reply->r = error_set(&reply->error, -EIO, "database",
-                                     "The database refused an internal statement.");
+                if (states[i].reconnect)
+                        pg_connect_lose_later(&pg->connect);
+                break;
         }
         if (reply->status == 0)
                 log_message(LOG_ERR, NULL, NULL, "PostgreSQL: %s (SQLSTATE %s)",
@@ -86,14 +108,14 @@ static void reply_from_error(const PGresult *result, PgReply *reply) {
                             state ? state : "none");
 }
 
-static void call_finish(PgCall *call, int r) {
+static void call_finish(Pg *pg, PgCall *call, int r) {
         PgReply reply = { .r = r };
 
         if (call->done) {
                 if (r >= 0 && PQresultStatus(call->result) == PGRES_TUPLES_OK)
                         reply.rows = (PgRows *) call->result;
                 else if (r >= 0)
-                        reply_from_error(call->result, &reply);
+                        reply_from_error(pg, call->result, &reply);
                 call->done(&reply, call->userdata);
         } else if (r >= 0 && call->preparing && PQresultStatus(call->result) != PGRES_COMMAND_OK &&
                    PQresultStatus(call->result) != PGRES_TUPLES_OK) {
@@ -129,7 +151,7 @@ static int on_readable(void *userdata) {
                                    PQresultStatus(call->result) == PGRES_FATAL_ERROR;
                         bool last = call->preparing && call->userdata;
 
-                        call_finish(call, 0);
+                        call_finish(pg, call, 0);
                         if (bad)
                                 return -ENOTCONN;
                         if (last)
@@ -174,7 +196,7 @@ static void on_lost(void *userdata) {
 
         set_ready(pg, false);
         while (pg->first)
-                call_finish(queue_pop(pg), -ENOTCONN);
+                call_finish(pg, queue_pop(pg), -ENOTCONN);
 }
 
 int pg_new(sd_event *event, const char *conninfo, const Statement *statements,

@@ -59,7 +59,6 @@ static void on_pipe_put(const PgReply *reply, void *userdata) {
 
 void route_pipe_put(Exchange *x) {
         _cleanup_(pipe_freep) Pipe *pipe = NULL;
-        const char *type = http_request_header(x->request, "Content-Type");
         char version[PIPE_VERSION_SIZE], name[PATH_PARAM_MAX + 8];
         Error e = {};
         size_t size;
@@ -67,7 +66,7 @@ void route_pipe_put(Exchange *x) {
         int r;
 
         (void) snprintf(name, sizeof(name), "%s.pipe", x->params[1]);
-        if (str_after(type, "application/json"))
+        if (http_request_content_is(x->request, "application/json"))
                 r = pipe_from_json(body, size, &pipe, &e);
         else
                 r = pipe_parse(name, body, size, &pipe, &e);

@@ -60,8 +60,10 @@ int route_check_body(Exchange *x) {
         if (!route->fields)
                 return 0;
         scratch = calloc(1, route->size);
-        if (!scratch)
+        if (!scratch) {
+                exchange_reply_error(x, -ENOMEM, NULL);
                 return -ENOMEM;
+        }
         r = json_decode(body, size, route->fields,
                         route->lenient ? JSON_IGNORE_UNKNOWN : JSON_REFUSE_UNKNOWN, scratch, &e);
         json_done(route->fields, scratch);

@@ -192,25 +192,17 @@ static int hash_bearer(const HttpRequest *request, unsigned char hash[AUTH_HASH_
         return gnutls_hash_fast(GNUTLS_DIG_SHA256, token, strlen(token), hash) < 0 ? -EIO : 0;
 }
 
-static bool content_type_is(const HttpRequest *request, const char *wanted) {
-        const char *type = http_request_header(request, "Content-Type");
-        size_t n = strlen(wanted);
-
-        return type && strncasecmp(type, wanted, n) == 0 &&
-               (type[n] == '\0' || type[n] == ';' || type[n] == ' ');
-}
-
 static bool body_kind_fits(const HttpRequest *request, BodyKind kind) {
         switch (kind) {
         case BODY_NONE:
                 return true;
         case BODY_JSON:
-                return content_type_is(request, "application/json");
+                return http_request_content_is(request, "application/json");
         case BODY_PIPE:
-                return content_type_is(request, "text/plain") ||
-                       content_type_is(request, "application/json");
+                return http_request_content_is(request, "text/plain") ||
+                       http_request_content_is(request, "application/json");
         case BODY_CHUNK:
-                return content_type_is(request, "application/zstd");
+                return http_request_content_is(request, "application/zstd");
         }
         return false;
 }

@@ -19,7 +19,7 @@ typedef struct Site {
         HttpRequest *later; /* borrowed: asked for /later, not replied to yet */
         int listen_fd;
         unsigned begun, asked, done;
-        bool too_large;
+        bool too_large, is_json;
 } Site;
 
 static char path[] = "/tmp/sluice-test-http-XXXXXX/socket";
@@ -41,6 +41,7 @@ static void on_request(HttpRequest *request, void *userdata) {
         const char *body = http_request_body(request, &size);
 
         site->asked++;
+        site->is_json = http_request_content_is(request, "application/json");
         site->too_large = http_request_is_too_large(request);
         if (str_eq(http_request_path(request), "/later"))
                 site->later = request;
@@ -151,6 +152,35 @@ static void test_bodies_are_bounded(void) {
         close_site(&site);
 }
 
+static void test_content_types(void) {
+        static const struct {
+                const char *header;
+                bool is_json;
+        } cases[] = {
+                { "Content-Type: application/json\r\n", true },
+                { "content-type: Application/JSON; charset=utf-8\r\n", true },
+                { "Content-Type: application/json-patch\r\n", false },
+                { "Content-Type: text/plain\r\n", false },
+                { "", false },
+        };
+        Site site;
+        int fd;
+
+        open_site(&site);
+        fd = client();
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_(freep) char *text =
+                        str_format("POST / HTTP/1.1\r\nHost: x\r\n%sContent-Length: 2\r\n\r\n{}",
+                                   cases[i].header);
+
+                ask(fd, text);
+                ok_contains(hear(&site, fd, "{}"), " 200 ");
+                ok_int(site.is_json, cases[i].is_json);
+        }
+        (void) close(fd);
+        close_site(&site);
+}
+
 static void test_quiet_server_ends_connections(void) {
         Site site;
         int fd;
@@ -203,6 +233,7 @@ int main(void) {
         (void) snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
         RUN(test_replies_now_and_later);
         RUN(test_bodies_are_bounded);
+        RUN(test_content_types);
         RUN(test_quiet_server_ends_connections);
         RUN(test_ending_server_asks_nobody);
         (void) unlink(path);

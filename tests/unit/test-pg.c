@@ -24,11 +24,13 @@ typedef enum Manner {
         SILENT_AT_ONCE, /* not even the greeting */
         SILENT_LATER,   /* nothing but what a new connection asks */
         LEAVES,         /* ends behind its first answer to a call */
+        REFUSES,        /* calls, with the SQLSTATE `refusal` */
 } Manner;
 
 static const Statement statements[] = { { "one", "SELECT 1", 0 }, {} };
 static char directory[] = "/tmp/sluice-test-pg-XXXXXX";
 static int listen_fd = -EBADF;
+static const char *refusal;
 
 static void say(Buffer *b, char type, const char *body, size_t size) {
         uint32_t length = htonl((uint32_t) size + 4);
@@ -36,6 +38,14 @@ static void say(Buffer *b, char type, const char *body, size_t size) {
         if (buffer_append(b, &type, 1) < 0 || buffer_append(b, &length, sizeof(length)) < 0 ||
             buffer_append(b, body, size) < 0)
                 _exit(2);
+}
+
+/* An error's fields: a letter and text each, and an empty one. */
+static void refuse(Buffer *b) {
+        char body[64];
+        int n = snprintf(body, sizeof(body), "C%s%cMno%cDdetail%c", refusal, 0, 0, 0);
+
+        say(b, 'E', body, (size_t) n + 1);
 }
 
 static void answer(Buffer *b, char type) {
@@ -80,7 +90,10 @@ static void serve(int fd, Manner manner) {
 
         for (bool first = true; hear(fd, first, &type); first = false) {
                 syncs += type == 'S';
-                answer(&b, type);
+                if (manner != REFUSES || type != 'E' || syncs < 2)
+                        answer(&b, type);
+                else
+                        refuse(&b);
                 /* Two syncs make a connection ready: that of its setup and that of its only statement. */
                 if (manner == SILENT_AT_ONCE || (manner == SILENT_LATER && syncs > 2))
                         b.size = 0;
@@ -122,6 +135,7 @@ typedef struct Asked {
         Client *client; /* borrowed: holds us */
         PgCall *call;   /* owned */
         int ended, r;
+        unsigned status;
 } Asked;
 
 struct Client {
@@ -147,6 +161,7 @@ static void on_answer(const PgReply *reply, void *userdata) {
         a->call = NULL;
         a->ended++;
         a->r = reply->r;
+        a->status = reply->status;
         if (a->client->ask_again && reply->r >= 0)
                 (void) ask(a->client);
 }
@@ -281,6 +296,38 @@ static void test_server_that_left_is_noticed_while_reading(void) {
         free_client(&c);
 }
 
+static void test_errors_of_the_database(void) {
+        static const struct {
+                const char *state;
+                int r;
+                unsigned status, losses;
+        } cases[] = {
+                { "ZF404", -EREMOTEIO, 404, 0 }, { "ZF200", -EIO, 0, 0 },
+                { "22P02", -EREMOTEIO, 400, 0 }, { "40P01", -ENOBUFS, 0, 0 },
+                { "57014", -ENOTCONN, 0, 0 },    { "42501", -EIO, 0, 0 },
+                { "0A000", -ENOTCONN, 0, 1 },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                pid_t server;
+                Client c;
+
+                refusal = cases[i].state;
+                printf("# %s\n", refusal);
+                server = start_server(REFUSES);
+                connect_client(&c);
+                ok_true(happens(&c, is_ready));
+                ok_int(ask(&c), 0);
+                ok_true(happens(&c, all_ended));
+                ok_int(c.asked[0].r, cases[i].r);
+                ok_int(c.asked[0].status, cases[i].status);
+                (void) sd_event_run(c.event, 10 * USEC_PER_MSEC);
+                ok_int(c.losses, cases[i].losses);
+                free_client(&c);
+                end_server(server);
+        }
+}
+
 static void test_silent_server_is_given_up(void) {
         pid_t server = start_server(SILENT_LATER);
         Client c;
@@ -322,6 +369,7 @@ int main(void) {
         RUN(test_forgotten_call_is_not_answered);
         RUN(test_server_that_died_is_noticed_by_a_call);
         RUN(test_server_that_left_is_noticed_while_reading);
+        RUN(test_errors_of_the_database);
         RUN(test_silent_server_is_given_up);
         RUN(test_silent_greeting_is_given_up);
         (void) close(listen_fd);
