@@ -35,14 +35,20 @@ static void test_entries_come_back(void) {
         buffer_done(&b);
 }
 
+/* From memory of exactly that size, so that a sanitizer sees a read behind the end. */
 static int read_all(const char *text, size_t size) {
+        _cleanup_(freep) char *exact = malloc(size);
         ExportEntry entry;
-        size_t offset = 0;
+        size_t offset = 0, before;
         int r;
 
-        do
-                r = export_read(text, size, &offset, &entry);
-        while (r > 0);
+        if (!exact)
+                return -ENOMEM;
+        (void) memcpy(exact, text, size);
+        do {
+                before = offset;
+                r = export_read(exact, size, &offset, &entry);
+        } while (r > 0 && offset > before);
         return r;
 }
 
@@ -58,12 +64,31 @@ static void test_damaged_entries_are_refused(void) {
                 BAD("MESSAGE\n\x05\0\0\0\0\0\0\0abc\n\n"),
                 BAD("MESSAGE\n\xff\xff\xff\xff\xff\xff\xff\xff"),
                 BAD("MESSAGE\n\x01\0\0"),
+                /* Sizes that end at a newline: one behind the text, one in front of it, by wrapping around. */
+                BAD("MESSAGE\n\x06\0\0\0\0\0\0\0abc\n\n"),
+                BAD("MESSAGE\n\xf7\xff\xff\xff\xff\xff\xff\xff"
+                    "abc\n\n"),
                 BAD("MESSAGE\n\x03\0\0\0\0\0\0\0abcX\n"),
 #undef BAD
         };
 
         for (size_t i = 0; i < ELEMENTSOF(bad); i++)
                 ok_int(read_all(bad[i].text, bad[i].size), -EBADMSG);
+}
+
+static void test_fields_are_bounded(void) {
+        Buffer b = {};
+
+        for (int i = 0; i < EXPORT_FIELDS_MAX; i++)
+                if (export_write_field(&b, "FIELD", "x", 1) < 0)
+                        break;
+        ok_int(export_write_end(&b), 0);
+        ok_int(read_all(b.data, b.size), 0);
+        b.size--;
+        ok_int(export_write_field(&b, "FIELD", "x", 1), 0);
+        ok_int(export_write_end(&b), 0);
+        ok_int(read_all(b.data, b.size), -EBADMSG);
+        buffer_done(&b);
 }
 
 static void test_chunks_come_back(void) {
@@ -101,6 +126,7 @@ static void test_what_does_not_compress_fits(void) {
 }
 
 static void test_bad_chunks_are_refused(void) {
+        static const char skippable[] = { 0x50, 0x2a, 0x4d, 0x18, 0, 0, 0, 0 };
         Buffer text = {}, frame = {}, bomb = {};
         char *content = NULL;
         size_t size;
@@ -113,7 +139,13 @@ static void test_bad_chunks_are_refused(void) {
         ok_int(chunk_decompress("not zstd at all", 15, &content, &size), -EBADMSG);
         ok_int(buffer_append(&frame, "x", 1), 0);
         ok_int(chunk_decompress(frame.data, frame.size, &content, &size), -EBADMSG);
+        frame.size--;
+        ok_int(buffer_append(&frame, skippable, sizeof(skippable)), 0);
+        ok_int(chunk_decompress(frame.data, frame.size, &content, &size), -EBADMSG);
         ok_null(content);
+        frame.size = 0;
+        ok_int(chunk_compress("", 0, &frame), 0);
+        ok_int(chunk_check(frame.data, frame.size, &entries, &size), -EBADMSG);
 
         text.size = 0;
         for (int i = 0; i < 5 * 1024; i++)
@@ -131,6 +163,7 @@ static void test_bad_chunks_are_refused(void) {
 int main(void) {
         RUN(test_entries_come_back);
         RUN(test_damaged_entries_are_refused);
+        RUN(test_fields_are_bounded);
         RUN(test_chunks_come_back);
         RUN(test_what_does_not_compress_fits);
         RUN(test_bad_chunks_are_refused);
