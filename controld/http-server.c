@@ -29,6 +29,7 @@ struct HttpServer {
         HttpOptions options;
         Certificate certificate;
         unsigned requests;
+        size_t bodies;             /* bytes of all of them */
         uint64_t silent_said_usec; /* monotonic: when silent peers were last told of */
         unsigned silent;           /* since then */
         bool quiesced, ending;
@@ -55,7 +56,8 @@ struct HttpRequest {
         size_t reply_size;
         const char *reply_type; /* borrowed: literal */
         unsigned status;        /* 0 until replied */
-        bool started, suspended, queued, too_large;
+        int trouble;            /* with the body */
+        bool started, suspended, queued;
 };
 
 static int rearm(HttpServer *s) {
@@ -148,12 +150,27 @@ static HttpRequest *request_new(HttpServer *s, struct MHD_Connection *connection
         return q;
 }
 
-/* Above its limit a body is read and dropped; the handler sees http_request_is_too_large(). */
-static void take_upload(HttpRequest *q, const char *data, size_t *size) {
-        if (!q->too_large &&
-            (*size > q->body_max - q->body.size || buffer_append(&q->body, data, *size) < 0))
-                q->too_large = true;
-        *size = 0;
+static void drop_body(HttpRequest *q) {
+        q->server->bodies -= q->body.size;
+        buffer_done(&q->body);
+}
+
+/* Above a limit a body is read and dropped; the handler sees http_request_trouble(). */
+static void take_upload(HttpRequest *q, const char *data, size_t size) {
+        HttpServer *s = q->server;
+
+        if (q->trouble < 0)
+                return;
+        if (size > q->body_max - q->body.size)
+                q->trouble = -EFBIG;
+        else if (size > s->options.bodies_max - s->bodies)
+                q->trouble = -ENOBUFS;
+        else
+                q->trouble = buffer_append(&q->body, data, size);
+        if (q->trouble < 0)
+                drop_body(q);
+        else
+                s->bodies += size;
 }
 
 static enum MHD_Result on_access(void *userdata, struct MHD_Connection *connection, const char *url,
@@ -177,7 +194,8 @@ static enum MHD_Result on_access(void *userdata, struct MHD_Connection *connecti
                 return q->status != 0 ? queue_reply(q) : MHD_YES;
         }
         if (*upload_size > 0) {
-                take_upload(q, upload, upload_size);
+                take_upload(q, upload, *upload_size);
+                *upload_size = 0;
                 return MHD_YES;
         }
         if (q->queued)
@@ -208,7 +226,7 @@ static void on_completed(void *userdata, struct MHD_Connection *connection, void
                 free(q->headers[i].value);
         }
         free(q->reply);
-        buffer_done(&q->body);
+        drop_body(q);
         free(q->path);
         free(q);
         *slot = NULL;
@@ -441,6 +459,6 @@ void http_request_reply(HttpRequest *q, unsigned status, const char *content_typ
         (void) sd_event_source_set_enabled(q->server->pending, SD_EVENT_ONESHOT);
 }
 
-bool http_request_is_too_large(const HttpRequest *q) {
-        return q->too_large;
+int http_request_trouble(const HttpRequest *q) {
+        return q->trouble;
 }

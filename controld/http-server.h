@@ -26,6 +26,7 @@ typedef struct HttpOptions {
         const char *certificate_file; /* borrowed */
         const char *private_key_file;
         unsigned max_connections;
+        size_t bodies_max; /* bytes of all bodies that are held at one time */
 } HttpOptions;
 
 int http_server_new(sd_event *event, const HttpOptions *options, const HttpHandlers *handlers,
@@ -56,5 +57,5 @@ int http_request_add_header(HttpRequest *request, const char *name, const char *
 /* Once per request. body is taken over (may be NULL with size 0). content_type NULL: none. */
 void http_request_reply(HttpRequest *request, unsigned status, const char *content_type, char *body,
                         size_t size);
-/* The body was above the limit of on_headers() and was dropped. */
-bool http_request_is_too_large(const HttpRequest *request);
+/* 0, or why there is no body: -EFBIG when it was above the limit of on_headers(), -ENOBUFS above that of all, -ENOMEM. */
+int http_request_trouble(const HttpRequest *request);

@@ -26,7 +26,8 @@
 #define CHORES_USEC (10 * USEC_PER_SEC)
 #define DRAIN_USEC (10 * USEC_PER_SEC)
 #define PRESENCE_MAX 4096
-#define MAINTAIN_EVERY 360 /* chores: once an hour */
+#define BODIES_MAX (256UL * 1024 * 1024) /* whoever sends them is known only when they are here */
+#define MAINTAIN_EVERY 360               /* chores: once an hour */
 
 struct Worker {
         const Settings *settings; /* borrowed: main's */
@@ -252,11 +253,14 @@ static ssize_t on_headers(HttpRequest *request, void *userdata) {
 
 static void on_request(HttpRequest *request, void *userdata) {
         Exchange *x = http_request_context(request);
+        int r = http_request_trouble(request);
 
         (void) userdata;
-        if (http_request_is_too_large(request))
+        if (r == -EFBIG)
                 exchange_reply_problem(x, 413, "too-large",
                                        "The body is larger than this path takes.", NULL);
+        else if (r < 0)
+                exchange_reply_error(x, r, NULL);
         else
                 x->route->handler(x);
 }
@@ -307,6 +311,7 @@ static int set_up(Worker *w, const char *conninfo, const Statement *statements, 
                 .certificate_file = w->settings->certificate_file,
                 .private_key_file = w->settings->private_key_file,
                 .max_connections = w->settings->max_connections,
+                .bodies_max = BODIES_MAX,
         };
         unsigned timeout_msec = (unsigned) (w->settings->statement_timeout_usec / USEC_PER_MSEC);
         int r = sd_event_default(&w->event);

@@ -12,6 +12,7 @@
 #include "../lib/tap.h"
 
 #define BODY_MAX 10
+#define BODIES_MAX 15
 
 typedef struct Site {
         sd_event *event; /* owned, as the next */
@@ -19,7 +20,8 @@ typedef struct Site {
         HttpRequest *later; /* borrowed: asked for /later, not replied to yet */
         int listen_fd;
         unsigned begun, asked, done;
-        bool too_large, is_json;
+        int trouble;
+        bool is_json;
 } Site;
 
 static char path[] = "/tmp/sluice-test-http-XXXXXX/socket";
@@ -42,7 +44,7 @@ static void on_request(HttpRequest *request, void *userdata) {
 
         site->asked++;
         site->is_json = http_request_content_is(request, "application/json");
-        site->too_large = http_request_is_too_large(request);
+        site->trouble = http_request_trouble(request);
         if (str_eq(http_request_path(request), "/later"))
                 site->later = request;
         else
@@ -58,7 +60,7 @@ static void on_done(HttpRequest *request, void *userdata) {
 
 static void open_site(Site *site) {
         static const HttpHandlers handlers = { on_headers, on_request, on_done };
-        HttpOptions options = { .max_connections = 16 };
+        HttpOptions options = { .max_connections = 16, .bodies_max = BODIES_MAX };
         Error e = {};
 
         *site = (Site){};
@@ -138,17 +140,40 @@ static void test_bodies_are_bounded(void) {
         fd = client();
         ask(fd, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n0123456789");
         ok_contains(hear(&site, fd, "0123456789"), " 200 ");
-        ok_true(!site.too_large);
+        ok_int(site.trouble, 0);
         ask(fd, "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
                 "6\r\n012345\r\n6\r\n678901\r\n0\r\n\r\n");
         (void) hear(&site, fd, " 200 ");
-        ok_true(site.too_large);
+        ok_int(site.trouble, -EFBIG);
         (void) close(fd);
         fd = client();
         ask(fd, "GET /refused HTTP/1.1\r\nHost: x\r\n\r\n");
         ok_contains(hear(&site, fd, "\r\n\r\n"), " 403 ");
         ok_int(site.asked, 2);
         (void) close(fd);
+        close_site(&site);
+}
+
+static void test_all_bodies_together_are_bounded(void) {
+        Site site;
+        int first, second;
+
+        open_site(&site);
+        first = client();
+        second = client();
+        ask(first, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n01234567");
+        (void) hear(&site, first, NULL);
+        ask(second, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 8\r\n\r\n01234567");
+        ok_contains(hear(&site, second, "\r\n\r\n"), " 200 ");
+        ok_int(site.trouble, -ENOBUFS);
+        ask(first, "8");
+        ok_contains(hear(&site, first, "012345678"), " 200 ");
+        ok_int(site.trouble, 0);
+        ask(second, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 8\r\n\r\n01234567");
+        ok_contains(hear(&site, second, "01234567"), " 200 ");
+        ok_int(site.trouble, 0);
+        (void) close(first);
+        (void) close(second);
         close_site(&site);
 }
 
@@ -233,6 +258,7 @@ int main(void) {
         (void) snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
         RUN(test_replies_now_and_later);
         RUN(test_bodies_are_bounded);
+        RUN(test_all_bodies_together_are_bounded);
         RUN(test_content_types);
         RUN(test_quiet_server_ends_connections);
         RUN(test_ending_server_asks_nobody);
