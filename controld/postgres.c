@@ -2,6 +2,7 @@
 #include "postgres.h"
 
 #include <errno.h>
+#include <ftw.h>
 #include <glob.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -45,6 +46,13 @@ char *postgres_find_bin(const Settings *settings) {
         return best;
 }
 
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *place) {
+        (void) st;
+        (void) type;
+        (void) place;
+        return remove(path);
+}
+
 static int start(Postgres *p) {
         char *const make[] = { p->initdb,           "--pgdata",         p->fresh,
                                "--username=sluice", "--auth=peer",      "--encoding=UTF8",
@@ -77,8 +85,11 @@ static int start(Postgres *p) {
         if (!sockets)
                 return -ENOMEM;
         p->making = access(p->data, F_OK) < 0;
-        if (p->making)
+        if (p->making) {
                 log_notice("Making a PostgreSQL cluster in %s.", p->data);
+                /* An initdb that was killed leaves its half behind, and the next refuses to go on from there. */
+                (void) nftw(p->fresh, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+        }
         /* SIGINT is PostgreSQL's fast shutdown: a supervisor that is killed leaves no server behind. */
         return child_spawn(&p->child, p->event, p->making ? make : serve, SIGINT, NULL);
 }
