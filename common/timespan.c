@@ -147,7 +147,8 @@ const char *timespan_format(uint64_t usec, char text[TIMESPAN_TEXT_MAX]) {
                                                 (unsigned long long) rest, name);
                         return text;
                 }
-        if (usec >= USEC_PER_SEC)
+        /* From where milliseconds would be rounded to a thousand, which %g writes as 1e+03. */
+        if (usec >= USEC_PER_SEC - USEC_PER_MSEC / 2)
                 (void) snprintf(text, TIMESPAN_TEXT_MAX, "%.3gs", (double) usec / USEC_PER_SEC);
         else if (usec >= USEC_PER_MSEC)
                 (void) snprintf(text, TIMESPAN_TEXT_MAX, "%.3gms", (double) usec / USEC_PER_MSEC);

@@ -43,7 +43,7 @@ static void check_numbers(const char *line) {
         (void) quota_parse(line, &n);
         (void) limit_parse(line, &n, &flag);
         if (timespan_parse(line, &n) >= 0)
-                (void) timespan_format(n, text);
+                HOLDS(timespan_parse(timespan_format(n, text), &n) >= 0);
         if (id_parse(line, &id) >= 0) {
                 char hex[ID_HEX_SIZE];
                 Id again;

@@ -64,6 +64,12 @@ static void test_timespan(void) {
         ok_str(timespan_format(90 * USEC_PER_SEC, text), "1min 30s");
         ok_str(timespan_format(250 * USEC_PER_MSEC, text), "250ms");
         ok_str(timespan_format(0, text), "0");
+        ok_str(timespan_format(999, text), "999us");
+        ok_str(timespan_format(999499, text), "999ms");
+        ok_str(timespan_format(999999, text), "1s");
+        ok_str(timespan_format(59999999, text), "60s");
+        ok_str(timespan_format(USEC_INFINITY, text), "infinity");
+        ok_str(timespan_format(USEC_INFINITY - 1, text), "213503982d 8h");
 }
 
 static void test_id(void) {
