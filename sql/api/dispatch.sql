@@ -1,9 +1,13 @@
 -- Dispatch: queued attempts onto seats of instances.
 --
--- Locks, always in this order: presence, runs by id, instances by id. The lock of an instance guards its
--- seats: they are counted by a statement that begins after it was taken. Whoever changes a run holds its
+-- Locks, always in this order: presence, runs by id, instances by id, the gate. The lock of an instance guards
+-- its seats: they are counted by a statement that begins after it was taken. Whoever changes a run holds its
 -- lock and dispatches what it queued. An instance that looks for work holds its own lock and only tries
 -- for those of runs (SKIP LOCKED), so that no circle can form.
+--
+-- The gate is an advisory lock. Who frees a seat passes it, shared, before it looks at the queue; who leaves
+-- something in the queue closes it before it looks at the seats. So of two that do both at once one sees what
+-- the other did, and nothing waits beside a free seat of which each believed that the other would fill it.
 SET LOCAL check_function_bodies = off;
 
 CREATE OR REPLACE FUNCTION sluice.selector_text(p_selector jsonb) RETURNS text
@@ -155,6 +159,41 @@ BEGIN
 END
 $$;
 
+-- Tells instances that could have what still waits of these runs to ask for it: a seat came free, or somebody
+-- passed over a run, while the caller held it. To be called last, since it closes the gate. It tells a few
+-- more than are needed and not the whole fleet; whoever is told finds all that waits.
+CREATE OR REPLACE FUNCTION sluice.dispatch_tell(p_runs uuid[]) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+        IF NOT EXISTS (SELECT FROM sluice.queue WHERE run = ANY (p_runs)) THEN
+                RETURN;
+        END IF;
+
+        PERFORM pg_advisory_xact_lock(hashtext('sluice'), 3);
+
+        PERFORM pg_notify('sluice', 'instance ' || b.id)
+           FROM (SELECT q.type, jsonb_strip_nulls(q.selector) AS labels, sluice.selector_keys(q.selector) AS keys,
+                        q.instance, q.avoid, count(*)
+                   FROM (SELECT type, selector, instance,
+                                CASE WHEN avoid_until > clock_timestamp() THEN avoid END AS avoid
+                           FROM sluice.queue WHERE run = ANY (p_runs)) q
+                  GROUP BY q.type, q.selector, q.instance, q.avoid) c
+          CROSS JOIN LATERAL (
+                 SELECT i.id
+                   FROM sluice.instance i
+                   JOIN sluice.agent a ON a.id = i.agent
+                   JOIN sluice.presence p ON p.instance = i.id
+                  CROSS JOIN LATERAL (SELECT i.slots - count(*) AS free
+                                        FROM sluice.assignment x WHERE x.instance = i.id) s
+                  WHERE a.type = c.type AND a.labels @> c.labels AND a.labels ?& c.keys
+                    AND i.id = coalesce(c.instance, i.id) AND i.id IS DISTINCT FROM c.avoid
+                    AND NOT i.draining AND i.goodbye_at IS NULL
+                    AND p.last_seen_at > now() - sluice.lease() AND s.free > 0
+                  ORDER BY s.free DESC, random()
+                  LIMIT c.count + 4) b;
+END
+$$;
+
 -- The fleet, for the queued attempts of these runs. The caller holds their locks. p_self is told of its
 -- new work by the answer that the caller is about to give; its lock is taken along with the others.
 CREATE OR REPLACE FUNCTION sluice.dispatch_runs(p_runs uuid[], p_self uuid) RETURNS SETOF uuid
@@ -222,12 +261,14 @@ BEGIN
         IF v_changed IS NOT NULL THEN
                 PERFORM sluice.run_touch(v_changed);
         END IF;
+
+        PERFORM sluice.dispatch_tell(p_runs);
 END
 $$;
 
 -- One instance, for whatever waits and suits it: first what belongs to runs that began there. Answers
--- what it was given.
-CREATE OR REPLACE FUNCTION sluice.take(p_instance uuid) RETURNS SETOF uuid
+-- what it was given. p_freed: it may have more seats to give, or others may think so, than before this call.
+CREATE OR REPLACE FUNCTION sluice.take(p_instance uuid, p_freed boolean) RETURNS SETOF uuid
 LANGUAGE plpgsql AS $$
 DECLARE
         v_free int;
@@ -236,6 +277,11 @@ DECLARE
         v_selectors jsonb[];
         v_attempts uuid[];
 BEGIN
+        IF p_freed THEN
+                PERFORM FROM sluice.instance WHERE id = p_instance FOR NO KEY UPDATE;
+                PERFORM pg_advisory_xact_lock_shared(hashtext('sluice'), 3);
+        END IF;
+
         IF NOT EXISTS (SELECT FROM sluice.queue) THEN
                 RETURN;
         END IF;
@@ -244,19 +290,21 @@ BEGIN
 
         SELECT i.slots - (SELECT count(*) FROM sluice.assignment x WHERE x.instance = i.id), a.type, a.labels
           INTO v_free, v_type, v_labels
-          FROM sluice.instance i JOIN sluice.agent a ON a.id = i.agent
-         WHERE i.id = p_instance AND NOT i.draining;
+          FROM sluice.instance i JOIN sluice.agent a ON a.id = i.agent JOIN sluice.presence p ON p.instance = i.id
+         WHERE i.id = p_instance AND NOT i.draining AND i.goodbye_at IS NULL
+           AND p.last_seen_at > now() - sluice.lease();
 
         IF v_free IS NULL OR v_free <= 0 THEN
                 RETURN;
         END IF;
 
+        -- The run first: of one that is passed over nothing may stay locked.
         v_attempts := ARRAY(
                 SELECT q.attempt
                   FROM sluice.queue q JOIN sluice.run r ON r.id = q.run
                  WHERE q.instance = p_instance AND (q.avoid_until > clock_timestamp()) IS NOT TRUE
                  ORDER BY q.attempt LIMIT v_free
-                   FOR UPDATE OF q SKIP LOCKED FOR NO KEY UPDATE OF r SKIP LOCKED);
+                   FOR NO KEY UPDATE OF r SKIP LOCKED FOR UPDATE OF q SKIP LOCKED);
         v_free := v_free - cardinality(v_attempts);
 
         IF v_free > 0 THEN
@@ -279,7 +327,7 @@ BEGIN
                          WHERE q.instance IS NULL AND q.type = v_type AND q.selector = ANY (v_selectors)
                            AND (q.avoid = p_instance AND q.avoid_until > clock_timestamp()) IS NOT TRUE
                          ORDER BY q.attempt LIMIT v_free
-                           FOR UPDATE OF q SKIP LOCKED FOR NO KEY UPDATE OF r SKIP LOCKED);
+                           FOR NO KEY UPDATE OF r SKIP LOCKED FOR UPDATE OF q SKIP LOCKED);
         END IF;
 
         IF v_attempts <> '{}' THEN
@@ -288,8 +336,8 @@ BEGIN
 END
 $$;
 
--- What is left over when an attempt was queued in the very moment in which its slot was not free yet:
--- looked at again now and then, and its verdict with it.
+-- What is left over, because who was told has died, or who refused it may be asked again: looked at now and
+-- then, and its verdict with it.
 CREATE OR REPLACE FUNCTION sluice.dispatch_sweep() RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE

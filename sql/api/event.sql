@@ -196,6 +196,8 @@ DECLARE
         v_acknowledged jsonb := '[]';
         v_changed uuid[] := '{}';
         v_requeued uuid[] := '{}';
+        v_freed boolean := false;
+        v_held uuid[];
         v_run uuid;
         v_given uuid[] := '{}';
         v_repeated boolean := false;
@@ -223,6 +225,7 @@ BEGIN
                         SELECT run INTO v_run FROM sluice.attempt WHERE id = (v_event ->> 'attempt')::uuid;
                         v_changed := v_changed || v_run;
                         v_requeued := v_requeued || CASE v_fate WHEN 'requeued' THEN v_run END;
+                        v_freed := v_freed OR v_event ->> 'state' IN ('ended', 'refused');
                 END IF;
         END LOOP;
 
@@ -233,7 +236,17 @@ BEGIN
         IF array_remove(v_requeued, NULL) <> '{}' THEN
                 v_given := ARRAY(SELECT sluice.dispatch_runs(array_remove(v_requeued, NULL), v_instance.id));
         END IF;
-        v_given := v_given || ARRAY(SELECT sluice.take(v_instance.id));
+
+        -- Late news may be of a run that waits for another instance, which passed over it meanwhile.
+        v_held := ARRAY(SELECT DISTINCT q.run FROM sluice.queue q JOIN sluice.attempt a ON a.run = q.run
+                         WHERE q.instance IS DISTINCT FROM v_instance.id AND q.run <> ALL (v_changed)
+                           AND a.id IN (SELECT (e ->> 'attempt')::uuid FROM unnest(v_events) e));
+        IF v_held <> '{}' THEN
+                PERFORM FROM sluice.instance WHERE id = v_instance.id FOR NO KEY UPDATE;
+                PERFORM sluice.dispatch_tell(v_held);
+        END IF;
+
+        v_given := v_given || ARRAY(SELECT sluice.take(v_instance.id, v_freed));
 
         -- A repeat means that an answer was lost, and with it perhaps what it gave.
         RETURN sluice.answer_events(v_instance.id, v_acknowledged, CASE WHEN NOT v_repeated THEN v_given END);

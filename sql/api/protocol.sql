@@ -208,6 +208,11 @@ BEGIN
         FOREACH v_run IN ARRAY v_runs LOOP
                 PERFORM FROM sluice.run WHERE id = v_run FOR NO KEY UPDATE;
         END LOOP;
+        PERFORM FROM sluice.instance WHERE id = p_instance FOR NO KEY UPDATE;
+
+        IF (SELECT session FROM sluice.instance WHERE id = p_instance) = (p_request ->> 'session')::uuid THEN
+                RETURN; -- another call of this start was faster, and what it listed is what counts
+        END IF;
 
         -- Again, now that nobody else changes them.
         FOR v_attempt IN SELECT attempt FROM sluice.assignment WHERE instance = p_instance AND attempt = ANY (v_gone) LOOP
@@ -230,6 +235,8 @@ DECLARE
         v_version text := sluice.json_text(p_request, 'version', true, 64);
         v_slots int := sluice.json_int(p_request, 'slots', true, 1, 1000);
         v_draining boolean := sluice.json_bool(p_request, 'draining');
+        v_opened boolean := NOT EXISTS (SELECT FROM sluice.presence p
+                                         WHERE p.instance = v.id AND p.last_seen_at > now() - sluice.lease());
 BEGIN
         IF v_boot !~ '^[0-9a-f]{32}$' THEN
                 PERFORM sluice.fail(400, 'bad-request', 'Member "boot" must be 32 hexadecimal digits.');
@@ -256,10 +263,11 @@ BEGIN
                        draining = v_draining, goodbye_at = NULL, goodbye_reason = NULL,
                        credential_used_at = coalesce(i.credential_used_at, clock_timestamp())
                  WHERE i.id = v.id;
+                v_opened := true;
         END IF;
 
         IF NOT v_draining THEN
-                PERFORM sluice.take(v.id);
+                PERFORM sluice.take(v.id, v_opened);
         END IF;
 
         RETURN QUERY SELECT v.id, sluice.answer_sync(v.id, p_request);

@@ -59,4 +59,68 @@ b=$(sql "SELECT (t.attempt('$run', 'b')).id")
 behind "SELECT t.events('one', t.success('$a'));" "SELECT t.events('one', t.success('$b'))"
 is "$(sql "SELECT t.tasks('$run')")" "a:succeeded b:succeeded c:queued" "what waits for both begins after both"
 
+# What waits is placed, or whoever can take it is told to ask.
+inside() { # first second: runs second, in another session, before the first commits; answers which instances the first tells
+        SECOND=$2 PGOPTIONS="$PGOPTIONS -c lock_timeout=10s" sql "LISTEN sluice" "BEGIN" "$1" '\! psql -X -q -A -t -c "$SECOND" >"$WORK/inside"' "COMMIT" "SELECT 1" | heard
+}
+heard() { grep -o 'payload "instance [^"]*"' | cut -d' ' -f3 | tr -d '"' | sort -u; }
+id_of() { sql "SELECT t.id('$1')"; }
+all() { sql "SELECT count(*) || '/' || (SELECT count(*) FROM sluice.queue) FROM sluice.assignment"; }
+sql "TRUNCATE sluice.assignment, sluice.queue" "UPDATE sluice.instance SET draining = true" \
+    "SELECT t.agent('solo', 1)" "SELECT t.sync('solo')" >/dev/null
+
+# A slot that is being given back while a run is made: one of the two must see the other.
+new
+behind "SELECT t.events('solo', t.success('$a'));" "LISTEN sluice; SELECT t.run('p')"
+is "$(heard <"$WORK/race.2")/$(all)" "$(id_of solo)/0/1" "a run that is made while an end is reported tells the instance"
+sql "SELECT t.sync('solo')" >/dev/null
+is "$(all)" 1/0 "which takes it when it asks"
+a=$(sql "SELECT attempt FROM sluice.assignment")
+behind "SELECT t.run('p');" "SELECT t.events('solo', t.success('$a'))"
+is "$(all)" 1/0 "an end that is reported while a run is made takes it"
+a=$(sql "SELECT attempt FROM sluice.assignment")
+sql "SELECT t.events('solo', t.success('$a'))" >/dev/null
+
+# So it is with an instance that opens.
+sql "SELECT t.sync('solo', '[]', '{\"draining\": true}')" >/dev/null
+behind "SELECT t.sync('solo');" "LISTEN sluice; SELECT t.run('p')"
+is "$(heard <"$WORK/race.2")/$(all)" "$(id_of solo)/0/1" "and one that is made while an instance stops draining"
+sql "TRUNCATE sluice.queue" >/dev/null
+
+# Late news from where the run was before hold it while an instance asks for it.
+new
+sql "SELECT t.events('solo', t.event('$a', 1, 'refused', '{\"requeue\": true}'))" "SELECT t.agent('next', 2)" "SELECT t.sync('next', '[]', '{\"draining\": true}')" \
+    "UPDATE sluice.instance SET draining = false WHERE id = t.id('next')" >/dev/null
+is "$(inside "SELECT t.events('solo', t.event('$a', 0, 'running'))" "SELECT t.sync('next')")/$(all)" "$(id_of next)/0/1" \
+   "whoever held a run that still waits tells the instance that passed over it"
+sql "SELECT t.sync('next')" >/dev/null
+is "$(all)" 1/0 "which takes it when it asks"
+sql "SELECT t.events('next', t.success('$a', 2))" "UPDATE sluice.instance SET draining = true" >/dev/null
+
+# An instance that passes over a run leaves all of it to the one that has it.
+sql "SELECT t.pipe('pair', '{a,b}')" "SELECT t.run('pair')" "UPDATE sluice.instance SET draining = false WHERE id = t.id('next')" >/dev/null
+inside "SELECT FROM sluice.run WHERE id IN (SELECT run FROM sluice.queue) FOR NO KEY UPDATE" \
+       "BEGIN; SELECT t.sync('next'); SELECT count(*) FROM sluice.queue WHERE xmax <> 0; COMMIT" >/dev/null
+is "$(tail -n 1 "$WORK/inside")/$(all)" 0/0/2 "an instance that passes over a run keeps nothing of it from others"
+sql "TRUNCATE sluice.queue" >/dev/null
+
+# One that said goodbye and still reports takes hold of nothing.
+sql "SELECT api.agent_goodbye(t.h('next'), jsonb_build_object('session', t.id('session of next')))" "SELECT t.run('p')" >/dev/null
+inside "SELECT t.events('next', t.success('$a', 2))" \
+       "SELECT count(*) FROM (SELECT FROM sluice.run WHERE id IN (SELECT run FROM sluice.queue) FOR UPDATE SKIP LOCKED) r" >/dev/null
+is "$(cat "$WORK/inside")" 1 "an instance that is gone holds no run that it cannot have"
+sql "TRUNCATE sluice.queue" >/dev/null
+
+# Two calls of a new session, the earlier one delayed: its list is old, what the later one lists runs on.
+sql "UPDATE sluice.instance SET draining = true" "SELECT t.sync('one')" >/dev/null
+new
+sql "SELECT t.events('one', t.event('$a', 1, 'running'))" >/dev/null
+behind "SELECT t.sync('one', t.known('$a', 1, 'running'), jsonb_build_object('session', t.id('new')));" \
+       "SELECT t.sync('one', '[]', jsonb_build_object('session', t.id('new')))"
+is "$(sql "SELECT state FROM sluice.attempt WHERE id = '$a'")" running "the first list of a session counts, and no later one"
+
+# An end that is reported as the agent starts again.
+behind "SELECT t.events('one', t.success('$a'));" "SELECT t.sync('one', '[]', jsonb_build_object('session', t.id('newer')))"
+is "$(run_is)" "succeeded|success|f" "an end that was reported is not lost with the session"
+
 done_testing
