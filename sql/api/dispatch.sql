@@ -298,13 +298,13 @@ BEGIN
                 RETURN;
         END IF;
 
-        -- The run first: of one that is passed over nothing may stay locked.
+        -- The lock of a run is that of all it has in the queue: of one that is passed over nothing stays locked.
         v_attempts := ARRAY(
                 SELECT q.attempt
                   FROM sluice.queue q JOIN sluice.run r ON r.id = q.run
                  WHERE q.instance = p_instance AND (q.avoid_until > clock_timestamp()) IS NOT TRUE
                  ORDER BY q.attempt LIMIT v_free
-                   FOR NO KEY UPDATE OF r SKIP LOCKED FOR UPDATE OF q SKIP LOCKED);
+                   FOR NO KEY UPDATE OF r SKIP LOCKED);
         v_free := v_free - cardinality(v_attempts);
 
         IF v_free > 0 THEN
@@ -327,7 +327,7 @@ BEGIN
                          WHERE q.instance IS NULL AND q.type = v_type AND q.selector = ANY (v_selectors)
                            AND (q.avoid = p_instance AND q.avoid_until > clock_timestamp()) IS NOT TRUE
                          ORDER BY q.attempt LIMIT v_free
-                           FOR NO KEY UPDATE OF r SKIP LOCKED FOR UPDATE OF q SKIP LOCKED);
+                           FOR NO KEY UPDATE OF r SKIP LOCKED);
         END IF;
 
         IF v_attempts <> '{}' THEN

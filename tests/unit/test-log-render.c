@@ -52,7 +52,7 @@ static PGresult *make_rows(const char *chunk, int count) {
                 columns[i].name = names[i];
         ok_true(PQsetResultAttrs(rows, COLUMNS, columns));
         for (int i = 0; i < count; i++) {
-                char next[16];
+                char next[32];
 
                 (void) snprintf(next, sizeof(next), "1.1.1.%d", i + 1);
                 set(rows, i, 0, "load");
