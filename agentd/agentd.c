@@ -31,8 +31,7 @@
 #define REST_USEC (30 * USEC_PER_SEC)   /* without attempts, before memory is given back */
 #define GOODBYE_USEC (5 * USEC_PER_SEC) /* how long an end waits for its goodbye */
 #define GOODBYE_TIMEOUT_SEC 4U
-#define RUNNING_USEC (5 * USEC_PER_MSEC)   /* a task may have ended by then, which is told along */
-#define CLEANED_USEC (200 * USEC_PER_MSEC) /* nobody waits for it */
+#define STATUS_USEC USEC_PER_SEC /* between two lines for systemctl status */
 
 struct Agentd {
         /* owned, in the order in which they are made */
@@ -44,12 +43,14 @@ struct Agentd {
         AttemptTable *attempts;
         Cleaner *cleaner;
         Shipper *shipper;
+        Recovery *recovery;
         Reporter *reporter;
         Sampler *sampler;
         Poller *poller;
         Enroller *enroller;
         Channel *goodbye;
-        sd_event_source *settle; /* after changes: releases, status */
+        sd_event_source *settle; /* after changes: releases */
+        sd_event_source *status_timer;
         sd_event_source *rest;
         sd_event_source *leave;
         char **stray_slices; /* slices that were found, by their attempts */
@@ -110,7 +111,8 @@ static void advance(Agentd *a) {
         a->enroller = enroller_free(a->enroller);
         a->polling = true;
         poller_start(a->poller);
-        reporter_kick(a->reporter);
+        for (Attempt *owing = attempt_first(a->attempts); owing; owing = attempt_next(owing))
+                reporter_kick(a->reporter, owing);
 }
 
 static void on_version(const char *version, void *userdata) {
@@ -153,10 +155,8 @@ static void on_listed(int r, const Error *e, void *userdata) {
 static void on_attempt_changed(Attempt *attempt, void *userdata) {
         Agentd *a = userdata;
 
-        if (a->polling && attempt->owed == REPORT_RUNNING)
-                reporter_kick_later(a->reporter, RUNNING_USEC);
-        else if (a->polling && attempt->owed)
-                reporter_kick(a->reporter);
+        if (a->polling && attempt->owed)
+                reporter_kick(a->reporter, attempt);
         if (attempt->state == ATTEMPT_RUNNING)
                 sampler_kick(a->sampler);
         settle(a);
@@ -178,7 +178,7 @@ static void on_log_complete(Attempt *attempt, void *userdata) {
 static void on_workspace_removed(void *userdata) {
         Agentd *a = userdata;
 
-        reporter_kick_later(a->reporter, CLEANED_USEC);
+        reporter_kick_cleaned(a->reporter);
 }
 
 /* Nothing is owed any more and nothing can come: the unit goes back to PID 1. */
@@ -194,16 +194,30 @@ static void let_go(Agentd *a, Attempt *attempt) {
         attempt_release(attempt);
 }
 
-/* What systemctl status shows; said when it changes. */
-static void tell_status(Agentd *a) {
+/* What systemctl status shows; said when it has changed, and not for each task of many. */
+static int on_status(sd_event_source *source, uint64_t usec, void *userdata) {
+        Agentd *a = userdata;
         char status[sizeof(a->status)];
 
+        (void) source;
+        (void) usec;
         (void) snprintf(status, sizeof(status), "STATUS=%s, %zu running",
                         a->polling ? "Enrolled" : "Not enrolled", attempt_count_live(a->attempts));
         if (a->leaving || str_eq(status, a->status))
-                return;
+                return 0;
         (void) strcpy(a->status, status);
         (void) sd_notify(false, status);
+        return 0;
+}
+
+static void tell_status(Agentd *a) {
+        int enabled = SD_EVENT_OFF;
+
+        (void) sd_event_source_get_enabled(a->status_timer, &enabled);
+        if (enabled != SD_EVENT_OFF)
+                return;
+        (void) sd_event_source_set_time_relative(a->status_timer, STATUS_USEC);
+        (void) sd_event_source_set_enabled(a->status_timer, SD_EVENT_ONESHOT);
 }
 
 static int on_settle(sd_event_source *source, void *userdata) {
@@ -277,7 +291,7 @@ static void resume_log(Agentd *a, const ProtoResume *resume) {
         int r;
 
         if (!attempt || attempt->epoch != resume->epoch || shipper_follows(attempt) ||
-            attempt->state == ATTEMPT_REFUSED)
+            attempt->recovering || attempt->state == ATTEMPT_REFUSED)
                 return;
         r = shipper_follow(a->shipper, attempt, resume->sequence,
                            resume->cursor ? resume->cursor : "", resume->monotonic_usec);
@@ -285,11 +299,47 @@ static void resume_log(Agentd *a, const ProtoResume *resume) {
                 (void) log_error(r, "Cannot go on with the log of attempt %s", attempt->text);
 }
 
+static void recover_attempt(Agentd *a, ProtoRecover *recover) {
+        Attempt *attempt = attempt_find(a->attempts, recover->attempt);
+        int r;
+
+        if (attempt || attempt_is_past(a->attempts, recover->attempt, recover->epoch))
+                return; /* offered again because our word crossed the offer */
+        r = attempt_recover(a->attempts, recover, &attempt);
+        if (r < 0) {
+                (void) log_error(r, "Cannot look for attempt %s", recover->attempt);
+                return;
+        }
+        r = recovery_add(a->recovery, recover);
+        if (r < 0)
+                let_go(a, attempt); /* out of memory: it will be offered again */
+}
+
+static void on_recovered(const ProtoRecover *wanted, const Recovered *known, void *userdata) {
+        Agentd *a = userdata;
+        Attempt *attempt = attempt_find(a->attempts, wanted->attempt);
+        int r;
+
+        if (!attempt || attempt->epoch != wanted->epoch)
+                return; /* the control plane has let go of it */
+        attempt_recovered(attempt, known);
+        if (attempt->state != ATTEMPT_ENDED)
+                return;
+        r = shipper_recover(a->shipper, attempt, wanted->sequence, wanted->cursor,
+                            wanted->monotonic_usec);
+        if (r >= 0)
+                return;
+        (void) log_error(r, "Cannot ship the rest of the log of attempt %s", attempt->text);
+        attempt->log_sequence = wanted->sequence;
+        on_log_complete(attempt, a);
+}
+
 /* Each array at most as long as the field table allows. */
 static void on_work(ProtoWork *work, void *userdata) {
         ProtoRelease *release = work->release.items;
         ProtoAssignment *start = work->start.items;
         ProtoResume *resume = work->resume.items;
+        ProtoRecover *recover = work->recover.items;
         ProtoStop *stop = work->stop.items;
         Agentd *a = userdata;
 
@@ -301,6 +351,8 @@ static void on_work(ProtoWork *work, void *userdata) {
         }
         for (size_t i = 0; i < work->resume.count; i++)
                 resume_log(a, &resume[i]);
+        for (size_t i = 0; i < work->recover.count; i++)
+                recover_attempt(a, &recover[i]);
         for (size_t i = 0; i < work->stop.count; i++)
                 stop_attempt(a, &stop[i]);
         for (size_t i = 0; i < work->start.count && !a->leaving; i++)
@@ -391,6 +443,9 @@ static int make_loop(Agentd *a) {
                 r = sd_event_add_time_relative(a->event, &a->rest, CLOCK_MONOTONIC, REST_USEC, 0,
                                                on_rest, a);
         if (r >= 0)
+                r = sd_event_add_time_relative(a->event, &a->status_timer, CLOCK_MONOTONIC, 0, 0,
+                                               on_status, a);
+        if (r >= 0)
                 r = sd_event_set_watchdog(a->event, true);
         return r < 0 ? r : 0;
 }
@@ -408,10 +463,12 @@ static int make_parts(Agentd *a) {
         if (r >= 0)
                 r = attempt_table_new(a->bus, a->exec, &attempt_events, a, &a->attempts);
         if (r >= 0)
-                r = cleaner_new(a->exec, on_workspace_removed, a, &a->cleaner);
+                r = cleaner_new(a->event, a->exec, on_workspace_removed, a, &a->cleaner);
         if (r >= 0)
                 r = shipper_new(a->event, a->link, a->exec, a->attempts, on_log_complete, a,
                                 &a->shipper);
+        if (r >= 0)
+                r = recovery_new(a->event, on_recovered, a, &a->recovery);
         if (r >= 0)
                 r = reporter_new(a->link, a->attempts, a->cleaner, a->session, on_work, a,
                                  &a->reporter);
@@ -459,6 +516,7 @@ Agentd *agentd_free(Agentd *a) {
         (void) poller_free(a->poller);
         (void) sampler_free(a->sampler);
         (void) reporter_free(a->reporter);
+        (void) recovery_free(a->recovery);
         (void) shipper_free(a->shipper);
         (void) attempt_table_free(a->attempts);
         (void) exec_client_free(a->exec);
@@ -468,6 +526,7 @@ Agentd *agentd_free(Agentd *a) {
         identity_done(&a->identity);
         strv_free(a->stray_slices);
         (void) sd_event_source_disable_unref(a->settle);
+        (void) sd_event_source_disable_unref(a->status_timer);
         (void) sd_event_source_disable_unref(a->rest);
         (void) sd_event_source_disable_unref(a->leave);
         (void) sd_event_unref(a->event);

@@ -10,6 +10,7 @@
 #include "log.h"
 #include "message-ids.h"
 #include "past.h"
+#include "report.h"
 #include "str.h"
 #include "timespan.h"
 
@@ -135,6 +136,7 @@ Attempt *attempt_free(Attempt *a) {
         (void) unit_free(a->unit);
         assignment_free(a->assignment);
         free(a->reason);
+        free(a->report);
         free(a);
         return NULL;
 }
@@ -157,6 +159,7 @@ static int attempt_new(AttemptTable *t, const char *id, uint32_t epoch, AttemptS
         a->epoch = epoch;
         a->state = state;
         (void) memset(&a->usage, 0xff, sizeof(a->usage)); /* USAGE_UNKNOWN */
+        a->limits = LIMITS_UNKNOWN;
         a->link = &t->buckets[bucket_of(a->hex)];
         a->next = *a->link;
         if (a->next)
@@ -175,11 +178,14 @@ static void owe(Attempt *a, unsigned report) {
         a->owed |= report;
 }
 
-static void log_outcome(const Attempt *a, int level, const char *message_id, const char *text) {
+/* Also what a later start of agentd goes by, should the unit be gone then: see recovery.h. */
+static void log_outcome(const Attempt *a, int level, const char *message_id, const char *text,
+                        const char *report) {
         _cleanup_(freep) char *attempt = str_format("SLUICE_ATTEMPT=%s", a->text);
         _cleanup_(freep) char *run = str_format("SLUICE_RUN=%s", a->run);
         _cleanup_(freep) char *unit = str_format("SLUICE_UNIT=sluice-%s.service", a->hex);
-        const char *fields[] = { attempt, run, unit, NULL };
+        _cleanup_(freep) char *json = report ? str_format(RECOVERY_FIELD "=%s", report) : NULL;
+        const char *fields[] = { attempt, run, unit, json, NULL };
 
         if (attempt && run && unit)
                 log_message(level, message_id, fields, "Attempt %s: %s", a->text, text);
@@ -193,7 +199,7 @@ static void refused(Attempt *a, bool requeue, const char *reason) {
         a->ended_usec = clock_usec(CLOCK_REALTIME);
         a->unit = unit_free(a->unit);
         owe(a, REPORT_REFUSED);
-        log_outcome(a, LOG_NOTICE, MSG_ATTEMPT_REFUSED, reason);
+        log_outcome(a, LOG_NOTICE, MSG_ATTEMPT_REFUSED, reason, NULL);
         changed(a);
 }
 
@@ -202,34 +208,58 @@ static void started(Attempt *a, const UnitState *s) {
                 a->started_usec =
                         s->main_start_usec ? s->main_start_usec : clock_usec(CLOCK_REALTIME);
                 owe(a, REPORT_RUNNING);
-                if (s->memory_max_bytes == UNIT_NUMBER_UNKNOWN && a->unit)
-                        (void) unit_read_limits(a->unit);
+                if (!*s->invocation_id && a->unit)
+                        (void) unit_ask(a->unit, UNIT_ASK_START);
         }
         a->start = exec_call_free(
                 a->start); /* its answer tells nothing new, and it shall not be repeated */
         assignment_free(TAKE_PTR(a->assignment));
 }
 
+static void note_end(Attempt *a) {
+        _cleanup_(freep) char *report = NULL;
+        JsonOut o = {};
+
+        owe(a, REPORT_ENDED);
+        report_ended(&o, a);
+        (void) json_out_take(&o, &report);
+        log_outcome(a, LOG_INFO, MSG_ATTEMPT_ENDED, a->unit_state.result, report);
+}
+
+/* A task that ends by itself leaves its unit "exited" or "failed". A unit that is "dead" was stopped, and if that was not us,
+ * PID 1 calls it a success when the task obeyed: it is none, for the work was not done. */
 static void ended(Attempt *a, const UnitState *s) {
         if (s->main_start_usec)
                 started(a, s);
+        bool stopping = a->state == ATTEMPT_STOPPING;
+
         if (set_state(a, ATTEMPT_ENDED) < 0)
                 return;
         a->ended_usec = s->main_exit_usec ? s->main_exit_usec : clock_usec(CLOCK_REALTIME);
         (void) cgroup_read(a->hex, &a->usage);
-        owe(a, REPORT_ENDED);
-        log_outcome(a, LOG_INFO, MSG_ATTEMPT_ENDED, *s->result ? s->result : "ended");
+        if (!stopping && str_eq(s->sub, "dead") && str_eq(s->result, "success")) {
+                (void) strcpy(a->unit_state.result, "stopped");
+                (void) str_replace(&a->reason, "It was stopped on the host.");
+        }
+        note_end(a);
         a->table->events->on_ended(a, a->table->userdata);
         changed(a);
 }
 
-/* RemainAfterExit= makes a success "active (exited)"; whatever was stopped by somebody is "inactive". */
+/* The kernel's word while the service has its cgroup; what it was too short-lived for, PID 1 is asked. */
+static void note_limits(Attempt *a, const UnitState *s) {
+        if (limits_are_known(&a->limits))
+                return;
+        if (limits_are_known(&s->limits))
+                a->limits = s->limits;
+        else if (cgroup_read_limits(a->hex, &a->limits) >= 0 && a->unit)
+                unit_limits_known(a->unit);
+}
+
+/* RemainAfterExit= makes a success "exited"; whatever was stopped by somebody is "dead". */
 static bool has_ended(const Attempt *a, const UnitState *s) {
-        if (str_eq(s->active, "failed"))
-                return true;
-        if (str_eq(s->active, "active"))
-                return str_eq(s->sub, "exited");
-        return str_eq(s->active, "inactive") && (a->was_active || s->main_exit_usec > 0);
+        return unit_is_over(s) &&
+               (!str_eq(s->sub, "dead") || a->was_active || s->main_exit_usec > 0);
 }
 
 /* The unit is not there. While it starts, its turn has not come; when it shall stop, that is what was wanted. */
@@ -255,7 +285,7 @@ static void on_unit_state(Unit *u, const UnitState *s, void *userdata) {
         (void) u;
         a->unit_state = *s;
         if (a->state == ATTEMPT_ENDED || a->state == ATTEMPT_REFUSED) {
-                changed(a); /* the limits came */
+                changed(a); /* what the report of the end waits for may have come */
                 return;
         }
         if (a->state == ATTEMPT_READING && *s->load && !str_eq(s->load, "not-found")) {
@@ -266,16 +296,16 @@ static void on_unit_state(Unit *u, const UnitState *s, void *userdata) {
                 unit_missing(a);
                 return;
         }
-        a->was_active |= *s->active && !str_eq(s->active, "inactive");
+        a->was_active |= s->main_start_usec > 0 || (*s->active && !str_eq(s->active, "inactive"));
+        note_limits(a, s);
         if (has_ended(a, s)) {
                 ended(a, s);
-        } else if (str_eq(s->active, "active") || str_eq(s->active, "reloading")) {
+        } else if (s->main_start_usec > 0) {
                 started(a, s);
                 if (set_state(a, ATTEMPT_RUNNING) >= 0)
                         changed(a);
         } else if (a->state == ATTEMPT_READING) {
-                (void) set_state(a, str_eq(s->active, "deactivating") ? ATTEMPT_RUNNING
-                                                                      : ATTEMPT_STARTING);
+                (void) set_state(a, ATTEMPT_STARTING);
                 changed(a);
         }
 }
@@ -379,6 +409,37 @@ int attempt_adopt(AttemptTable *t, const char *hex, Attempt **ret) {
                 return r;
         *ret = TAKE_PTR(a);
         return 0;
+}
+
+int attempt_recover(AttemptTable *t, const ProtoRecover *recover, Attempt **ret) {
+        Id run;
+        int r = id_parse(recover->run, &run);
+
+        if (r >= 0)
+                r = attempt_new(t, recover->attempt, recover->epoch, ATTEMPT_READING, ret);
+        if (r < 0)
+                return r;
+        (void) id_to_text(run, (*ret)->run);
+        (*ret)->recovering = true;
+        return 0;
+}
+
+void attempt_recovered(Attempt *a, const Recovered *known) {
+        if (!known->began) {
+                refused(a, true, known->reason);
+                return;
+        }
+        if (set_state(a, ATTEMPT_ENDED) < 0)
+                return;
+        a->ended_usec = known->ended_usec;
+        (void) snprintf(a->unit_state.result, sizeof(a->unit_state.result), "%s", known->result);
+        a->unit_state.main_code = known->main_code;
+        a->unit_state.main_status = known->main_status;
+        (void) str_replace(&a->reason, known->reason);
+        (void) str_replace(&a->report, known->report);
+        owe(a, REPORT_ENDED);
+        log_outcome(a, LOG_NOTICE, NULL, known->reason, NULL);
+        changed(a);
 }
 
 static void on_stop_answered(ExecVerdict verdict, const char *words, void *userdata) {

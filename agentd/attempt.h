@@ -9,6 +9,7 @@
 #include "exec-client.h"
 #include "id.h"
 #include "proto.h"
+#include "recovery.h"
 #include "unit.h"
 
 typedef enum AttemptState {
@@ -51,12 +52,15 @@ struct Attempt {
         bool told_stop;
         bool requeue; /* with REPORT_REFUSED */
         bool was_active;
+        bool recovering;                   /* attempt_recover() made it: there is no unit */
         uint64_t started_usec, ended_usec; /* realtime */
         Usage usage;
+        Limits limits;
         UnitState unit_state;
         uint32_t log_sequence; /* with REPORT_LOGGED */
         /* owned */
         char *reason;
+        char *report; /* of its end, as it was written down before; NULL: it follows from what is above */
         ProtoAssignment *assignment; /* until it has started */
         Unit *unit;
         ExecCall *start, *stop;
@@ -87,6 +91,11 @@ int attempt_refuse(AttemptTable *t, const char *id, uint32_t epoch, bool requeue
                    const char *reason, Attempt **ret);
 /* A unit that was found at our start. */
 int attempt_adopt(AttemptTable *t, const char *hex, Attempt **ret);
+
+/* One whose unit is gone: until attempt_recovered() it is being read about. */
+int attempt_recover(AttemptTable *t, const ProtoRecover *recover, Attempt **ret);
+/* What the journal knew. Nothing of it: nobody can say that it began, and it owes a refusal. */
+void attempt_recovered(Attempt *a, const Recovered *known);
 
 void attempt_stop(Attempt *a, const char *reason);
 /* Gives the unit back to PID 1 and forgets the attempt, but for attempt_is_past(). */

@@ -56,19 +56,26 @@ static uint64_t sum_of(const char *text, const char *word, char separator) {
         return sum;
 }
 
+static int open_slice(const char *attempt, const char *below) {
+        char path[256];
+        int fd;
+
+        (void) snprintf(path, sizeof(path), CGROUP_ROOT "/sluice-%c.slice/sluice-%c-%s.slice%s",
+                        attempt[ID_HEX_SIZE - 2], attempt[ID_HEX_SIZE - 2], attempt, below);
+        fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        return fd < 0 ? -errno : fd;
+}
+
 int cgroup_read(const char *attempt, Usage *ret) {
-        _cleanup_(fd_closep) int directory = -EBADF;
+        _cleanup_(fd_closep) int directory = open_slice(attempt, "");
         const char *last = "";
-        char path[256], text[FILE_MAX];
+        char text[FILE_MAX];
         ssize_t n = -ENOENT;
         Usage usage;
 
         (void) memset(&usage, 0xff, sizeof(usage)); /* USAGE_UNKNOWN */
-        (void) snprintf(path, sizeof(path), CGROUP_ROOT "/sluice-%c.slice/sluice-%c-%s.slice",
-                        attempt[ID_HEX_SIZE - 2], attempt[ID_HEX_SIZE - 2], attempt);
-        directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (directory < 0)
-                return -errno;
+                return directory;
         for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
                 if (!str_eq(last, rows[i].file))
                         n = read_at(directory, rows[i].file, text, sizeof(text));
@@ -79,5 +86,40 @@ int cgroup_read(const char *attempt, Usage *ret) {
                                              : strtoull(text, NULL, 10);
         }
         *ret = usage;
+        return 0;
+}
+
+bool limits_are_known(const Limits *limits) {
+        const Limits unknown = LIMITS_UNKNOWN;
+
+        return limits->memory_max_bytes != unknown.memory_max_bytes &&
+               limits->cpu_quota_per_sec_usec != unknown.cpu_quota_per_sec_usec &&
+               limits->tasks_max != unknown.tasks_max;
+}
+
+/* The number in a file of limits, "max" or a file that is not there: none, the kernel limits nothing. */
+static uint64_t limit_at(int directory, const char *file, char *text, size_t size) {
+        ssize_t n = read_at(directory, file, text, size);
+
+        return n <= 0 || text[0] < '0' || text[0] > '9' ? UINT64_MAX : strtoull(text, NULL, 10);
+}
+
+int cgroup_read_limits(const char *attempt, Limits *ret) {
+        _cleanup_(fd_closep) int directory = -EBADF;
+        char service[64], text[64];
+        uint64_t quota, period;
+        const char *space;
+
+        (void) snprintf(service, sizeof(service), "/sluice-%s.service", attempt);
+        directory = open_slice(attempt, service);
+        if (directory < 0)
+                return directory;
+        ret->memory_max_bytes = limit_at(directory, "memory.max", text, sizeof(text));
+        ret->tasks_max = limit_at(directory, "pids.max", text, sizeof(text));
+        quota = limit_at(directory, "cpu.max", text, sizeof(text)); /* "QUOTA PERIOD" */
+        space = quota == UINT64_MAX ? NULL : strchr(text, ' ');
+        period = space ? strtoull(space, NULL, 10) : 0;
+        ret->cpu_quota_per_sec_usec =
+                period == 0 ? UINT64_MAX : (uint64_t) ((__uint128_t) quota * 1000000U / period);
         return 0;
 }

@@ -1,6 +1,7 @@
-/* Accounting of an attempt, read from the cgroup of its slice, which outlives its service. */
+/* An attempt as the kernel sees it: the accounting of its slice, which outlives its service, and the limits of its service. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define USAGE_UNKNOWN UINT64_MAX /* the kernel does not account for it here */
@@ -17,3 +18,16 @@ typedef struct Usage {
 
 /* attempt: 32 hex digits. -ENOENT when the slice is gone; then nothing is written. */
 int cgroup_read(const char *attempt, Usage *ret);
+
+/* UINT64_MAX: there is no limit. */
+typedef struct Limits {
+        uint64_t memory_max_bytes;
+        uint64_t cpu_quota_per_sec_usec;
+        uint64_t tasks_max;
+} Limits;
+
+#define LIMITS_UNKNOWN ((Limits){ UINT64_MAX - 1, UINT64_MAX - 1, UINT64_MAX - 1 })
+bool limits_are_known(const Limits *limits); /* all of them */
+
+/* -ENOENT when the service has no cgroup, not yet or no more; then nothing is written. */
+int cgroup_read_limits(const char *attempt, Limits *ret);

@@ -3,19 +3,26 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "log.h"
 #include "str.h"
+#include "timespan.h"
 
 #define RUNS_MAX 1024U
+#define BATCH_MAX 64U                 /* what agentd-exec takes at once */
+#define BATCH_USEC (2 * USEC_PER_SEC) /* nobody waits for it */
 
 struct Cleaner {
-        CleanedRun *runs; /* owned */
-        unsigned count;
+        /* owned */
+        CleanedRun *runs;
+        sd_event_source *timer;
         /* borrowed */
         ExecClient *exec;
         void (*on_removed)(void *userdata);
         void *userdata;
+        unsigned count;
+        bool busy; /* a call is under way */
 };
 
 static CleanedRun **find(Cleaner *c, const char *run) {
@@ -34,22 +41,93 @@ static void forget(Cleaner *c, CleanedRun **slot) {
         free(run);
 }
 
-static void on_done(ExecVerdict verdict, const char *words, void *userdata) {
-        CleanedRun *run = userdata;
-        Cleaner *c = run->cleaner;
+static bool waits(const CleanedRun *run) {
+        return !run->asked && !run->removed;
+}
 
-        if (verdict == EXEC_DONE) {
-                run->removed = true;
-                c->on_removed(c->userdata);
+static void plan(Cleaner *c) {
+        int enabled = SD_EVENT_OFF;
+
+        (void) sd_event_source_get_enabled(c->timer, &enabled);
+        if (c->busy || enabled != SD_EVENT_OFF)
                 return;
+        (void) sd_event_source_set_time_relative(c->timer, BATCH_USEC);
+        (void) sd_event_source_set_enabled(c->timer, SD_EVENT_ONESHOT);
+}
+
+/* What could not be removed is forgotten: it will be asked for again. */
+static void on_done(ExecVerdict verdict, const char *words, void *userdata) {
+        Cleaner *c = userdata;
+        CleanedRun **slot = &c->runs;
+        bool more = false;
+
+        c->busy = false;
+        if (verdict != EXEC_DONE)
+                log_message(LOG_WARNING, NULL, NULL, "The workspaces of runs cannot be removed: %s",
+                            words);
+        while (*slot) {
+                CleanedRun *run = *slot;
+
+                more |= waits(run);
+                run->removed |= run->asked && verdict == EXEC_DONE;
+                if (run->asked && verdict != EXEC_DONE) {
+                        forget(c, slot);
+                        continue;
+                }
+                run->asked = false;
+                slot = &run->next;
         }
-        log_message(LOG_WARNING, NULL, NULL, "The workspace of run %s cannot be removed: %s",
-                    run->run, words);
-        forget(c, find(c, run->run)); /* it will be asked for again */
+        if (verdict == EXEC_DONE)
+                c->on_removed(c->userdata);
+        if (more)
+                plan(c);
+}
+
+static int append_runs(sd_bus_message *m, void *userdata) {
+        Cleaner *c = userdata;
+        char hex[ID_HEX_SIZE];
+        Id id;
+        int r = sd_bus_message_open_container(m, 'a', "s");
+
+        for (CleanedRun *run = c->runs; r >= 0 && run; run = run->next) {
+                if (!run->asked)
+                        continue;
+                r = id_parse(run->run, &id);
+                if (r >= 0)
+                        r = sd_bus_message_append(m, "s", id_to_hex(id, hex));
+        }
+        return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+static int on_batch(sd_event_source *source, uint64_t usec, void *userdata) {
+        Cleaner *c = userdata;
+        unsigned n = 0;
+        int r;
+
+        (void) source;
+        (void) usec;
+        for (CleanedRun *run = c->runs; run && n < BATCH_MAX; run = run->next)
+                if (waits(run)) {
+                        run->asked = true;
+                        n++;
+                }
+        if (n == 0)
+                return 0;
+        c->busy = true;
+        r = exec_call_new(c->exec,
+                          &(ExecRequest){ .method = "Clean",
+                                          .append = append_runs,
+                                          .tries_max = 8,
+                                          .done = on_done,
+                                          .userdata = c },
+                          NULL);
+        if (r < 0)
+                on_done(EXEC_FAILED, strerror(-r), c);
+        return 0;
 }
 
 int cleaner_remove(Cleaner *c, const char *run) {
-        char text[ID_TEXT_SIZE], hex[ID_HEX_SIZE];
+        char text[ID_TEXT_SIZE];
         CleanedRun *item;
         Id id;
         int r = id_parse(run, &id);
@@ -63,21 +141,12 @@ int cleaner_remove(Cleaner *c, const char *run) {
         item = calloc(1, sizeof(*item));
         if (!item)
                 return -ENOMEM;
-        item->cleaner = c;
-        (void) id_to_text(id, item->run);
+        (void) strcpy(item->run, text);
         item->next = c->runs;
         c->runs = item;
         c->count++;
-        r = exec_call_new(c->exec,
-                          &(ExecRequest){ .method = "Clean",
-                                          .text = id_to_hex(id, hex),
-                                          .tries_max = 8,
-                                          .done = on_done,
-                                          .userdata = item },
-                          NULL);
-        if (r < 0)
-                forget(c, find(c, text));
-        return r;
+        plan(c);
+        return 0;
 }
 
 CleanedRun *cleaner_first(Cleaner *c) {
@@ -91,16 +160,22 @@ void cleaner_acknowledge(Cleaner *c, const char *run) {
                 forget(c, slot);
 }
 
-int cleaner_new(ExecClient *exec, void (*on_removed)(void *userdata), void *userdata,
-                Cleaner **ret) {
-        Cleaner *c = calloc(1, sizeof(*c));
+int cleaner_new(sd_event *event, ExecClient *exec, void (*on_removed)(void *userdata),
+                void *userdata, Cleaner **ret) {
+        _cleanup_(cleaner_freep) Cleaner *c = calloc(1, sizeof(*c));
+        int r;
 
         if (!c)
                 return -ENOMEM;
         c->exec = exec;
         c->on_removed = on_removed;
         c->userdata = userdata;
-        *ret = c;
+        r = sd_event_add_time_relative(event, &c->timer, CLOCK_MONOTONIC, 0, 0, on_batch, c);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(c->timer, SD_EVENT_OFF);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(c);
         return 0;
 }
 
@@ -109,6 +184,7 @@ Cleaner *cleaner_free(Cleaner *c) {
                 return NULL;
         while (c->runs)
                 forget(c, &c->runs);
+        (void) sd_event_source_disable_unref(c->timer);
         free(c);
         return NULL;
 }

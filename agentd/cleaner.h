@@ -1,4 +1,4 @@
-/* Removes the workspaces of runs that are over, and remembers to say so. */
+/* Removes the workspaces of runs that are over, those of a few seconds together, and remembers to say so. */
 #pragma once
 
 #include <stdbool.h>
@@ -11,15 +11,14 @@ typedef struct CleanedRun CleanedRun;
 
 struct CleanedRun {
         CleanedRun *next;
-        Cleaner *cleaner; /* borrowed: owns us */
         char run[ID_TEXT_SIZE];
+        bool asked;   /* agentd-exec is removing it */
         bool removed; /* to be reported */
-        bool sent;
 };
 
-/* on_removed: a workspace is gone, there is something to report. */
-int cleaner_new(ExecClient *exec, void (*on_removed)(void *userdata), void *userdata,
-                Cleaner **ret);
+/* on_removed: workspaces are gone, there is something to report. */
+int cleaner_new(sd_event *event, ExecClient *exec, void (*on_removed)(void *userdata),
+                void *userdata, Cleaner **ret);
 Cleaner *cleaner_free(Cleaner *c); /* after the ExecClient's calls are gone */
 DEFINE_SCOPE_EXIT(Cleaner, cleaner_free)
 

@@ -57,13 +57,32 @@ static int add_matches(sd_journal *handle) {
         return r;
 }
 
-static int journal_open(Journal *j) {
+static int add_matches_of(sd_journal *handle, const char *attempt) {
+        char unit[64], object[80];
+        int r;
+
+        (void) snprintf(unit, sizeof(unit), "_SYSTEMD_UNIT=sluice-%s.service", attempt);
+        (void) snprintf(object, sizeof(object), "OBJECT_SYSTEMD_UNIT=sluice-%s.service", attempt);
+        r = sd_journal_add_match(handle, unit, 0);
+        if (r >= 0)
+                r = sd_journal_add_disjunction(handle);
+        if (r >= 0)
+                r = sd_journal_add_match(handle, object, 0);
+        if (r >= 0)
+                r = sd_journal_add_match(handle, MESSAGE_ID_DROPPED, 0);
+        if (r >= 0)
+                r = sd_journal_add_match(handle, "_TRANSPORT=driver", 0);
+        return r;
+}
+
+/* attempt: NULL for all. */
+static int journal_open(Journal *j, const char *attempt) {
         int r = sd_journal_open(&j->handle, SD_JOURNAL_LOCAL_ONLY | SD_JOURNAL_SYSTEM);
 
         if (r >= 0)
                 r = sd_journal_set_data_threshold(j->handle, 0);
         if (r >= 0)
-                r = add_matches(j->handle);
+                r = attempt ? add_matches_of(j->handle, attempt) : add_matches(j->handle);
         if (r >= 0)
                 r = sd_journal_get_fd(j->handle);
         if (r >= 0)
@@ -94,7 +113,7 @@ int journal_read_from(Journal *j, uint64_t monotonic_usec) {
         int r = sd_id128_get_boot(&boot);
 
         if (r >= 0 && !j->handle)
-                r = journal_open(j);
+                r = journal_open(j, NULL);
         else if (r >= 0 && monotonic_usec > j->position_usec)
                 return 0;
         if (r >= 0)
@@ -107,6 +126,21 @@ int journal_read_from(Journal *j, uint64_t monotonic_usec) {
         j->again = false;
         journal_resume(j);
         return 1;
+}
+
+int journal_read_attempt(Journal *j, const char *attempt, const char *cursor) {
+        int r = j->handle ? 0 : journal_open(j, attempt);
+
+        if (r >= 0)
+                r = cursor ? sd_journal_seek_cursor(j->handle, cursor)
+                           : sd_journal_seek_head(j->handle);
+        if (r < 0) {
+                journal_close(j);
+                return r;
+        }
+        j->again = false;
+        journal_resume(j);
+        return 0;
 }
 
 void journal_resume(Journal *j) {

@@ -180,6 +180,23 @@ void channel_kick(Channel *c) {
         (void) sd_event_source_set_enabled(c->turn, SD_EVENT_ONESHOT);
 }
 
+void channel_kick_within(Channel *c, uint64_t usec) {
+        uint64_t now, due;
+        int enabled;
+
+        if (usec == 0) {
+                channel_kick(c);
+                return;
+        }
+        if (c->call || c->delayed || sd_event_source_get_enabled(c->turn, &enabled) < 0 ||
+            enabled != SD_EVENT_OFF)
+                return;
+        if (c->timer && sd_event_now(c->link->event, CLOCK_MONOTONIC, &now) >= 0 &&
+            sd_event_source_get_time(c->timer, &due) >= 0 && due <= now + usec)
+                return;
+        channel_arm(c, usec);
+}
+
 static void channel_retry(Channel *c, unsigned retry_after_sec, bool refused) {
         uint64_t asked = retry_after_sec * USEC_PER_SEC, usec;
 

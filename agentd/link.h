@@ -50,4 +50,6 @@ DEFINE_SCOPE_EXIT(Channel, channel_free)
 void channel_kick(Channel *c);
 /* The same, not before usec from now. */
 void channel_kick_later(Channel *c, uint64_t usec);
+/* The same, at the latest usec from now: until then there may be more to say. */
+void channel_kick_within(Channel *c, uint64_t usec);
 int channel_send(Channel *c, const ChannelRequest *request);

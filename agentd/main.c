@@ -1,4 +1,5 @@
 /* agentd: the network-facing half of the agent. See agentd(8). */
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,6 +8,8 @@
 #include "agentd.h"
 #include "log.h"
 #include "options.h"
+
+#define HEAP_SPARE (1024 * 1024) /* bytes; given back at rest */
 
 static int serve(const Settings *settings) {
         _cleanup_(agentd_freep) Agentd *a = NULL;
@@ -34,6 +37,8 @@ int main(int argc, char *argv[]) {
         int r;
 
         log_setup("agentd");
+        (void) mallopt(M_TRIM_THRESHOLD,
+                       HEAP_SPARE); /* else each request grows and shrinks the heap */
         r = options_read(&settings, argc, argv);
         if (r == 0)
                 r = serve(&settings);

@@ -40,7 +40,7 @@ static void write_attempts(JsonOut *o, AttemptTable *attempts) {
                 json_out_text(o, "attempt", a->text);
                 json_out_u64(o, "epoch", a->epoch);
                 json_out_text(o, "state", attempt_state_to_string(a->state));
-                if (a->state != ATTEMPT_REFUSED && !shipper_follows(a))
+                if (a->state != ATTEMPT_REFUSED && !a->recovering && !shipper_follows(a))
                         json_out_bool(o, "resume", true);
                 json_out_end_object(o);
         }
@@ -70,7 +70,8 @@ static void on_turn(Channel *c, void *userdata) {
 }
 
 static bool is_empty(const ProtoWork *work) {
-        return work->start.count + work->stop.count + work->release.count + work->resume.count ==
+        return work->start.count + work->stop.count + work->release.count + work->resume.count +
+                               work->recover.count ==
                        0 &&
                !work->clean;
 }

@@ -4,16 +4,17 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 
 #include "json-out.h"
 #include "log.h"
 #include "proto.h"
+#include "report.h"
 #include "str.h"
 #include "timespan.h"
 
 #define TIMEOUT_SEC 30U
 #define REFUSED_USEC (30 * USEC_PER_SEC)
+#define CLEANED_USEC (500 * USEC_PER_MSEC) /* nobody waits for it */
 
 struct Reporter {
         Channel *channel; /* owned */
@@ -25,86 +26,18 @@ struct Reporter {
         void *userdata;
 };
 
-static void write_head(JsonOut *o, const Attempt *a, const char *state, uint64_t realtime_usec) {
-        json_out_object(o, NULL);
-        json_out_text(o, "attempt", a->text);
-        json_out_u64(o, "epoch", a->epoch);
-        json_out_text(o, "state", state);
-        json_out_u64(o, "realtime_usec", realtime_usec);
-}
-
-static void write_unit(JsonOut *o, const Attempt *a) {
-        _cleanup_(freep) char *slice =
-                str_format("sluice-%c-%s.slice", a->hex[ID_HEX_SIZE - 2], a->hex);
-
-        if (*a->unit_state.invocation_id)
-                json_out_text(o, "invocation_id", a->unit_state.invocation_id);
-        json_out_text(o, "slice", slice);
-}
-
-static void write_running(JsonOut *o, const Attempt *a) {
-        write_head(o, a, "running", a->started_usec);
-        write_unit(o, a);
-        json_out_end_object(o);
-}
-
-static const char *exit_code_to_string(int code) {
-        return code == CLD_EXITED
-                       ? "exited"
-                       : (code == CLD_KILLED ? "killed" : (code == CLD_DUMPED ? "dumped" : NULL));
-}
-
-static void write_ended(JsonOut *o, const Attempt *a) {
-        const UnitState *s = &a->unit_state;
-        const char *code = exit_code_to_string(s->main_code);
-
-        write_head(o, a, "ended", a->ended_usec);
-        write_unit(o, a);
-        json_out_text(o, "result", *s->result ? s->result : "lost");
-        if (code) {
-                json_out_text(o, "exit_code", code);
-                json_out_u64(o, "exit_status", (uint64_t) s->main_status);
-        }
-        if (a->reason)
-                json_out_text(o, "reason", a->reason);
-        if (s->main_start_monotonic_usec > 0 &&
-            s->main_exit_monotonic_usec >= s->main_start_monotonic_usec)
-                json_out_known(o, "runtime_usec",
-                               s->main_exit_monotonic_usec - s->main_start_monotonic_usec);
-        json_out_known(o, "cpu_usage_usec", a->usage.cpu_usage_usec);
-        json_out_known(o, "memory_peak_bytes", a->usage.memory_peak_bytes);
-        json_out_known(o, "io_read_bytes", a->usage.io_read_bytes);
-        json_out_known(o, "io_write_bytes", a->usage.io_write_bytes);
-        json_out_known(o, "oom_kills", a->usage.oom_kills);
-        json_out_known(o, "memory_max_bytes", s->memory_max_bytes);
-        json_out_known(o, "cpu_quota_per_sec_usec", s->cpu_quota_per_sec_usec);
-        json_out_known(o, "tasks_max", s->tasks_max);
-        json_out_end_object(o);
-}
-
-static void write_refused(JsonOut *o, const Attempt *a) {
-        write_head(o, a, "refused", a->ended_usec);
-        json_out_text(o, "reason", a->reason);
-        json_out_bool(o, "requeue", a->requeue);
-        json_out_end_object(o);
-}
-
-static void write_logged(JsonOut *o, const Attempt *a) {
-        write_head(o, a, "logged", a->ended_usec);
-        json_out_u64(o, "sequence", a->log_sequence);
-        json_out_end_object(o);
-}
-
-/* In the order in which they are to be said. */
+/* In the order in which they are to be said. Each may wait a little for what is likely to follow: the end of a short task, the
+ * end of its log. */
 static const struct {
         Report report;
         const char *state;
         void (*write)(JsonOut *o, const Attempt *a);
+        uint64_t patience_usec;
 } rows[] = {
-        { REPORT_RUNNING, "running", write_running },
-        { REPORT_ENDED, "ended", write_ended },
-        { REPORT_REFUSED, "refused", write_refused },
-        { REPORT_LOGGED, "logged", write_logged },
+        { REPORT_RUNNING, "running", report_running, 100 * USEC_PER_MSEC },
+        { REPORT_ENDED, "ended", report_ended, 10 * USEC_PER_MSEC },
+        { REPORT_REFUSED, "refused", report_refused, 0 },
+        { REPORT_LOGGED, "logged", report_logged, 0 },
 };
 
 /* The end is not told before the limits are known, nor the log's end before the end. */
@@ -184,14 +117,27 @@ static void acknowledge(Reporter *p, const ProtoAcknowledged *ack) {
                         a->owed &= ~(unsigned) rows[i].report;
 }
 
-static bool anything_owed(Reporter *p) {
+static uint64_t patience(const Attempt *a) {
+        unsigned owed = sayable(a);
+        uint64_t usec = UINT64_MAX;
+
+        for (size_t i = 0; i < ELEMENTSOF(rows); i++)
+                if (owed & rows[i].report && rows[i].patience_usec < usec)
+                        usec = rows[i].patience_usec;
+        return usec;
+}
+
+/* UINT64_MAX: nothing is owed. */
+static uint64_t patience_of_all(Reporter *p) {
+        uint64_t usec = UINT64_MAX;
+
         for (Attempt *a = attempt_first(p->attempts); a; a = attempt_next(a))
-                if (sayable(a))
-                        return true;
+                if (patience(a) < usec)
+                        usec = patience(a);
         for (CleanedRun *run = cleaner_first(p->cleaner); run; run = run->next)
-                if (run->removed)
-                        return true;
-        return false;
+                if (run->removed && CLEANED_USEC < usec)
+                        usec = CLEANED_USEC;
+        return usec;
 }
 
 static void on_answer(Channel *channel, const ChannelAnswer *answer, void *userdata) {
@@ -212,26 +158,29 @@ static void on_answer(Channel *channel, const ChannelAnswer *answer, void *userd
         } else {
                 const ProtoAcknowledged *acks = work.acknowledged.items;
                 size_t before = work.acknowledged.count;
+                uint64_t usec;
 
                 for (size_t i = 0; i < work.acknowledged.count; i++)
                         acknowledge(p, &acks[i]);
                 p->on_work(&work, p->userdata);
-                if (anything_owed(p)) {
-                        if (before > 0)
-                                channel_kick(channel);
-                        else /* it did not take what was said: not in a tight loop */
-                                channel_kick_later(channel, USEC_PER_SEC);
-                }
+                usec = patience_of_all(p);
+                if (usec < UINT64_MAX && before > 0)
+                        channel_kick_within(channel, usec);
+                else if (usec < UINT64_MAX) /* it did not take what was said: not in a tight loop */
+                        channel_kick_later(channel, USEC_PER_SEC);
         }
         json_done(proto_work_fields, &work);
 }
 
-void reporter_kick(Reporter *p) {
-        channel_kick(p->channel);
+void reporter_kick(Reporter *p, const Attempt *a) {
+        uint64_t usec = patience(a);
+
+        if (usec < UINT64_MAX)
+                channel_kick_within(p->channel, usec);
 }
 
-void reporter_kick_later(Reporter *p, uint64_t usec) {
-        channel_kick_later(p->channel, usec);
+void reporter_kick_cleaned(Reporter *p) {
+        channel_kick_within(p->channel, CLEANED_USEC);
 }
 
 int reporter_new(Link *link, AttemptTable *attempts, Cleaner *cleaner, const char *session,

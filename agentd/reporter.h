@@ -16,7 +16,7 @@ int reporter_new(Link *link, AttemptTable *attempts, Cleaner *cleaner, const cha
 Reporter *reporter_free(Reporter *p);
 DEFINE_SCOPE_EXIT(Reporter, reporter_free)
 
-/* Something is owed. */
-void reporter_kick(Reporter *p);
-/* Something is owed that may wait a little for company: each request costs both sides. */
-void reporter_kick_later(Reporter *p, uint64_t usec);
+/* The attempt owes something; so does a workspace that is gone. Sent once a report that is likely to follow may have come: each
+ * request costs both sides. */
+void reporter_kick(Reporter *p, const Attempt *a);
+void reporter_kick_cleaned(Reporter *p);

@@ -25,9 +25,11 @@ typedef struct AttemptLog {
         /* owned */
         Channel *channel;
         ExecCall *sync;
-        Buffer text;  /* entries that wait */
-        Buffer frame; /* compressed, on its way */
-        Buffer path;  /* with the query that describes the frame */
+        Journal *
+                journal; /* of its own: what is left of an attempt that is gone; NULL: that of all */
+        Buffer text;     /* entries that wait */
+        Buffer frame;    /* compressed, on its way */
+        Buffer path;     /* with the query that describes the frame */
         char *first_cursor;
         char *read_cursor; /* of the last entry that was read, NULL before the first */
         uint64_t read_monotonic_usec;
@@ -46,6 +48,7 @@ struct Shipper {
         Journal *journal;
         sd_event_source *flush;
         /* borrowed: the composition root frees us first */
+        sd_event *event;
         Link *link;
         ExecClient *exec;
         AttemptTable *attempts;
@@ -142,10 +145,39 @@ static void flush_soon(Shipper *s) {
         (void) sd_event_source_set_enabled(s->flush, SD_EVENT_ONESHOT);
 }
 
+/* Without a journal there is nothing more to say. */
+static void read_own_journal(AttemptLog *l) {
+        int r = journal_read_attempt(l->journal, l->attempt->hex, l->read_cursor);
+
+        if (r >= 0)
+                return;
+        (void) log_error(r, "Cannot read the journal for the log of attempt %s", l->attempt->text);
+        l->drained = true;
+        log_advance(l);
+}
+
+static void resume(AttemptLog *l) {
+        journal_resume(l->journal ? l->journal : l->shipper->journal);
+}
+
+static void resume_all(Shipper *s) {
+        s->blocked = false;
+        journal_resume(s->journal);
+        for (Attempt *a = attempt_first(s->attempts); a; a = attempt_next(a))
+                if (a->log && log_of(a)->journal)
+                        journal_resume(log_of(a)->journal);
+}
+
 /* Reads from the log's place on. Logs that are further see entries again and skip them. */
 static void read_journal(AttemptLog *l) {
         Shipper *s = l->shipper;
-        int r = journal_read_from(s->journal, l->read_monotonic_usec);
+        int r;
+
+        if (l->journal) {
+                read_own_journal(l);
+                return;
+        }
+        r = journal_read_from(s->journal, l->read_monotonic_usec);
 
         if (r < 0)
                 (void) log_error(r, "Cannot read the journal");
@@ -226,12 +258,10 @@ static void on_answer(Channel *c, const ChannelAnswer *answer, void *userdata) {
                 drop_text(l);
                 complete(l);
         }
-        if (s->blocked) {
-                s->blocked = false;
-                journal_resume(s->journal);
-        } else if (l->finishing && !l->drained) {
-                journal_resume(s->journal);
-        }
+        if (s->blocked)
+                resume_all(s);
+        else if (l->finishing && !l->drained)
+                resume(l);
         log_advance(l);
 }
 
@@ -286,14 +316,12 @@ static int write_entry(AttemptLog *l, const JournalEntry *entry) {
         return r < 0 ? r : export_write_end(b);
 }
 
-static JournalVerdict on_entry(const JournalEntry *entry, void *userdata) {
-        Shipper *s = userdata;
-        Attempt *a = attempt_find(s->attempts, entry->attempt);
-        AttemptLog *l = a ? log_of(a) : NULL;
+static JournalVerdict take_entry(AttemptLog *l, const JournalEntry *entry) {
         size_t before, need = entry->size + 2048;
+        Shipper *s = l->shipper;
         int r;
 
-        if (!l || l->complete || skip(l, entry))
+        if (l->complete || skip(l, entry))
                 return JOURNAL_TAKEN;
         if (l->text.size + need > TEXT_MAX)
                 flush(l);
@@ -321,6 +349,29 @@ static JournalVerdict on_entry(const JournalEntry *entry, void *userdata) {
         return JOURNAL_TAKEN;
 }
 
+static JournalVerdict on_entry(const JournalEntry *entry, void *userdata) {
+        Shipper *s = userdata;
+        Attempt *a = attempt_find(s->attempts, entry->attempt);
+        AttemptLog *l = a ? log_of(a) : NULL;
+
+        return l && !l->journal ? take_entry(l, entry) : JOURNAL_TAKEN;
+}
+
+static JournalVerdict on_own_entry(const JournalEntry *entry, void *userdata) {
+        AttemptLog *l = userdata;
+
+        return str_eq(entry->attempt, l->attempt->hex) ? take_entry(l, entry) : JOURNAL_TAKEN;
+}
+
+static void on_own_end(void *userdata) {
+        AttemptLog *l = userdata;
+
+        if (!l->synced || l->drained)
+                return;
+        l->drained = true;
+        log_advance(l);
+}
+
 static void on_end(void *userdata) {
         Shipper *s = userdata;
 
@@ -328,7 +379,7 @@ static void on_end(void *userdata) {
                 AttemptLog *l = log_of(a);
 
                 next = attempt_next(a);
-                if (!l || !l->synced || l->drained)
+                if (!l || l->journal || !l->synced || l->drained)
                         continue;
                 l->drained = true;
                 log_advance(l);
@@ -341,7 +392,7 @@ static void on_synced(ExecVerdict verdict, const char *words, void *userdata) {
         (void) words;
         l->sync = NULL;
         l->synced = verdict == EXEC_DONE; /* it is asked for until it works */
-        journal_resume(l->shipper->journal);
+        resume(l);
 }
 
 /* Once the end is known and the beginning too: journald may hold lines that it has not stored yet. */
@@ -375,6 +426,7 @@ static AttemptLog *log_free(AttemptLog *l) {
         drop_frame(l);
         (void) channel_free(l->channel);
         (void) exec_call_free(l->sync);
+        (void) journal_free(l->journal);
         free(l->first_cursor);
         free(l->read_cursor);
         free(l);
@@ -382,8 +434,8 @@ static AttemptLog *log_free(AttemptLog *l) {
 }
 DEFINE_SCOPE_EXIT(AttemptLog, log_free)
 
-int shipper_follow(Shipper *s, Attempt *a, uint32_t sequence, const char *cursor,
-                   uint64_t monotonic_usec) {
+static int log_new(Shipper *s, Attempt *a, uint32_t sequence, const char *cursor,
+                   uint64_t monotonic_usec, AttemptLog **ret) {
         _cleanup_(log_freep) AttemptLog *l = calloc(1, sizeof(*l));
         int r;
 
@@ -393,16 +445,42 @@ int shipper_follow(Shipper *s, Attempt *a, uint32_t sequence, const char *cursor
         l->attempt = a;
         l->stored = sequence;
         l->read_monotonic_usec = monotonic_usec;
-        l->catching_up = *cursor != '\0';
-        r = *cursor ? str_replace(&l->read_cursor, cursor) : 0;
+        l->catching_up = cursor && *cursor;
+        r = l->catching_up ? str_replace(&l->read_cursor, cursor) : 0;
         if (r >= 0)
                 r = channel_new(s->link, "logs", on_turn, on_answer, l, &l->channel);
         if (r < 0)
                 return r;
+        *ret = TAKE_PTR(l);
+        return 0;
+}
+
+int shipper_follow(Shipper *s, Attempt *a, uint32_t sequence, const char *cursor,
+                   uint64_t monotonic_usec) {
+        AttemptLog *l;
+        int r = log_new(s, a, sequence, cursor, monotonic_usec, &l);
+
+        if (r < 0)
+                return r;
         a->log = l;
-        read_journal(TAKE_PTR(l));
+        read_journal(l);
         if (a->state == ATTEMPT_ENDED)
                 shipper_finish(s, a);
+        return 0;
+}
+
+int shipper_recover(Shipper *s, Attempt *a, uint32_t sequence, const char *cursor,
+                    uint64_t monotonic_usec) {
+        _cleanup_(log_freep) AttemptLog *l = NULL;
+        int r = log_new(s, a, sequence, cursor, monotonic_usec, &l);
+
+        if (r >= 0)
+                r = journal_new(s->event, on_own_entry, on_own_end, l, &l->journal);
+        if (r < 0)
+                return r;
+        a->log = TAKE_PTR(l);
+        read_journal(a->log);
+        shipper_finish(s, a);
         return 0;
 }
 
@@ -418,7 +496,8 @@ int shipper_new(sd_event *event, Link *link, ExecClient *exec, AttemptTable *att
 
         if (!s)
                 return -ENOMEM;
-        *s = (Shipper){ .link = link,
+        *s = (Shipper){ .event = event,
+                        .link = link,
                         .exec = exec,
                         .attempts = attempts,
                         .on_complete = on_complete,

@@ -20,6 +20,9 @@ DEFINE_SCOPE_EXIT(Shipper, shipper_free)
 int shipper_follow(Shipper *s, Attempt *a, uint32_t sequence, const char *cursor,
                    uint64_t monotonic_usec);
 bool shipper_follows(const Attempt *a);
+/* The rest of the log of an attempt that is gone, maybe of an earlier boot. */
+int shipper_recover(Shipper *s, Attempt *a, uint32_t sequence, const char *cursor,
+                    uint64_t monotonic_usec);
 /* The process has ended: what it said is shipped to its end. */
 void shipper_finish(Shipper *s, Attempt *a);
 void shipper_forget(Shipper *s, Attempt *a);

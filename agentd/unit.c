@@ -14,6 +14,7 @@
 #define SYSTEMD "org.freedesktop.systemd1"
 #define SYSTEMD_PATH "/org/freedesktop/systemd1"
 #define MANAGER SYSTEMD ".Manager"
+#define UNIT SYSTEMD ".Unit"
 #define SERVICE SYSTEMD ".Service"
 #define PROPERTIES "org.freedesktop.DBus.Properties"
 #define TIMEOUT_USEC (60 * USEC_PER_SEC)
@@ -45,14 +46,26 @@ static const struct {
           offsetof(UnitState, main_start_monotonic_usec), 0 },
         { "ExecMainExitTimestampMonotonic", PROPERTY_U64,
           offsetof(UnitState, main_exit_monotonic_usec), 0 },
-        { "MemoryMax", PROPERTY_U64, offsetof(UnitState, memory_max_bytes), 0 },
-        { "CPUQuotaPerSecUSec", PROPERTY_U64, offsetof(UnitState, cpu_quota_per_sec_usec), 0 },
-        { "TasksMax", PROPERTY_U64, offsetof(UnitState, tasks_max), 0 },
+        { "MemoryMax", PROPERTY_U64, offsetof(UnitState, limits.memory_max_bytes), 0 },
+        { "CPUQuotaPerSecUSec", PROPERTY_U64, offsetof(UnitState, limits.cpu_quota_per_sec_usec),
+          0 },
+        { "TasksMax", PROPERTY_U64, offsetof(UnitState, limits.tasks_max), 0 },
         { "Environment", PROPERTY_ENVIRONMENT, 0, 0 },
 #undef TEXT
 };
 
-static const char *const limits[] = { "MemoryMax", "CPUQuotaPerSecUSec", "TasksMax" };
+/* What is asked for by name; in this order PID 1 answers, so that the result is the one of the state before it. */
+static const struct {
+        UnitAsk when;
+        const char *interface, *name;
+} asks[] = {
+        { UNIT_ASK_START, UNIT, "InvocationID" },
+        { UNIT_ASK_END, UNIT, "SubState" },
+        { UNIT_ASK_END, SERVICE, "Result" },
+        { UNIT_ASK_LIMITS, SERVICE, "MemoryMax" },
+        { UNIT_ASK_LIMITS, SERVICE, "CPUQuotaPerSecUSec" },
+        { UNIT_ASK_LIMITS, SERVICE, "TasksMax" },
+};
 
 struct UnitBus {
         /* owned */
@@ -64,11 +77,11 @@ struct UnitBus {
 };
 
 /* An answer to Properties.Get has no name in it, so each call knows its own. */
-typedef struct LimitCall {
+typedef struct Ask {
         Unit *unit;
         sd_bus_slot *slot; /* owned */
         const char *name;
-} LimitCall;
+} Ask;
 
 struct Unit {
         UnitBus *bus; /* borrowed: freed after us */
@@ -76,11 +89,12 @@ struct Unit {
         char *path;
         sd_bus_slot *match;
         sd_bus_slot *read;
-        LimitCall limit_calls[ELEMENTSOF(limits)];
+        Ask asks[ELEMENTSOF(asks)];
         /* borrowed: our owner */
         unit_state_t on_state;
         void *userdata;
         UnitState state;
+        bool limits_wanted;
 };
 
 static int read_environment(sd_bus_message *m, UnitState *s) {
@@ -170,13 +184,27 @@ static int read_properties(sd_bus_message *m, UnitState *s) {
         return r < 0 ? r : sd_bus_message_exit_container(m);
 }
 
+bool unit_is_over(const UnitState *s) {
+        static const char *const final[] = { "exited", "failed", "dead" };
+
+        for (size_t i = 0; i < ELEMENTSOF(final); i++)
+                if (str_eq(s->sub, final[i]))
+                        return true;
+        return false;
+}
+
+/* The main process has ended, or PID 1 has given up: whether that is all, its SubState= tells. */
 static int unit_on_changed(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         const char *interface;
         Unit *u = userdata;
 
         (void) error;
-        if (sd_bus_message_read(m, "s", &interface) >= 0 && read_properties(m, &u->state) >= 0)
-                u->on_state(u, &u->state, u->userdata);
+        if (sd_bus_message_read(m, "s", &interface) < 0 || read_properties(m, &u->state) < 0)
+                return 0;
+        if (u->state.main_exit_usec > 0 ||
+            (*u->state.result && !str_eq(u->state.result, "success")))
+                (void) unit_ask(u, UNIT_ASK_END | (u->limits_wanted ? UNIT_ASK_LIMITS : 0U));
+        u->on_state(u, &u->state, u->userdata);
         return 0;
 }
 
@@ -191,22 +219,31 @@ static int unit_on_read(sd_bus_message *m, void *userdata, sd_bus_error *error) 
         return 0;
 }
 
-static int unit_on_limit(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        LimitCall *call = userdata;
-        Unit *u = call->unit;
+/* How the main process ended comes with the change that tells of it: an end without is asked for as a whole. */
+static int unit_on_answer(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Ask *ask = userdata;
+        Unit *u = ask->unit;
+        UnitState s = u->state;
 
         (void) error;
-        call->slot = sd_bus_slot_unref(call->slot);
+        ask->slot = sd_bus_slot_unref(ask->slot);
         if (!sd_bus_message_is_method_error(m, NULL))
-                (void) read_property(m, call->name, &u->state);
-        if (!unit_is_asking(u))
-                u->on_state(u, &u->state, u->userdata);
+                (void) read_property(m, ask->name, &s);
+        /* A unit that somebody made PID 1 forget is loaded by the question, as if all had been well with it. */
+        if (str_eq(s.result, "success") && *u->state.result)
+                (void) strcpy(s.result, u->state.result);
+        u->state = s;
+        if (unit_is_asking(u))
+                return 0;
+        if (unit_is_over(&u->state) && u->state.main_start_usec > 0 && u->state.main_exit_usec == 0)
+                return unit_read(u);
+        u->on_state(u, &u->state, u->userdata);
         return 0;
 }
 
 bool unit_is_asking(const Unit *u) {
-        for (size_t i = 0; i < ELEMENTSOF(limits); i++)
-                if (u->limit_calls[i].slot)
+        for (size_t i = 0; i < ELEMENTSOF(asks); i++)
+                if (u->asks[i].slot)
                         return true;
         return u->read != NULL;
 }
@@ -217,19 +254,37 @@ int unit_read(Unit *u) {
                                         "GetAll", unit_on_read, u, "s", "");
 }
 
-int unit_read_limits(Unit *u) {
+int unit_ask(Unit *u, unsigned what) {
         int r = 0;
 
-        for (size_t i = 0; r >= 0 && i < ELEMENTSOF(limits); i++) {
-                LimitCall *call = &u->limit_calls[i];
+        for (size_t i = 0; r >= 0 && i < ELEMENTSOF(asks); i++) {
+                Ask *ask = &u->asks[i];
 
-                if (call->slot)
+                if (!(asks[i].when & what))
                         continue;
-                *call = (LimitCall){ .unit = u, .name = limits[i] };
-                r = sd_bus_call_method_async(u->bus->bus, &call->slot, SYSTEMD, u->path, PROPERTIES,
-                                             "Get", unit_on_limit, call, "ss", SERVICE, limits[i]);
+                ask->slot = sd_bus_slot_unref(ask->slot); /* the new answer is the newer one */
+                *ask = (Ask){ .unit = u, .name = asks[i].name };
+                r = sd_bus_call_method_async(u->bus->bus, &ask->slot, SYSTEMD, u->path, PROPERTIES,
+                                             "Get", unit_on_answer, ask, "ss", asks[i].interface,
+                                             asks[i].name);
         }
         return r;
+}
+
+void unit_limits_known(Unit *u) {
+        u->limits_wanted = false;
+}
+
+/* PID 1 tells each change once for each interface. That of the service has all that matters but SubState=, so the other one,
+ * half of all messages, never wakes us. */
+static int unit_match(Unit *u) {
+        _cleanup_(freep) char *rule =
+                str_format("type='signal',sender='" SYSTEMD "',interface='" PROPERTIES
+                           "',member='PropertiesChanged',arg0='" SERVICE "',path='%s'",
+                           u->path);
+
+        return rule ? sd_bus_add_match_async(u->bus->bus, &u->match, rule, unit_on_changed, NULL, u)
+                    : -ENOMEM;
 }
 
 int unit_new(UnitBus *b, const char *attempt, unit_state_t on_state, void *userdata, Unit **ret) {
@@ -239,14 +294,12 @@ int unit_new(UnitBus *b, const char *attempt, unit_state_t on_state, void *userd
 
         if (!u)
                 return -ENOMEM;
-        *u = (Unit){ .bus = b, .on_state = on_state, .userdata = userdata };
-        u->state.memory_max_bytes = u->state.tasks_max = u->state.cpu_quota_per_sec_usec =
-                UNIT_NUMBER_UNKNOWN;
+        *u = (Unit){ .bus = b, .on_state = on_state, .userdata = userdata, .limits_wanted = true };
+        u->state.limits = LIMITS_UNKNOWN;
         (void) snprintf(name, sizeof(name), "sluice-%s.service", attempt);
         r = sd_bus_path_encode(SYSTEMD_PATH "/unit", name, &u->path);
         if (r >= 0)
-                r = sd_bus_match_signal_async(b->bus, &u->match, SYSTEMD, u->path, PROPERTIES,
-                                              "PropertiesChanged", unit_on_changed, NULL, u);
+                r = unit_match(u);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(u);
@@ -258,8 +311,8 @@ Unit *unit_free(Unit *u) {
                 return NULL;
         (void) sd_bus_slot_unref(u->match);
         (void) sd_bus_slot_unref(u->read);
-        for (size_t i = 0; i < ELEMENTSOF(limits); i++)
-                (void) sd_bus_slot_unref(u->limit_calls[i].slot);
+        for (size_t i = 0; i < ELEMENTSOF(asks); i++)
+                (void) sd_bus_slot_unref(u->asks[i].slot);
         free(u->path);
         free(u);
         return NULL;

@@ -5,17 +5,16 @@
 #include <stdint.h>
 #include <systemd/sd-bus.h>
 
+#include "cgroup.h"
 #include "cleanup.h"
 #include "error.h"
 #include "id.h"
 
-#define UNIT_NUMBER_UNKNOWN (UINT64_MAX - 1) /* not asked yet; UINT64_MAX is systemd's "infinity" */
-
 /* Properties of org.freedesktop.systemd1.Unit and .Service, by their names. */
 typedef struct UnitState {
         char load[16];
-        char active[16];
-        char sub[32];
+        char active[16]; /* with unit_read() only, as load */
+        char sub[32];    /* with unit_read() and unit_ask() only, as invocation_id */
         char result[32];
         char invocation_id[ID_HEX_SIZE];
         int32_t main_code; /* CLD_EXITED, CLD_KILLED, CLD_DUMPED; 0: it has not ended */
@@ -23,7 +22,7 @@ typedef struct UnitState {
         uint64_t main_start_usec; /* realtime, 0: not started */
         uint64_t main_exit_usec;
         uint64_t main_start_monotonic_usec, main_exit_monotonic_usec;
-        uint64_t memory_max_bytes, cpu_quota_per_sec_usec, tasks_max;
+        Limits limits;
         uint32_t epoch; /* of SLUICE_EPOCH= in its environment; with unit_read() only */
         char run[ID_TEXT_SIZE];
 } UnitState;
@@ -56,7 +55,19 @@ DEFINE_SCOPE_EXIT(Unit, unit_free)
 
 /* Asks for everything; answered by on_state. load is "not-found" when there is no such unit. */
 int unit_read(Unit *u);
-/* Asks for the limits alone; answered by on_state once all have come. */
-int unit_read_limits(Unit *u);
+/* What changes do not tell, by when it is worth asking for; bits. */
+typedef enum UnitAsk {
+        UNIT_ASK_START = 1 << 0, /* invocation_id */
+        UNIT_ASK_END =
+                1
+                << 1, /* sub, and the result that stands with it; asked for by itself when it may be over */
+        UNIT_ASK_LIMITS = 1 << 2, /* along with the end, but after unit_limits_known() */
+} UnitAsk;
+
+/* Answered by on_state once all have come. */
+int unit_ask(Unit *u, unsigned what);
+void unit_limits_known(Unit *u);
+/* sub says that PID 1 will do no more about it. */
+bool unit_is_over(const UnitState *s);
 /* An answer of the two is still to come. */
 bool unit_is_asking(const Unit *u);

@@ -69,7 +69,7 @@ char *attempt_explain(const Attempt *a) {
         if (str_eq(a->outcome, "success"))
                 return NULL;
         if (a->reason && (str_eq(a->outcome, "refused") || str_eq(a->outcome, "lost") ||
-                          str_eq(a->outcome, "cancelled")))
+                          str_eq(a->outcome, "stopped") || str_eq(a->outcome, "cancelled")))
                 return str_format("%s%s%s", str_eq(a->outcome, "cancelled") ? "" : a->outcome,
                                   str_eq(a->outcome, "cancelled") ? "" : ": ", a->reason);
         words = explain_outcome(a);

@@ -25,8 +25,11 @@ typedef struct Watch {
 struct HttpClient {
         sd_event *event; /* owned, as what follows */
         CURLM *multi;
+        CURL *spare; /* of a call that is over, with the options that all have */
         char *base_url, *ca_file, *user_agent;
         sd_event_source *timer;
+        sd_event_source *turn; /* libcurl's time has come */
+        uint64_t due_usec;     /* when it will come; UINT64_MAX: it has none */
         Watch *watches;
         HttpCall *calls;
 };
@@ -112,27 +115,54 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *userdata,
         return sd_event_source_set_io_events(w->source, events) < 0 ? -1 : 0;
 }
 
+static int arm(HttpClient *c, uint64_t due_usec) {
+        int r = sd_event_source_set_time(c->timer, due_usec);
+
+        return r < 0 ? r : sd_event_source_set_enabled(c->timer, SD_EVENT_ONESHOT);
+}
+
+/* libcurl moves its time several times in each call. The kernel's timer is only moved when it would be too late, and what is
+ * due at once does without. */
 static int on_curl_timer(CURLM *multi, long msec, void *userdata) {
         HttpClient *c = userdata;
+        uint64_t now, armed;
+        int enabled = SD_EVENT_OFF;
 
         (void) multi;
+        c->due_usec = UINT64_MAX;
         if (msec < 0)
-                return sd_event_source_set_enabled(c->timer, SD_EVENT_OFF) < 0 ? -1 : 0;
-        if (sd_event_source_set_time_relative(c->timer, (uint64_t) msec * USEC_PER_MSEC) < 0 ||
-            sd_event_source_set_enabled(c->timer, SD_EVENT_ONESHOT) < 0)
+                return 0;
+        if (msec == 0)
+                return sd_event_source_set_enabled(c->turn, SD_EVENT_ONESHOT) < 0 ? -1 : 0;
+        if (sd_event_now(c->event, CLOCK_MONOTONIC, &now) < 0)
                 return -1;
+        c->due_usec = now + (uint64_t) msec * USEC_PER_MSEC;
+        (void) sd_event_source_get_enabled(c->timer, &enabled);
+        if (enabled != SD_EVENT_OFF && sd_event_source_get_time(c->timer, &armed) >= 0 &&
+            armed <= c->due_usec)
+                return 0;
+        return arm(c, c->due_usec) < 0 ? -1 : 0;
+}
+
+static int on_turn(sd_event_source *source, void *userdata) {
+        HttpClient *c = userdata;
+        int running;
+
+        (void) source;
+        (void) curl_multi_socket_action(c->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+        collect(c);
         return 0;
 }
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
         HttpClient *c = userdata;
-        int running;
+        uint64_t now;
+        int r = sd_event_now(c->event, CLOCK_MONOTONIC, &now);
 
-        (void) source;
         (void) usec;
-        (void) curl_multi_socket_action(c->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-        collect(c);
-        return 0;
+        if (r < 0 || c->due_usec == UINT64_MAX)
+                return r;
+        return now < c->due_usec ? arm(c, c->due_usec) : on_turn(source, c);
 }
 
 /* What libcurl's results mean to a caller. */
@@ -200,6 +230,7 @@ int http_client_new(sd_event *event, const char *base_url, const char *ca_file,
         if (!c)
                 return -ENOMEM;
         c->event = sd_event_ref(event);
+        c->due_usec = UINT64_MAX;
         c->base_url = strdup(base_url);
         c->ca_file = ca_file ? strdup(ca_file) : NULL;
         c->user_agent = strdup(user_agent);
@@ -214,6 +245,10 @@ int http_client_new(sd_event *event, const char *base_url, const char *ca_file,
                                        c);
         if (r >= 0)
                 r = sd_event_source_set_enabled(c->timer, SD_EVENT_OFF);
+        if (r >= 0)
+                r = sd_event_add_defer(event, &c->turn, on_turn, c);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(c->turn, SD_EVENT_OFF);
         if (r < 0) {
                 (void) http_client_free(c);
                 return r;
@@ -232,11 +267,14 @@ HttpClient *http_client_free(HttpClient *c) {
                 return NULL;
         while (c->calls)
                 (void) http_call_free(c->calls);
+        if (c->spare)
+                curl_easy_cleanup(c->spare);
         if (c->multi)
                 (void) curl_multi_cleanup(c->multi);
         while (c->watches)
                 (void) watch_free(c->watches);
         sd_event_source_disable_unref(c->timer);
+        sd_event_source_disable_unref(c->turn);
         free(c->base_url);
         free(c->ca_file);
         free(c->user_agent);
@@ -317,15 +355,39 @@ static const char *allowed_protocols(const char *url) {
         return "https";
 }
 
+/* What is the same in all calls. */
+static CURL *easy_new(HttpClient *c) {
+        CURL *easy = curl_easy_init();
+
+        if (!easy)
+                return NULL;
+        (void) curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, allowed_protocols(c->base_url));
+        (void) curl_easy_setopt(easy, CURLOPT_USERAGENT, c->user_agent);
+        (void) curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
+        (void) curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+        (void) curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT, (long) CONNECT_TIMEOUT_SEC);
+        (void) curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+        (void) curl_easy_setopt(easy, CURLOPT_PROXY, "");
+        (void) curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
+        (void) curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+        (void) curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, 16384L);
+        if (c->ca_file) {
+                (void) curl_easy_setopt(easy, CURLOPT_CAINFO, c->ca_file);
+                /* Left alone, libcurl loads the system's authorities beside ours: megabytes, and trust nobody asked for. */
+                (void) curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+        }
+        return easy;
+}
+
 static int set_options(HttpCall *call, const HttpOptionsIn *o) {
-        HttpClient *c = call->client;
-        _cleanup_(freep) char *url = str_format("%s%s", c->base_url, o->path);
+        _cleanup_(freep) char *url = str_format("%s%s", call->client->base_url, o->path);
         bool body = o->body || str_eq(o->method, "POST") || str_eq(o->method, "PUT");
 
         if (!url || add_header(call, "Authorization: Bearer ", o->bearer) < 0 ||
             add_header(call, "Content-Type: ", o->content_type) < 0 ||
             add_header(call, "", o->header) < 0 || add_header(call, "Expect:", "") < 0)
                 return -ENOMEM;
+        (void) curl_easy_setopt(call->easy, CURLOPT_HTTPGET, 1L);
         if (body) {
                 call->sent = malloc(o->size + 1);
                 if (!call->sent)
@@ -339,26 +401,11 @@ static int set_options(HttpCall *call, const HttpOptionsIn *o) {
         (void) curl_easy_setopt(call->easy, CURLOPT_CUSTOMREQUEST, o->method);
         (void) curl_easy_setopt(call->easy, CURLOPT_URL, url);
         (void) curl_easy_setopt(call->easy, CURLOPT_HTTPHEADER, call->headers);
-        (void) curl_easy_setopt(call->easy, CURLOPT_PROTOCOLS_STR, allowed_protocols(url));
-        (void) curl_easy_setopt(call->easy, CURLOPT_USERAGENT, c->user_agent);
         (void) curl_easy_setopt(call->easy, CURLOPT_PRIVATE, call);
         (void) curl_easy_setopt(call->easy, CURLOPT_ERRORBUFFER, call->error);
-        (void) curl_easy_setopt(call->easy, CURLOPT_WRITEFUNCTION, on_body);
         (void) curl_easy_setopt(call->easy, CURLOPT_WRITEDATA, call);
-        (void) curl_easy_setopt(call->easy, CURLOPT_HEADERFUNCTION, on_header);
         (void) curl_easy_setopt(call->easy, CURLOPT_HEADERDATA, call);
         (void) curl_easy_setopt(call->easy, CURLOPT_TIMEOUT, (long) o->timeout_sec);
-        (void) curl_easy_setopt(call->easy, CURLOPT_CONNECTTIMEOUT, (long) CONNECT_TIMEOUT_SEC);
-        (void) curl_easy_setopt(call->easy, CURLOPT_NOSIGNAL, 1L);
-        (void) curl_easy_setopt(call->easy, CURLOPT_PROXY, "");
-        (void) curl_easy_setopt(call->easy, CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
-        (void) curl_easy_setopt(call->easy, CURLOPT_TCP_KEEPALIVE, 1L);
-        (void) curl_easy_setopt(call->easy, CURLOPT_BUFFERSIZE, 16384L);
-        if (c->ca_file) {
-                (void) curl_easy_setopt(call->easy, CURLOPT_CAINFO, c->ca_file);
-                /* Left alone, libcurl loads the system's authorities beside ours: megabytes, and trust nobody asked for. */
-                (void) curl_easy_setopt(call->easy, CURLOPT_CAPATH, NULL);
-        }
         return 0;
 }
 
@@ -378,7 +425,7 @@ int http_call_new(HttpClient *c, const HttpOptionsIn *options, HttpDone done, vo
         if (call->next)
                 call->next->slot = &call->next;
         c->calls = call;
-        call->easy = curl_easy_init();
+        call->easy = c->spare ? TAKE_PTR(c->spare) : easy_new(c);
         r = call->easy ? set_options(call, options) : -ENOMEM;
         if (r >= 0 && curl_multi_add_handle(c->multi, call->easy) != CURLM_OK)
                 r = -ENOMEM;
@@ -390,16 +437,23 @@ int http_call_new(HttpClient *c, const HttpOptionsIn *options, HttpDone done, vo
         return 0;
 }
 
+/* Everything that pointed into the call is set again before it is used. */
+static void easy_put_back(HttpClient *c, CURL *easy) {
+        (void) curl_multi_remove_handle(c->multi, easy);
+        if (c->spare)
+                curl_easy_cleanup(easy);
+        else
+                c->spare = easy;
+}
+
 HttpCall *http_call_free(HttpCall *call) {
         if (!call)
                 return NULL;
         *call->slot = call->next;
         if (call->next)
                 call->next->slot = call->slot;
-        if (call->easy) {
-                (void) curl_multi_remove_handle(call->client->multi, call->easy);
-                curl_easy_cleanup(call->easy);
-        }
+        if (call->easy)
+                easy_put_back(call->client, call->easy);
         curl_slist_free_all(call->headers);
         buffer_done(&call->body);
         free(call->sent);

@@ -57,7 +57,7 @@ const JsonField proto_sync_fields[] = {
         {},
 };
 
-static const JsonField event_fields[] = {
+const JsonField proto_event_fields[] = {
         { FIELD(JSON_TEXT, ProtoEvent, attempt, .max = ID_MAX) },
         { FIELD(JSON_TEXT, ProtoEvent, run, .max = ID_MAX) },
         { FIELD(JSON_U32, ProtoEvent, epoch) },
@@ -86,7 +86,7 @@ static const JsonField event_fields[] = {
 const JsonField proto_events_fields[] = {
         { FIELD(JSON_TEXT, ProtoEvents, session, .max = ID_MAX, .required = true) },
         { FIELD(JSON_ARRAY, ProtoEvents, events, .max = PROTO_EVENTS_MAX, .required = true,
-                ITEMS(event_fields, ProtoEvent)) },
+                ITEMS(proto_event_fields, ProtoEvent)) },
         {},
 };
 
@@ -124,6 +124,16 @@ static const JsonField resume_fields[] = {
         {},
 };
 
+const JsonField proto_recover_fields[] = {
+        { FIELD(JSON_TEXT, ProtoRecover, attempt, .max = ID_MAX, .required = true) },
+        { FIELD(JSON_U32, ProtoRecover, epoch, .required = true) },
+        { FIELD(JSON_TEXT, ProtoRecover, run, .max = ID_MAX, .required = true) },
+        { FIELD(JSON_U32, ProtoRecover, sequence, .required = true) },
+        { FIELD(JSON_TEXT, ProtoRecover, cursor, .max = CURSOR_MAX) },
+        { FIELD(JSON_U64, ProtoRecover, monotonic_usec) },
+        {},
+};
+
 static const JsonField acknowledged_fields[] = {
         { FIELD(JSON_TEXT, ProtoAcknowledged, attempt, .max = ID_MAX) },
         { FIELD(JSON_U32, ProtoAcknowledged, epoch) },
@@ -142,6 +152,8 @@ const JsonField proto_work_fields[] = {
         { FIELD(JSON_STRV, ProtoWork, clean, .max = PROTO_ATTEMPTS_MAX) },
         { FIELD(JSON_ARRAY, ProtoWork, resume, .max = PROTO_ATTEMPTS_MAX,
                 ITEMS(resume_fields, ProtoResume)) },
+        { FIELD(JSON_ARRAY, ProtoWork, recover, .max = PROTO_ATTEMPTS_MAX,
+                ITEMS(proto_recover_fields, ProtoRecover)) },
         { FIELD(JSON_ARRAY, ProtoWork, acknowledged, .max = PROTO_ATTEMPTS_MAX,
                 ITEMS(acknowledged_fields, ProtoAcknowledged)) },
         {},

@@ -122,6 +122,15 @@ typedef struct ProtoResume {
         uint64_t monotonic_usec;
 } ProtoResume;
 
+typedef struct ProtoRecover {
+        char *attempt;
+        uint32_t epoch;
+        char *run;
+        uint32_t sequence;
+        char *cursor;
+        uint64_t monotonic_usec;
+} ProtoRecover;
+
 typedef struct ProtoAcknowledged {
         char *attempt;
         uint32_t epoch;
@@ -135,6 +144,7 @@ typedef struct ProtoWork {
         JsonArray release; /* ProtoRelease */
         char **clean;
         JsonArray resume;       /* ProtoResume */
+        JsonArray recover;      /* ProtoRecover */
         JsonArray acknowledged; /* ProtoAcknowledged; only from events */
 } ProtoWork;
 
@@ -176,6 +186,7 @@ typedef struct ProtoProblem {
         char *hint;
 } ProtoProblem;
 
+extern const JsonField proto_event_fields[], proto_recover_fields[];
 extern const JsonField proto_enroll_fields[];
 extern const JsonField proto_enrolled_fields[];
 extern const JsonField proto_sync_fields[];

@@ -8,6 +8,7 @@
 #include "manager.h"
 #include "spec.h"
 #include "str.h"
+#include "strv.h"
 #include "timespan.h"
 
 #define TRIES_MAX 600 /* at most a second each */
@@ -15,7 +16,7 @@
 struct Clean {
         /* owned */
         char *unit;
-        char *directory;
+        char **directories;
         char *object; /* D-Bus path of the unit */
         sd_bus_slot *call;
         sd_event_source *timer;
@@ -46,7 +47,7 @@ static int clean_on_state(sd_bus_message *m, void *userdata, sd_bus_error *error
         if (str_eq(state, "maintenance"))
                 return clean_later(c);
         return clean_finish(c, str_eq(state, "failed") ? -EIO : 0,
-                            "systemd could not remove all of the workspace.");
+                            "systemd could not remove all of the workspaces.");
 }
 
 static int clean_on_cleaned(sd_bus_message *m, void *userdata, sd_bus_error *error) {
@@ -106,8 +107,7 @@ static int clean_on_started(sd_bus_message *m, void *userdata, sd_bus_error *err
 
         (void) error;
         c->call = sd_bus_slot_unref(c->call);
-        if (sd_bus_message_is_method_error(m, NULL) &&
-            !sd_bus_message_is_method_error(m, "org.freedesktop.systemd1.UnitExists")) {
+        if (sd_bus_message_is_method_error(m, NULL)) {
                 const sd_bus_error *e = sd_bus_message_get_error(m);
 
                 return clean_finish(c, -EIO, e->message ? e->message : e->name);
@@ -117,18 +117,45 @@ static int clean_on_started(sd_bus_message *m, void *userdata, sd_bus_error *err
 
 /* AddRef= keeps the unit loaded for as long as we are connected, though it is inactive. */
 static int clean_append_unit(Clean *c, sd_bus_message *m) {
-        int r = sd_bus_message_append(m, "ss", c->unit, "replace");
+        int r = sd_bus_message_append(m, "ss", c->unit, "fail");
 
-        if (r < 0)
-                return r;
-        return sd_bus_message_append(
-                m, "a(sv)a(sa(sv))", 6, "Description", "s", "Workspace of a Sluice run", "Type",
-                "s", "oneshot", "ExecStart", "a(sasb)", 1, "/bin/true", 1, "/bin/true", false,
-                "StateDirectory", "as", 1, c->directory, "Conditions", "a(sbbs)", 1,
-                "ConditionPathExists", false, false, "/nonexistent", "AddRef", "b", true, 0);
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'a', "(sv)");
+        if (r >= 0)
+                r = sd_bus_message_append(m, "(sv)(sv)(sv)(sv)(sv)", "Description", "s",
+                                          "Workspaces of Sluice runs", "Type", "s", "oneshot",
+                                          "ExecStart", "a(sasb)", 1, "/bin/true", 1, "/bin/true",
+                                          false, "Conditions", "a(sbbs)", 1, "ConditionPathExists",
+                                          false, false, "/nonexistent", "AddRef", "b", true);
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'r', "sv");
+        if (r >= 0)
+                r = sd_bus_message_append(m, "s", "StateDirectory");
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'v', "as");
+        if (r >= 0)
+                r = sd_bus_message_append_strv(m, c->directories);
+        for (unsigned i = 0; r >= 0 && i < 3; i++) /* the variant, the structure, the array */
+                r = sd_bus_message_close_container(m);
+        return r < 0 ? r : sd_bus_message_append(m, "a(sa(sv))", 0);
 }
 
-int clean_start(sd_bus *bus, sd_event *event, const char *run, clean_done_t done, void *userdata,
+static int clean_name_directories(Clean *c, char *const *runs) {
+        size_t n = 0;
+
+        STRV_FOREACH(run, runs) {
+                _cleanup_(freep) char *directory = NULL;
+                int r = n++ < CLEAN_RUNS_MAX ? spec_state_directory(*run, &directory) : -E2BIG;
+
+                if (r >= 0)
+                        r = strv_append(&c->directories, directory);
+                if (r < 0)
+                        return r;
+        }
+        return n == 0 ? -EINVAL : 0;
+}
+
+int clean_start(sd_bus *bus, sd_event *event, char *const *runs, clean_done_t done, void *userdata,
                 Clean **ret) {
         _cleanup_(clean_freep) Clean *c = calloc(1, sizeof(*c));
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
@@ -140,10 +167,10 @@ int clean_start(sd_bus *bus, sd_event *event, const char *run, clean_done_t done
                       .done = done,
                       .userdata = userdata,
                       .backoff = { 20 * USEC_PER_MSEC, USEC_PER_SEC } };
-        r = spec_state_directory(run, &c->directory);
+        r = clean_name_directories(c, runs);
         if (r < 0)
                 return r;
-        c->unit = str_format("sluice-clean-%s.service", run);
+        c->unit = str_format("sluice-clean-%s.service", runs[0]);
         if (!c->unit)
                 return -ENOMEM;
         r = sd_bus_path_encode("/org/freedesktop/systemd1/unit", c->unit, &c->object);
@@ -170,7 +197,7 @@ Clean *clean_free(Clean *c) {
         (void) sd_bus_slot_unref(c->call);
         (void) sd_event_source_disable_unref(c->timer);
         free(c->unit);
-        free(c->directory);
+        strv_free(c->directories);
         free(c->object);
         free(c);
         return NULL;

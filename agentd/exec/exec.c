@@ -50,6 +50,7 @@ struct Exec {
         const char *policy_path;
         uint64_t idle_usec;
         unsigned n_calls;
+        bool used;    /* since the idle timer was set */
         bool leaving; /* the name is being given up */
 };
 
@@ -65,7 +66,7 @@ static Call *call_free(Call *c) {
                 if (c->next)
                         c->next->link = c->link;
                 c->exec->n_calls--;
-                (void) sd_event_source_set_time_relative(c->exec->idle, c->exec->idle_usec);
+                c->exec->used = true;
         }
         (void) sd_bus_slot_unref(c->slot);
         (void) sd_bus_message_unref(c->request);
@@ -302,7 +303,7 @@ static int method_release(sd_bus_message *m, void *userdata, sd_bus_error *error
                 r = manager_tell(x->bus, "StopUnit", "ss", slice, "replace");
         if (r >= 0)
                 r = manager_tell(x->bus, "ResetFailedUnit", "s", unit);
-        (void) sd_event_source_set_time_relative(x->idle, x->idle_usec);
+        x->used = true;
         return r < 0 ? reply_failure(m, r) : sd_bus_reply_method_return(m, "");
 }
 
@@ -320,15 +321,15 @@ static void call_on_cleaned(Clean *clean, int r, const char *words, void *userda
 
 static int method_clean(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         _cleanup_(call_freep) Call *c = NULL;
-        const char *run;
+        _cleanup_(strv_freep) char **runs = NULL;
         Exec *x = userdata;
-        int r = sd_bus_message_read(m, "s", &run);
+        int r = sd_bus_message_read_strv(m, &runs);
 
         (void) error;
         if (r >= 0)
                 r = call_new(x, m, &c);
         if (r >= 0)
-                r = clean_start(x->bus, x->event, run, call_on_cleaned, c, &c->clean);
+                r = clean_start(x->bus, x->event, runs, call_on_cleaned, c, &c->clean);
         if (r < 0)
                 return reply_failure(m, r);
         TAKE_PTR(c);
@@ -379,7 +380,7 @@ static const sd_bus_vtable exec_vtable[] = {
                                 method_kill, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Release", SD_BUS_ARGS("s", attempt), SD_BUS_NO_RESULT,
                                 method_release, SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("Clean", SD_BUS_ARGS("s", run), SD_BUS_NO_RESULT, method_clean,
+        SD_BUS_METHOD_WITH_ARGS("Clean", SD_BUS_ARGS("as", runs), SD_BUS_NO_RESULT, method_clean,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Sync", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_sync,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
@@ -404,12 +405,14 @@ static int exec_leave(Exec *x) {
         return r < 0 ? sd_event_exit(x->event, 0) : 0;
 }
 
+/* A whole period without a call: a timer that is set anew at each call would cost each call. */
 static int exec_on_idle(sd_event_source *source, uint64_t usec, void *userdata) {
         Exec *x = userdata;
 
         (void) usec;
-        if (!x->calls)
+        if (!x->calls && !x->used)
                 return exec_leave(x);
+        x->used = false;
         (void) sd_event_source_set_time_relative(source, x->idle_usec);
         return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }

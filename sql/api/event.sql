@@ -99,6 +99,14 @@ BEGIN
 END
 $$;
 
+CREATE OR REPLACE FUNCTION sluice.attempt_delivery(p_attempt sluice.attempt) RETURNS text
+LANGUAGE sql STABLE AS $$
+        SELECT coalesce(v.spec ->> 'delivery', 'at-least-once')
+          FROM sluice.run r
+          JOIN sluice.pipe_version v ON (v.project, v.pipe, v.version) = (r.project, r.pipe, r.version)
+         WHERE r.id = p_attempt.run
+$$;
+
 -- Why an event of p_attempt cannot count; NULL when it can.
 CREATE OR REPLACE FUNCTION sluice.event_objection(p_instance uuid, p_attempt sluice.attempt, p_event jsonb) RETURNS text
 LANGUAGE sql STABLE AS $$
@@ -115,9 +123,11 @@ LANGUAGE plpgsql AS $$
 DECLARE
         v_state text := p_event ->> 'state';
         v_attempt sluice.attempt;
+        v_recover boolean;
         v_why text;
 BEGIN
         SELECT * INTO v_attempt FROM sluice.attempt WHERE id = (p_event ->> 'attempt')::uuid;
+        v_recover := EXISTS (SELECT FROM sluice.assignment WHERE attempt = v_attempt.id AND recover);
         v_why := sluice.event_objection(p_instance, v_attempt, p_event);
 
         IF v_why IS NULL AND v_state = 'logged' THEN
@@ -141,7 +151,7 @@ BEGIN
                 v_why := 'already-ended';
         ELSIF v_why IS NULL AND v_state = 'running' AND v_attempt.started_at IS NOT NULL THEN
                 RETURN 'repeat';
-        ELSIF v_why IS NULL AND v_state = 'refused' AND v_attempt.started_at IS NOT NULL THEN
+        ELSIF v_why IS NULL AND v_state = 'refused' AND v_attempt.started_at IS NOT NULL AND NOT v_recover THEN
                 v_why := 'already-started';
         END IF;
 
@@ -157,6 +167,9 @@ BEGIN
                         PERFORM sluice.attempt_started(v_attempt, p_event);
                 END IF;
                 PERFORM sluice.attempt_end(v_attempt.id, p_event ->> 'result', p_event, false);
+        ELSIF v_recover AND (v_attempt.started_at IS NOT NULL OR sluice.attempt_delivery(v_attempt) = 'at-most-once') THEN
+                -- No trace of it on the host, but it began, or may have begun.
+                PERFORM sluice.attempt_end(v_attempt.id, 'lost', p_event, true);
         ELSIF (p_event ->> 'requeue')::boolean AND v_attempt.state = 'assigned' THEN
                 PERFORM sluice.attempt_requeue(v_attempt, p_event ->> 'reason');
                 RETURN 'requeued';

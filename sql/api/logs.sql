@@ -37,11 +37,7 @@ BEGIN
 
         SELECT a.run INTO v_run
           FROM sluice.attempt a
-         WHERE a.id = p_attempt
-           AND (a.epoch = p_epoch AND a.instance = v_instance.id
-                OR EXISTS (SELECT FROM sluice.evidence e
-                            WHERE e.attempt = p_attempt AND e.epoch = p_epoch AND e.instance = v_instance.id
-                              AND e.why = 'superseded'));
+         WHERE a.id = p_attempt AND a.epoch = p_epoch AND a.instance = v_instance.id;
         IF v_run IS NULL THEN
                 PERFORM sluice.fail(404, 'attempt-not-found', 'This instance was never given that attempt and epoch.');
         END IF;

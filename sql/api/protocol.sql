@@ -8,7 +8,7 @@ LANGUAGE sql STABLE AS $$
                 'attempt', x.attempt, 'epoch', x.epoch, 'run', x.run, 'project', r.project, 'pipe', r.pipe,
                 'task', t.name, 'directives', v.spec -> 'tasks' -> t.position -> 'directives') ORDER BY x.attempt)
           FROM (SELECT * FROM sluice.assignment
-                 WHERE instance = p_instance AND state = 'assigned' AND attempt <> ALL (p_known)
+                 WHERE instance = p_instance AND state = 'assigned' AND NOT recover AND attempt <> ALL (p_known)
                    AND (p_only IS NULL OR attempt = ANY (p_only))
                  ORDER BY attempt LIMIT 64) x
           JOIN sluice.attempt a ON a.id = x.attempt
@@ -42,11 +42,21 @@ BEGIN
 END
 $$;
 
-CREATE OR REPLACE FUNCTION sluice.answer_json(p_start json, p_stop json, p_release json, p_clean json, p_resume json)
+-- Attempts whose unit is gone, or went with the last boot, and whose end the journal may know.
+CREATE OR REPLACE FUNCTION sluice.answer_recover(p_instance uuid, p_known uuid[]) RETURNS json
+LANGUAGE sql STABLE AS $$
+        SELECT json_agg(sluice.log_position(x.attempt, x.epoch)::jsonb || jsonb_build_object('run', x.run)
+                        ORDER BY x.attempt)
+          FROM sluice.assignment x
+         WHERE x.instance = p_instance AND x.recover AND x.attempt <> ALL (p_known)
+$$;
+
+CREATE OR REPLACE FUNCTION sluice.answer_json(p_start json, p_stop json, p_release json, p_clean json, p_resume json,
+                                              p_recover json)
 RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
         SELECT jsonb_build_object('start', coalesce(p_start, '[]'), 'stop', coalesce(p_stop, '[]'),
                                   'release', coalesce(p_release, '[]'), 'clean', coalesce(p_clean, '[]'),
-                                  'resume', coalesce(p_resume, '[]'))
+                                  'resume', coalesce(p_resume, '[]'), 'recover', coalesce(p_recover, '[]'))
 $$;
 
 -- p_only: what the agent was given just now; NULL: whatever it has not begun.
@@ -54,7 +64,7 @@ CREATE OR REPLACE FUNCTION sluice.answer_events(p_instance uuid, p_acknowledged 
 LANGUAGE sql AS $$
         SELECT sluice.answer_json(
                 CASE WHEN p_only = '{}' THEN NULL ELSE sluice.answer_start(p_instance, '{}', p_only) END,
-                NULL, NULL, sluice.answer_clean(p_instance), NULL)
+                NULL, NULL, sluice.answer_clean(p_instance), NULL, NULL)
             || jsonb_build_object('acknowledged', p_acknowledged)
 $$;
 
@@ -88,6 +98,7 @@ DECLARE
         v_stop json;
         v_release json;
         v_resume json;
+        v_recover json;
         v_clean json := sluice.answer_clean(p_instance);
 BEGIN
         IF p_request ? 'attempts' THEN
@@ -116,9 +127,10 @@ BEGIN
         END IF;
         v_known := coalesce(v_known, '{}');
 
-        IF EXISTS (SELECT FROM sluice.assignment WHERE instance = p_instance AND state <> 'running'
+        IF EXISTS (SELECT FROM sluice.assignment WHERE instance = p_instance AND (state <> 'running' OR recover)
                       AND attempt <> ALL (v_known)) THEN
                 v_start := sluice.answer_start(p_instance, v_known, NULL);
+                v_recover := sluice.answer_recover(p_instance, v_known);
 
                 -- Asked to stop before the agent had begun: it says that it refuses.
                 SELECT json_agg(e) INTO v_stop FROM (
@@ -126,14 +138,15 @@ BEGIN
                         UNION ALL
                         SELECT json_build_object('attempt', attempt, 'epoch', epoch, 'reason', stop_reason)
                           FROM sluice.assignment
-                         WHERE instance = p_instance AND state = 'stopping' AND attempt <> ALL (v_known)) s (e);
+                         WHERE instance = p_instance AND state = 'stopping' AND NOT recover
+                           AND attempt <> ALL (v_known)) s (e);
         END IF;
 
-        IF v_start IS NULL AND v_stop IS NULL AND v_release IS NULL AND v_clean IS NULL AND v_resume IS NULL THEN
+        IF coalesce(v_start, v_stop, v_release, v_clean, v_resume, v_recover) IS NULL THEN
                 RETURN NULL;
         END IF;
 
-        RETURN sluice.answer_json(v_start, v_stop, v_release, v_clean, v_resume);
+        RETURN sluice.answer_json(v_start, v_stop, v_release, v_clean, v_resume, v_recover);
 END
 $$;
 
@@ -148,62 +161,16 @@ BEGIN
 END
 $$;
 
--- Another boot: what the agent had before it and does not list has ended with it. A listed attempt is
--- left to the agent, whose journal may know more. What was assigned and never reported may have begun:
--- it is given again with a new epoch, or is lost where the pipe wants it at most once.
-CREATE OR REPLACE FUNCTION sluice.instance_rebooted(p_instance uuid, p_boot text, p_request jsonb) RETURNS void
+-- The agent has lost what it had: the unit of an attempt that is assigned to it and not on its list is gone, with the last
+-- boot, or because somebody stopped it while nobody looked. Its journal may know how it ended, so it is asked; what it answers
+-- counts (event.sql). In the same boot, what was never reported to run is simply offered again: the name of the unit keeps it
+-- from running twice, also when its start is still on the way to PID 1. Not so where the pipe wants it at most once.
+-- p_boot: NULL when it is the same.
+CREATE OR REPLACE FUNCTION sluice.instance_restarted(p_instance uuid, p_boot text, p_request jsonb) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
         v_runs uuid[] := ARRAY(SELECT DISTINCT run FROM sluice.assignment WHERE instance = p_instance ORDER BY run);
         v_run uuid;
-        v_gone record;
-BEGIN
-        FOREACH v_run IN ARRAY v_runs LOOP
-                PERFORM FROM sluice.run WHERE id = v_run FOR NO KEY UPDATE;
-        END LOOP;
-        PERFORM FROM sluice.instance WHERE id = p_instance FOR NO KEY UPDATE;
-
-        IF (SELECT boot FROM sluice.instance WHERE id = p_instance) = p_boot THEN
-                RETURN; -- another call of the same agent was faster
-        END IF;
-
-        FOR v_gone IN
-                SELECT x.*, coalesce(v.spec ->> 'delivery', 'at-least-once') AS delivery
-                  FROM sluice.assignment x
-                  JOIN sluice.run r ON r.id = x.run
-                  JOIN sluice.pipe_version v ON (v.project, v.pipe, v.version) = (r.project, r.pipe, r.version)
-                 WHERE x.instance = p_instance AND x.run = ANY (v_runs)
-                   AND x.attempt NOT IN (SELECT k.attempt FROM sluice.known_parse(p_request) k) LOOP
-                IF v_gone.state = 'assigned' AND v_gone.delivery = 'at-least-once' THEN
-                        INSERT INTO sluice.evidence (attempt, epoch, instance, why, event)
-                        VALUES (v_gone.attempt, v_gone.epoch, p_instance, 'superseded', '{"state": "rebooted"}');
-                        UPDATE sluice.assignment SET epoch = epoch + 1 WHERE attempt = v_gone.attempt;
-                        UPDATE sluice.attempt SET epoch = epoch + 1 WHERE id = v_gone.attempt;
-                ELSE
-                        PERFORM sluice.attempt_end(v_gone.attempt, 'lost', '{"reason": "The host rebooted."}', true);
-                END IF;
-        END LOOP;
-
-        UPDATE sluice.instance SET boot = p_boot WHERE id = p_instance;
-
-        FOREACH v_run IN ARRAY v_runs LOOP
-                PERFORM sluice.run_advance(v_run);
-        END LOOP;
-END
-$$;
-
--- Another start of agentd in the same boot: its list is complete, so what ran and is not on it is gone, for instance because
--- somebody stopped the unit and nobody looked. What was never reported to run is offered again by the answer.
-CREATE OR REPLACE FUNCTION sluice.instance_restarted(p_instance uuid, p_request jsonb) RETURNS void
-LANGUAGE plpgsql AS $$
-DECLARE
-        v_gone uuid[] := ARRAY(
-                SELECT x.attempt FROM sluice.assignment x JOIN sluice.attempt a ON a.id = x.attempt
-                 WHERE x.instance = p_instance AND a.started_at IS NOT NULL
-                   AND x.attempt NOT IN (SELECT k.attempt FROM sluice.known_parse(p_request) k));
-        v_runs uuid[] := ARRAY(SELECT DISTINCT run FROM sluice.assignment WHERE attempt = ANY (v_gone) ORDER BY run);
-        v_run uuid;
-        v_attempt uuid;
 BEGIN
         FOREACH v_run IN ARRAY v_runs LOOP
                 PERFORM FROM sluice.run WHERE id = v_run FOR NO KEY UPDATE;
@@ -214,14 +181,16 @@ BEGIN
                 RETURN; -- another call of this start was faster, and what it listed is what counts
         END IF;
 
-        -- Again, now that nobody else changes them.
-        FOR v_attempt IN SELECT attempt FROM sluice.assignment WHERE instance = p_instance AND attempt = ANY (v_gone) LOOP
-                PERFORM sluice.attempt_end(v_attempt, 'lost', '{"reason": "The agent was restarted and no longer has the unit."}', true);
-        END LOOP;
+        UPDATE sluice.assignment x SET recover = true
+          FROM sluice.attempt a
+          JOIN sluice.run r ON r.id = a.run
+          JOIN sluice.pipe_version v ON (v.project, v.pipe, v.version) = (r.project, r.pipe, r.version)
+         WHERE x.instance = p_instance AND x.run = ANY (v_runs) AND a.id = x.attempt
+           AND x.attempt NOT IN (SELECT k.attempt FROM sluice.known_parse(p_request) k)
+           AND (p_boot IS NOT NULL OR a.started_at IS NOT NULL
+                OR coalesce(v.spec ->> 'delivery', 'at-least-once') = 'at-most-once');
 
-        FOREACH v_run IN ARRAY v_runs LOOP
-                PERFORM sluice.run_advance(v_run);
-        END LOOP;
+        UPDATE sluice.instance SET boot = coalesce(p_boot, boot) WHERE id = p_instance;
 END
 $$;
 
@@ -247,10 +216,8 @@ BEGIN
 
         PERFORM sluice.presence_touch(v.id);
 
-        IF v.boot <> v_boot THEN
-                PERFORM sluice.instance_rebooted(v.id, v_boot, p_request);
-        ELSIF v.session <> v_session THEN
-                PERFORM sluice.instance_restarted(v.id, p_request);
+        IF v.session <> v_session THEN
+                PERFORM sluice.instance_restarted(v.id, nullif(v_boot, v.boot), p_request);
         END IF;
 
         IF (v.session, v.boot, v.version, v.slots, v.draining) IS DISTINCT FROM

@@ -1,5 +1,7 @@
 """Power and network go away; no run stays running without its process, and nothing is reported twice."""
 
+import pytest
+from lab.shell import wait_until
 from test_survival import TASK, assert_arrived_once
 
 
@@ -14,13 +16,50 @@ def test_a_partition_delays_the_outcome_and_loses_nothing(agent):
 
 def test_a_power_cut_ends_what_ran_as_lost(agent):
     run = agent.shell("echo before the cut; exec sleep 600").wait_running()
+    agent.node.run("journalctl --sync && sync", check=True)
     agent.node.power_cut()
     agent.node.boot()
     attempt = run.wait_failed(timeout=180).attempt()
     assert attempt["outcome"] == "lost"
-    assert "boot" in attempt["reason"]
+    assert "rebooted" in attempt["reason"]
+    assert run.wait_log_complete().lines() == ["before the cut"]
     agent.wait_status("Running")
     agent.run(["/bin/true"]).wait_succeeded()
+
+
+@pytest.mark.parametrize("seen_by", ["agentd", "systemd"])
+def test_what_ended_before_a_power_cut_is_known_after_it(agent, seen_by):
+    """Nobody heard of the end, and its unit went with the boot: the journal knows, from agentd, or from PID 1 of a failure."""
+    run = agent.shell(TASK).wait_running()
+    unit = run.attempt()["unit"]
+    agent.node.cut()
+    try:
+        if seen_by == "systemd":
+            agent.node.run("systemctl kill --signal=KILL agentd; systemctl stop agentd", check=True)
+        agent.node.run(f"for i in $(seq 300); do [ $(systemctl show --value -p SubState {unit}) = running ] || break; sleep 0.2; done; "
+                       "sleep 1; journalctl --sync; sync", check=True)
+        assert run.show()["ended_at"] is None
+    finally:
+        agent.node.power_cut()
+        agent.node.boot()
+    assert_arrived_once(agent, run)
+
+
+def test_a_unit_that_somebody_stopped_is_no_success(agent):
+    run = agent.shell("trap 'exit 0' TERM; echo on; while :; do sleep 0.1; done").wait_running()
+    agent.node.run(f"systemctl stop {run.attempt()['unit']}", check=True)
+    attempt = run.wait_failed().attempt()
+    assert (attempt["outcome"], attempt["reason"]) == ("stopped", "It was stopped on the host.")
+
+
+def test_a_unit_that_went_while_agentd_was_away_is_lost(agent):
+    run = agent.shell("echo on; exec sleep 600").wait_running()
+    unit = run.attempt()["unit"]
+    agent.node.run(f"systemctl stop agentd && systemctl stop {unit} && systemctl start agentd", check=True)
+    attempt = run.wait_failed().attempt()
+    assert (attempt["outcome"], run.wait_log_complete().lines()) == ("lost", ["on"])
+    assert "stopped" in attempt["reason"]
+    wait_until("its slice to be gone", lambda: unit[7:39] not in agent.node.run("systemctl list-units --all 'sluice-*.slice'").text, 30)
 
 
 def test_an_orderly_reboot_is_told_from_a_lost_host(agent):

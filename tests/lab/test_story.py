@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.shell import run as run_here
+from lab.shell import run as run_here, wait_until
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 MIB = 1 << 20
@@ -45,7 +45,8 @@ def test_each_task_has_its_limits_and_accounting(fleet, packages_run, task, memo
 
 
 def test_the_workspace_is_gone_after_the_run(fleet, agent, packages_run):
-    assert agent.node.run("find /var/lib /var/lib/private -name packages.tsv").text == ""
+    wait_until("the workspace to be removed",
+               lambda: agent.node.run("find /var/lib /var/lib/private -name packages.tsv").text == "", 30)
 
 
 def test_units_are_released_after_the_run(fleet, agent, packages_run):

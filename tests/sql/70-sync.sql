@@ -52,7 +52,7 @@ SELECT is(t.sync('one', t.known(:'a', 1, 'running', true)) -> 'resume',
 
 -- Release: what is over and stored, and what nobody knows.
 SELECT is(t.sync('one', t.known(t.id('nothing'), 3, 'running', true)),
-          jsonb_build_object('start', '[]'::jsonb, 'stop', '[]'::jsonb, 'clean', '[]'::jsonb, 'resume', '[]'::jsonb, 'release',
+          jsonb_build_object('start', '[]'::jsonb, 'stop', '[]'::jsonb, 'clean', '[]'::jsonb, 'resume', '[]'::jsonb, 'recover', '[]'::jsonb, 'release',
           jsonb_build_array(jsonb_build_object('attempt', t.id('nothing'), 'epoch', 3))), 'an unknown attempt is released');
 SELECT t.events('one', t.success(:'a')) \g /dev/null
 SELECT is(t.answer(t.sync('one', t.known(:'a', 1, 'ended'))), 'nothing', 'one whose log is missing is not');
@@ -94,29 +94,46 @@ SELECT t.sync('one') \g /dev/null
 SELECT t.events('one', t.event((t.attempt(:'gone')).id, 1, 'running'), t.event((t.attempt(:'kept')).id, 1, 'running')) \g /dev/null
 SELECT t.sync('one') \g /dev/null
 SELECT is(t.get(:'gone') ->> 'state', 'running', 'the same session may leave out what it has not heard of yet');
+SELECT t.run('once') AS once \gset
+SELECT t.sync('one') \g /dev/null
 SELECT t.sync('one', t.known((t.attempt(:'kept')).id, 1, 'running'), jsonb_build_object('session', t.id('restarted'))) AS answer \gset
-SELECT is(concat_ws(' ', r ->> 'outcome', r ->> 'reason', r ->> 'log_complete'),
-          'lost The agent was restarted and no longer has the unit. true', 'what ran and is not listed is lost')
-  FROM t.get(:'gone') r;
+SELECT results_eq(format('SELECT x #>> ''{attempt}'' FROM jsonb_array_elements(%L::jsonb -> ''recover'') x ORDER BY 1', :'answer'),
+                  format('SELECT id::text FROM unnest(ARRAY[(t.attempt(%L)).id, (t.attempt(%L)).id]) id ORDER BY 1', :'gone', :'once'),
+                  'what ran and is not listed is asked for, and what may have begun and must not begin twice');
+SELECT is(:'answer'::jsonb #>> '{recover,0,sequence}', '0', 'with the place of its log');
+SELECT is(t.get(:'gone') ->> 'state', 'running', 'nothing is given up before the answer');
 SELECT is(t.get(:'kept') ->> 'state', 'running', 'what is listed runs on');
 SELECT is(:'answer'::jsonb #>> '{start,0,attempt}', (t.attempt(:'unbegun')).id::text, 'what never began is offered again');
+SELECT is(t.sync('one', t.known((t.attempt(:'kept')).id, 1, 'running') || t.known((t.attempt(:'gone')).id, 1, 'starting')
+                        || t.known((t.attempt(:'once')).id, 1, 'starting'),
+                 jsonb_build_object('session', t.id('restarted'))) -> 'recover', '[]', 'what the agent looks for is not asked for again');
+SELECT t.events('one', t.event((t.attempt(:'once')).id, 1, 'refused', '{"requeue": true, "reason": "no trace"}')) \g /dev/null
+SELECT is(concat_ws(' ', r ->> 'outcome', r ->> 'reason'), 'lost no trace', 'no trace is no proof that it never began') FROM t.get(:'once') r;
+SELECT t.events('one', t.failure((t.attempt(:'gone')).id, 1)) \g /dev/null
+SELECT is(concat_ws(' ', r ->> 'outcome', r ->> 'log_complete'), 'exit-code false', 'what the journal knows is the outcome') FROM t.get(:'gone') r;
 SELECT t.events('one', t.success((t.attempt(:'unbegun')).id, 1), t.success((t.attempt(:'kept')).id, 1)) \g /dev/null
 UPDATE sluice.instance SET session = t.id('session of one'), old_sessions = '{}' WHERE id = t.id('one');
 
 -- Another boot.
 SELECT t.run('p') AS running, t.run('p') AS assigned, t.run('once') AS once, t.run('p') AS listed \gset
 SELECT t.events('one', t.event((t.attempt(:'running')).id, 1, 'running'), t.event((t.attempt(:'listed')).id, 1, 'running')) \g /dev/null
-SELECT (t.attempt(:'assigned')).id AS a, (t.attempt(:'listed')).id AS l \gset
+SELECT (t.attempt(:'assigned')).id AS a, (t.attempt(:'listed')).id AS l, (t.attempt(:'running')).id AS r, (t.attempt(:'once')).id AS o \gset
 SELECT t.sync('one', t.known(:'l', 1, 'ended'), jsonb_build_object('boot', md5('next'), 'session', t.id('next'))) AS answer \gset
-SELECT is(concat_ws(' ', r ->> 'outcome', r ->> 'reason', r ->> 'log_complete'), 'lost The host rebooted. true',
-          'what ran is lost, and said so at once') FROM t.get(:'running') r;
-SELECT is(t.get(:'once') ->> 'outcome', 'lost', 'so is what may have begun and must not begin twice');
-SELECT is(:'answer'::jsonb #>> '{start,0,attempt}' || ' ' || (:'answer'::jsonb #>> '{start,0,epoch}'), :'a' || ' 2',
-          'what may have begun is given again, with another epoch');
+SELECT is(jsonb_array_length(:'answer'::jsonb -> 'recover') || ' ' || jsonb_array_length(:'answer'::jsonb -> 'start'), '3 0',
+          'all that is not listed is asked for, and nothing is begun before');
+SELECT is((SELECT boot FROM sluice.instance WHERE id = t.id('one')), md5('next'), 'the boot is known');
+SELECT t.events('one', t.event(:'r', 1, 'ended', '{"result": "lost", "reason": "The host rebooted."}')) \g /dev/null
+SELECT is(concat_ws(' ', r ->> 'outcome', r ->> 'reason', r ->> 'log_complete'), 'lost The host rebooted. false',
+          'what began is lost when the journal does not know, and its log still comes') FROM t.get(:'running') r;
+SELECT t.events('one', t.event(:'o', 1, 'refused', '{"requeue": true, "reason": "no trace"}')) \g /dev/null
+SELECT is(t.get(:'once') ->> 'outcome', 'lost', 'so is what must not begin twice');
+SELECT t.events('one', t.event(:'a', 1, 'refused', '{"requeue": true, "reason": "no trace"}')) \g /dev/null
+UPDATE sluice.queue SET avoid = NULL, avoid_until = NULL;
+SELECT is(t.sync('one', t.known(:'l', 1, 'ended'), jsonb_build_object('boot', md5('next'), 'session', t.id('next'))) #>> '{start,0,epoch}', '2',
+          'what left no trace is given again, with another epoch');
 SELECT is((t.attempt(:'listed')).state, 'running', 'what the agent knows of is left to its report');
-SELECT is(t.log('one', :'a', 1, 'x'), 't 1 s=1', 'the log of the old epoch is still taken');
 SELECT t.events('one', t.success(:'a', 1)) \g /dev/null
-SELECT is((t.attempt(:'assigned')).state, 'assigned', 'its outcome is not');
+SELECT is((t.attempt(:'assigned')).state, 'assigned', 'an outcome with the old epoch counts for nothing');
 SELECT is(t.answer(t.sync('one', t.known(:'l', 1, 'ended') || t.known(:'a', 2, 'starting'), jsonb_build_object('boot', md5('next'),
           'session', t.id('next')))), 'nothing', 'and it is all done once');
 

@@ -43,14 +43,17 @@ is "$(run_is)" "cancelled|cancelled|t" "and ends cancelled"
 
 # The same report of another boot, twice.
 new
-behind "SELECT t.sync('one', '[]', jsonb_build_object('boot', md5('next')));" \
-       "SELECT t.sync('one', '[]', jsonb_build_object('boot', md5('next')))"
-is "$(sql "SELECT epoch, state FROM sluice.attempt WHERE id = '$a'")" "2|assigned" "a reboot counts once"
+boot() { echo "t.sync('one', '[]', jsonb_build_object('session', t.id('$1'), 'boot', md5('$1')))"; }
+behind "SELECT $(boot next);" "SELECT $(boot next)"
+is "$(sql "SELECT epoch, state, (SELECT recover FROM sluice.assignment WHERE attempt = '$a') FROM sluice.attempt WHERE id = '$a'")" \
+   "1|assigned|t" "a reboot is seen by both, and what it took is asked for"
+sql "SELECT t.events('one', t.event('$a', 1, 'refused', '{\"requeue\": true}'))" "UPDATE sluice.queue SET avoid = NULL, avoid_until = NULL" "SELECT $(boot next)" >/dev/null
 
 # An end, and the first poll of the next boot: what was reported counts.
 sql "SELECT t.events('one', t.event('$a', 2, 'running'))" >/dev/null
-behind "SELECT t.events('one', t.success('$a', 2));" "SELECT t.sync('one', '[]', jsonb_build_object('boot', md5('third')))"
+behind "SELECT t.events('one', t.success('$a', 2));" "SELECT $(boot third)"
 is "$(run_is)" "succeeded|success|f" "an end that was reported is not lost with the reboot"
+sql "UPDATE sluice.instance SET session = t.id('session of one'), old_sessions = '{}' WHERE id = t.id('one')" >/dev/null
 
 # Two ends of one run: what comes after both begins once, with the later one.
 sql "SELECT t.pipe('two', '{a,b,c<a b}')" >/dev/null

@@ -1,0 +1,80 @@
+/* One function for each state that docs/PROTOCOL.md has for events. */
+#include "report.h"
+
+#include <sys/wait.h>
+
+#include "str.h"
+
+static void write_head(JsonOut *o, const Attempt *a, const char *state, uint64_t realtime_usec) {
+        json_out_object(o, NULL);
+        json_out_text(o, "attempt", a->text);
+        json_out_u64(o, "epoch", a->epoch);
+        json_out_text(o, "state", state);
+        json_out_u64(o, "realtime_usec", realtime_usec);
+}
+
+static void write_unit(JsonOut *o, const Attempt *a) {
+        _cleanup_(freep) char *slice =
+                str_format("sluice-%c-%s.slice", a->hex[ID_HEX_SIZE - 2], a->hex);
+
+        if (*a->unit_state.invocation_id)
+                json_out_text(o, "invocation_id", a->unit_state.invocation_id);
+        json_out_text(o, "slice", slice);
+}
+
+void report_running(JsonOut *o, const Attempt *a) {
+        write_head(o, a, "running", a->started_usec);
+        write_unit(o, a);
+        json_out_end_object(o);
+}
+
+static const char *exit_code_to_string(int code) {
+        return code == CLD_EXITED
+                       ? "exited"
+                       : (code == CLD_KILLED ? "killed" : (code == CLD_DUMPED ? "dumped" : NULL));
+}
+
+void report_ended(JsonOut *o, const Attempt *a) {
+        const UnitState *s = &a->unit_state;
+        const char *code = exit_code_to_string(s->main_code);
+
+        if (a->report) {
+                json_out_raw(o, NULL, a->report);
+                return;
+        }
+        write_head(o, a, "ended", a->ended_usec);
+        write_unit(o, a);
+        json_out_text(o, "result", *s->result ? s->result : "lost");
+        if (code) {
+                json_out_text(o, "exit_code", code);
+                json_out_u64(o, "exit_status", (uint64_t) s->main_status);
+        }
+        if (a->reason)
+                json_out_text(o, "reason", a->reason);
+        if (s->main_start_monotonic_usec > 0 &&
+            s->main_exit_monotonic_usec >= s->main_start_monotonic_usec)
+                json_out_known(o, "runtime_usec",
+                               s->main_exit_monotonic_usec - s->main_start_monotonic_usec);
+        json_out_known(o, "cpu_usage_usec", a->usage.cpu_usage_usec);
+        json_out_known(o, "memory_peak_bytes", a->usage.memory_peak_bytes);
+        json_out_known(o, "io_read_bytes", a->usage.io_read_bytes);
+        json_out_known(o, "io_write_bytes", a->usage.io_write_bytes);
+        json_out_known(o, "oom_kills", a->usage.oom_kills);
+        json_out_known(o, "memory_max_bytes", a->limits.memory_max_bytes);
+        json_out_known(o, "cpu_quota_per_sec_usec", a->limits.cpu_quota_per_sec_usec);
+        json_out_known(o, "tasks_max", a->limits.tasks_max);
+        json_out_end_object(o);
+}
+
+void report_refused(JsonOut *o, const Attempt *a) {
+        write_head(o, a, "refused", a->ended_usec);
+        json_out_text(o, "reason", a->reason);
+        json_out_bool(o, "requeue", a->requeue);
+        json_out_end_object(o);
+}
+
+void report_logged(JsonOut *o, const Attempt *a) {
+        write_head(o, a, "logged", a->ended_usec);
+        json_out_u64(o, "sequence", a->log_sequence);
+        json_out_end_object(o);
+}
