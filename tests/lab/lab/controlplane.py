@@ -28,6 +28,7 @@ class ControlPlane:
         self.unpacked = lab.directory / "unpacked"
         self.state, self.runtime = self.directory / "state", self.directory / "run"
         self.config, self.log = self.directory / "controld.conf", self.directory / "controld.log"
+        self.begun_at = 0  # in the log, of the last start
         self.ca_file = self.state / "tls/ca.pem"
         self.url = f"https://{address}:{port}"
 
@@ -80,6 +81,7 @@ class ControlPlane:
         if self.pid:
             return self
         with open(self.log, "ab") as log:
+            self.begun_at = log.tell()
             self.lab.launch(self.name, self._command("serve"), stdout=log, stderr=log)
         if wait:
             self.wait_ready(timeout)
@@ -89,8 +91,14 @@ class ControlPlane:
         def ready():
             if not self.pid:
                 raise LabError(f"controld ended while it started:\n{self.log_text()[-2000:]}")
-            return self.lab.network.https_status(f"{self.url}/ready", self.ca_file) == 200
+            return self._serves() and self.lab.network.https_status(f"{self.url}/ready", self.ca_file) == 200
         wait_until(f"controld to be ready (see {self.log})", ready, timeout)
+
+    def _serves(self):
+        """It has told systemd that it is ready: all of its workers are, and not only the one that answers first."""
+        with open(self.log, "rb") as log:
+            log.seek(self.begun_at)
+            return b"controld: Serving " in log.read()
 
     def stop(self, timeout=30):
         """As systemctl stop does it."""
