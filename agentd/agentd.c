@@ -12,6 +12,7 @@
 
 #include "attempt.h"
 #include "cleaner.h"
+#include "contact.h"
 #include "enroller.h"
 #include "exec-client.h"
 #include "facts.h"
@@ -40,6 +41,7 @@ struct Agentd {
         Link *link;
         UnitBus *bus;
         ExecClient *exec;
+        Contact *contact;
         AttemptTable *attempts;
         Cleaner *cleaner;
         Shipper *shipper;
@@ -250,7 +252,26 @@ static int on_rest(sd_event_source *source, uint64_t usec, void *userdata) {
         return 0;
 }
 
-static void start_attempt(Agentd *a, ProtoAssignment *assignment) {
+/* Before anything that the contact brought is begun. */
+static void keep_fence(Agentd *a, const ProtoWork *work) {
+        const ProtoAssignment *start = work->start.items;
+        bool fenced = false;
+
+        for (size_t i = 0; i < work->start.count; i++)
+                fenced |= start[i].fence;
+        for (Attempt *x = attempt_first(a->attempts); x && !fenced; x = attempt_next(x))
+                fenced = x->fenced && x->state != ATTEMPT_ENDED && x->state != ATTEMPT_REFUSED;
+        if (fenced)
+                contact_fence(a->contact);
+}
+
+static bool fence_fell(void *userdata) {
+        Agentd *a = userdata;
+
+        return contact_is_over(a->contact);
+}
+
+static void start_attempt(Agentd *a, ProtoAssignment *assignment, uint64_t deadline_usec) {
         _cleanup_(freep) char *id = strdup(assignment->attempt);
         uint32_t epoch = assignment->epoch;
         Attempt *attempt = attempt_find(a->attempts, assignment->attempt);
@@ -262,7 +283,7 @@ static void start_attempt(Agentd *a, ProtoAssignment *assignment) {
         if (full) {
                 r = attempt_refuse(a->attempts, id, epoch, true, "All slots are taken.", &attempt);
         } else {
-                r = attempt_start(a->attempts, assignment, &attempt);
+                r = attempt_start(a->attempts, assignment, deadline_usec, &attempt);
                 if (r >= 0)
                         r = shipper_follow(a->shipper, attempt, 0, "", monotonic_usec());
         }
@@ -335,7 +356,7 @@ static void on_recovered(const ProtoRecover *wanted, const Recovered *known, voi
 }
 
 /* Each array at most as long as the field table allows. */
-static void on_work(ProtoWork *work, void *userdata) {
+static void on_work(ProtoWork *work, uint64_t sent_usec, void *userdata) {
         ProtoRelease *release = work->release.items;
         ProtoAssignment *start = work->start.items;
         ProtoResume *resume = work->resume.items;
@@ -343,6 +364,8 @@ static void on_work(ProtoWork *work, void *userdata) {
         ProtoStop *stop = work->stop.items;
         Agentd *a = userdata;
 
+        contact_note(a->contact, sent_usec);
+        keep_fence(a, work);
         for (size_t i = 0; i < work->release.count; i++) {
                 Attempt *attempt = attempt_find(a->attempts, release[i].attempt);
 
@@ -356,7 +379,7 @@ static void on_work(ProtoWork *work, void *userdata) {
         for (size_t i = 0; i < work->stop.count; i++)
                 stop_attempt(a, &stop[i]);
         for (size_t i = 0; i < work->start.count && !a->leaving; i++)
-                start_attempt(a, &start[i]);
+                start_attempt(a, &start[i], contact_deadline(a->contact, sent_usec));
         STRV_FOREACH(run, work->clean) {
                 int r = cleaner_remove(a->cleaner, *run);
 
@@ -428,7 +451,7 @@ static int on_signal(sd_event_source *source, const struct signalfd_siginfo *inf
 }
 
 static const UnitBusEvents bus_events = { on_version, on_found, on_listed };
-static const AttemptEvents attempt_events = { on_attempt_changed, on_attempt_ended };
+static const AttemptEvents attempt_events = { on_attempt_changed, on_attempt_ended, fence_fell };
 
 static int make_loop(Agentd *a) {
         int r = sd_event_new(&a->event);
@@ -461,6 +484,8 @@ static int make_parts(Agentd *a) {
         if (r >= 0)
                 r = exec_client_new(a->event, unit_bus_connection(a->bus), &a->exec);
         if (r >= 0)
+                r = contact_new(a->exec, s->self_fence_usec, &a->contact);
+        if (r >= 0)
                 r = attempt_table_new(a->bus, a->exec, &attempt_events, a, &a->attempts);
         if (r >= 0)
                 r = cleaner_new(a->event, a->exec, on_workspace_removed, a, &a->cleaner);
@@ -477,8 +502,8 @@ static int make_parts(Agentd *a) {
                                 &a->sampler);
         if (r >= 0)
                 r = poller_new(a->link, a->attempts,
-                               &(PollerSpec){ a->session, a->facts.boot, s->slots, on_work,
-                                              on_replaced, a },
+                               &(PollerSpec){ a->session, a->facts.boot, s->slots,
+                                              s->self_fence_usec, on_work, on_replaced, a },
                                &a->poller);
         return r;
 }
@@ -519,6 +544,7 @@ Agentd *agentd_free(Agentd *a) {
         (void) recovery_free(a->recovery);
         (void) shipper_free(a->shipper);
         (void) attempt_table_free(a->attempts);
+        (void) contact_free(a->contact);
         (void) exec_client_free(a->exec);
         (void) cleaner_free(a->cleaner);
         (void) unit_bus_free(a->bus);

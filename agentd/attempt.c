@@ -228,6 +228,16 @@ static void note_end(Attempt *a) {
 
 /* A task that ends by itself leaves its unit "exited" or "failed". A unit that is "dead" was stopped, and if that was not us,
  * PID 1 calls it a success when the task obeyed: it is none, for the work was not done. */
+static void note_stopped(Attempt *a) {
+        bool fenced = a->fenced && a->table->events->fence_fell(a->table->userdata);
+
+        (void) strcpy(a->unit_state.result, fenced ? "fenced" : "stopped");
+        (void) str_replace(&a->reason,
+                           fenced ? "The control plane was not heard of for SelfFenceSec=, and "
+                                    "might have given it to another agent."
+                                  : "It was stopped on the host.");
+}
+
 static void ended(Attempt *a, const UnitState *s) {
         if (s->main_start_usec)
                 started(a, s);
@@ -237,10 +247,8 @@ static void ended(Attempt *a, const UnitState *s) {
                 return;
         a->ended_usec = s->main_exit_usec ? s->main_exit_usec : clock_usec(CLOCK_REALTIME);
         (void) cgroup_read(a->hex, &a->usage);
-        if (!stopping && str_eq(s->sub, "dead") && str_eq(s->result, "success")) {
-                (void) strcpy(a->unit_state.result, "stopped");
-                (void) str_replace(&a->reason, "It was stopped on the host.");
-        }
+        if (!stopping && str_eq(s->sub, "dead"))
+                note_stopped(a);
         note_end(a);
         a->table->events->on_ended(a, a->table->userdata);
         changed(a);
@@ -290,6 +298,7 @@ static void on_unit_state(Unit *u, const UnitState *s, void *userdata) {
         }
         if (a->state == ATTEMPT_READING && *s->load && !str_eq(s->load, "not-found")) {
                 a->epoch = s->epoch;
+                a->fenced = s->fenced;
                 (void) snprintf(a->run, sizeof(a->run), "%s", s->run);
         }
         if (str_eq(s->load, "not-found")) {
@@ -319,8 +328,8 @@ static int append_assignment(sd_bus_message *m, void *userdata) {
 
         (void) id_to_hex(id, run);
         if (r >= 0)
-                r = sd_bus_message_append(m, "sussss", a->hex, a->epoch, run, p->project, p->pipe,
-                                          p->task);
+                r = sd_bus_message_append(m, "susssst", a->hex, a->epoch, run, p->project, p->pipe,
+                                          p->task, a->deadline_usec);
         if (r >= 0)
                 r = sd_bus_message_open_container(m, 'a', "(ss)");
         for (char *const *d = p->directives; r >= 0 && d && d[0]; d += 2)
@@ -363,7 +372,8 @@ static int ask_start(Attempt *a) {
                              &a->start);
 }
 
-int attempt_start(AttemptTable *t, ProtoAssignment *assignment, Attempt **ret) {
+int attempt_start(AttemptTable *t, ProtoAssignment *assignment, uint64_t deadline_usec,
+                  Attempt **ret) {
         _cleanup_(attempt_freep) Attempt *a = NULL;
         Id run;
         int r = id_parse(assignment->run, &run);
@@ -373,6 +383,8 @@ int attempt_start(AttemptTable *t, ProtoAssignment *assignment, Attempt **ret) {
         if (r < 0)
                 return r;
         (void) id_to_text(run, a->run);
+        a->fenced = assignment->fence;
+        a->deadline_usec = a->fenced ? deadline_usec : 0;
         a->assignment = malloc(sizeof(*a->assignment));
         if (!a->assignment)
                 return -ENOMEM;

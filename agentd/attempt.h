@@ -33,11 +33,15 @@ typedef enum Report {
 typedef struct Attempt Attempt;
 typedef struct AttemptTable AttemptTable;
 
+/* Whether the deadline of fenced attempts is over. */
+typedef bool (*attempt_fence_t)(void *userdata);
+
 typedef struct AttemptEvents {
         /* The state or what is owed has changed. */
         void (*on_changed)(Attempt *a, void *userdata);
         /* The process has ended: its log can be completed. Before on_changed. */
         void (*on_ended)(Attempt *a, void *userdata);
+        attempt_fence_t fence_fell;
 } AttemptEvents;
 
 struct Attempt {
@@ -52,8 +56,10 @@ struct Attempt {
         bool told_stop;
         bool requeue; /* with REPORT_REFUSED */
         bool was_active;
+        bool fenced; /* stops when the control plane is not heard of: another agent may be given its task */
         bool recovering;                   /* attempt_recover() made it: there is no unit */
         uint64_t started_usec, ended_usec; /* realtime */
+        uint64_t deadline_usec;            /* of the start, CLOCK_BOOTTIME; 0: none */
         Usage usage;
         Limits limits;
         UnitState unit_state;
@@ -84,8 +90,9 @@ size_t attempt_count_reading(const AttemptTable *t);
 Attempt *attempt_first(AttemptTable *t);
 Attempt *attempt_next(Attempt *a);
 
-/* Takes the contents of the assignment and starts the unit. */
-int attempt_start(AttemptTable *t, ProtoAssignment *assignment, Attempt **ret);
+/* Takes the contents of the assignment and starts the unit, if it is fenced not after the deadline. */
+int attempt_start(AttemptTable *t, ProtoAssignment *assignment, uint64_t deadline_usec,
+                  Attempt **ret);
 /* An attempt that will not be started: owes the refusal. */
 int attempt_refuse(AttemptTable *t, const char *id, uint32_t epoch, bool requeue,
                    const char *reason, Attempt **ret);

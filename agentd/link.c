@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "backoff.h"
+#include "contact.h"
 #include "http-client.h"
 #include "log.h"
 #include "message-ids.h"
@@ -42,7 +43,8 @@ struct Channel {
         channel_answer_t on_answer;
         void *userdata;
         Backoff backoff;
-        bool delayed; /* the timer stands for a retry, which no kick shortens */
+        uint64_t sent_usec; /* CLOCK_BOOTTIME */
+        bool delayed;       /* the timer stands for a retry, which no kick shortens */
 };
 
 int link_new(sd_event *event, const char *url, const char *ca_file, Link **ret) {
@@ -222,7 +224,7 @@ static void read_problem(const HttpAnswer *answer, Error *e) {
 
 static void channel_on_done(const HttpAnswer *answer, void *userdata) {
         Channel *c = userdata;
-        ChannelAnswer given = { answer->status, answer->body, answer->size, NULL };
+        ChannelAnswer given = { answer->status, answer->body, answer->size, NULL, c->sent_usec };
         Error e = {};
 
         c->call = NULL;
@@ -253,16 +255,19 @@ static void channel_on_done(const HttpAnswer *answer, void *userdata) {
 }
 
 int channel_send(Channel *c, const ChannelRequest *request) {
-        int r = http_call_new(c->link->http,
-                              &(HttpOptionsIn){ .method = "POST",
-                                                .path = request->path,
-                                                .bearer = c->link->bearer,
-                                                .content_type = request->content_type,
-                                                .body = request->body,
-                                                .size = request->size,
-                                                .timeout_sec = request->timeout_sec,
-                                                .answer_max = PROTO_ANSWER_MAX },
-                              channel_on_done, c, &c->call);
+        int r;
+
+        c->sent_usec = contact_now();
+        r = http_call_new(c->link->http,
+                          &(HttpOptionsIn){ .method = "POST",
+                                            .path = request->path,
+                                            .bearer = c->link->bearer,
+                                            .content_type = request->content_type,
+                                            .body = request->body,
+                                            .size = request->size,
+                                            .timeout_sec = request->timeout_sec,
+                                            .answer_max = PROTO_ANSWER_MAX },
+                          channel_on_done, c, &c->call);
 
         if (r < 0) {
                 link_failed(c->link, c->name, false, strerror(-r));

@@ -34,6 +34,7 @@ typedef struct ChannelAnswer {
         const char *body;
         size_t size;
         const Error *problem; /* what a refusal says; NULL with 2xx */
+        uint64_t sent_usec;   /* when it was asked, CLOCK_BOOTTIME */
 } ChannelAnswer;
 
 /* Time to send: builds the request and calls channel_send(), or does nothing when there is nothing to say any more. */

@@ -47,6 +47,13 @@ static void write_attempts(JsonOut *o, AttemptTable *attempts) {
         json_out_end_array(o);
 }
 
+/* A poll that is answered after its wait is a contact of then: it must be much younger than the fence. */
+static uint64_t wait_sec(const Poller *p) {
+        uint64_t third = p->spec.self_fence_usec / USEC_PER_SEC / 3;
+
+        return third < WAIT_SEC ? third : WAIT_SEC;
+}
+
 static void on_turn(Channel *c, void *userdata) {
         _cleanup_(freep) char *json = NULL;
         Poller *p = userdata;
@@ -58,7 +65,8 @@ static void on_turn(Channel *c, void *userdata) {
         json_out_text(&o, "version", PACKAGE_VERSION);
         json_out_u64(&o, "slots", p->spec.slots);
         json_out_bool(&o, "draining", false);
-        json_out_u64(&o, "wait_sec", WAIT_SEC);
+        json_out_u64(&o, "self_fence_sec", p->spec.self_fence_usec / USEC_PER_SEC);
+        json_out_u64(&o, "wait_sec", wait_sec(p));
         write_attempts(&o, p->attempts);
         json_out_end_object(&o);
         p->sent_usec = monotonic_usec();
@@ -101,7 +109,7 @@ static void on_answer(Channel *c, const ChannelAnswer *answer, void *userdata) {
                 channel_kick_later(c, REFUSED_USEC);
         } else {
                 empty = is_empty(&work);
-                p->spec.on_work(&work, p->spec.userdata);
+                p->spec.on_work(&work, answer->sent_usec, p->spec.userdata);
                 if (empty && monotonic_usec() - p->sent_usec < EARLY_USEC)
                         channel_kick_later(c, EARLY_USEC);
                 else

@@ -6,14 +6,15 @@
 
 typedef struct Poller Poller;
 
-/* The answer, decoded; *work stays the poller's. */
-typedef void (*poller_work_t)(ProtoWork *work, void *userdata);
+/* The answer to a request that was sent then, decoded; *work stays the poller's. */
+typedef void (*poller_work_t)(ProtoWork *work, uint64_t sent_usec, void *userdata);
 /* The control plane refuses this session for good. */
 typedef void (*poller_refused_t)(const Error *problem, void *userdata);
 
 typedef struct PollerSpec {
         const char *session, *boot; /* borrowed */
         uint32_t slots;
+        uint64_t self_fence_usec;
         poller_work_t on_work;
         poller_refused_t on_replaced;
         void *userdata;

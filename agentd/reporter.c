@@ -162,7 +162,7 @@ static void on_answer(Channel *channel, const ChannelAnswer *answer, void *userd
 
                 for (size_t i = 0; i < work.acknowledged.count; i++)
                         acknowledge(p, &acks[i]);
-                p->on_work(&work, p->userdata);
+                p->on_work(&work, answer->sent_usec, p->userdata);
                 usec = patience_of_all(p);
                 if (usec < UINT64_MAX && before > 0)
                         channel_kick_within(channel, usec);

@@ -9,7 +9,7 @@
 typedef struct Reporter Reporter;
 
 /* The answer, decoded: it may hold work. *work stays the reporter's. */
-typedef void (*reporter_work_t)(ProtoWork *work, void *userdata);
+typedef void (*reporter_work_t)(ProtoWork *work, uint64_t sent_usec, void *userdata);
 
 int reporter_new(Link *link, AttemptTable *attempts, Cleaner *cleaner, const char *session,
                  reporter_work_t on_work, void *userdata, Reporter **ret);

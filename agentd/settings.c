@@ -16,6 +16,8 @@
 
 #define KEY_FILE_MAX 4096
 #define INTERVAL_MIN_USEC USEC_PER_SEC
+#define SELF_FENCE_MIN_USEC (15 * USEC_PER_SEC)
+#define SELF_FENCE_MAX_USEC (86400 * USEC_PER_SEC)
 
 static const ConfigField fields[] = {
         { "Agent", "URL", "url", CONFIG_TEXT, offsetof(Settings, url), "" },
@@ -33,6 +35,8 @@ static const ConfigField fields[] = {
           offsetof(Settings, state_directory), "/var/lib/sluice-agentd" },
         { "Agent", "MetricsIntervalSec", "metrics-interval", CONFIG_SPAN,
           offsetof(Settings, metrics_interval_usec), "10s" },
+        { "Agent", "SelfFenceSec", "self-fence", CONFIG_SPAN, offsetof(Settings, self_fence_usec),
+          "5min" },
         { "Agent", "LogLevel", "log-level", CONFIG_TEXT, offsetof(Settings, log_level), "info" },
         {},
 };
@@ -53,6 +57,8 @@ static int check(const Settings *s, Error *e) {
                 return error_set(e, -EINVAL, "bad-config", "AgentID=%s is no UUID.", s->agent_id);
         if (s->metrics_interval_usec < INTERVAL_MIN_USEC)
                 return error_set(e, -EINVAL, "bad-config", "MetricsIntervalSec= is at least 1s.");
+        if (s->self_fence_usec < SELF_FENCE_MIN_USEC || s->self_fence_usec > SELF_FENCE_MAX_USEC)
+                return error_set(e, -EINVAL, "bad-config", "SelfFenceSec= is 15s to 1day.");
         return 0;
 }
 

@@ -20,6 +20,7 @@ typedef struct Settings {
         char *log_level;
         uint32_t slots;
         uint64_t metrics_interval_usec;
+        uint64_t self_fence_usec;
 } Settings;
 
 /* path: the file, or NULL for the usual one. Takes what it knows out of argv. 1 when --print-config has been answered. */

@@ -12,6 +12,7 @@
 #include "timespan.h"
 
 #define SYSTEMD "org.freedesktop.systemd1"
+#define EXEC "io.sluice.Exec1"
 #define SYSTEMD_PATH "/org/freedesktop/systemd1"
 #define MANAGER SYSTEMD ".Manager"
 #define UNIT SYSTEMD ".Unit"
@@ -110,6 +111,8 @@ static int read_environment(sd_bus_message *m, UnitState *s) {
                     parse_u32(value, &number) >= 0) {
                         epoch = true;
                         s->epoch = number;
+                } else if (!run && str_eq(text, "SLUICE_FENCED=yes")) {
+                        s->fenced = true; /* it stands before the run */
                 } else if (!run && (value = str_after(text, "SLUICE_RUN=")) &&
                            id_parse(value, &id) >= 0) {
                         run = true;
@@ -387,6 +390,27 @@ static int bus_on_subscribed(sd_bus_message *m, void *userdata, sd_bus_error *er
         return 0;
 }
 
+static int bus_list(UnitBus *b) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        int r = sd_bus_message_new_method_call(b->bus, &m, SYSTEMD, SYSTEMD_PATH, MANAGER,
+                                               "ListUnitsByPatterns");
+
+        if (r >= 0)
+                r = sd_bus_message_append(m, "asas", 0, 2, "sluice-*.service", "sluice-*.slice");
+        return r < 0 ? r : sd_bus_call_async(b->bus, &b->list, m, bus_on_listed, b, TIMEOUT_USEC);
+}
+
+/* An agentd before us may have asked agentd-exec for a unit just before it died. agentd-exec answers in order, and what it asked
+ * PID 1 for until then is before our question. That it is not there is an answer as well: then it asks for nothing. */
+static int bus_on_barrier(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        UnitBus *b = userdata;
+
+        (void) m;
+        (void) error;
+        b->list = sd_bus_slot_unref(b->list);
+        return bus_list(b);
+}
+
 static int bus_ask(UnitBus *b) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
         int r = sd_bus_call_method_async(b->bus, &b->subscribe, SYSTEMD, SYSTEMD_PATH, MANAGER,
@@ -396,11 +420,9 @@ static int bus_ask(UnitBus *b) {
                 r = sd_bus_call_method_async(b->bus, &b->version, SYSTEMD, SYSTEMD_PATH, PROPERTIES,
                                              "Get", bus_on_version, b, "ss", MANAGER, "Version");
         if (r >= 0)
-                r = sd_bus_message_new_method_call(b->bus, &m, SYSTEMD, SYSTEMD_PATH, MANAGER,
-                                                   "ListUnitsByPatterns");
-        if (r >= 0)
-                r = sd_bus_message_append(m, "asas", 0, 2, "sluice-*.service", "sluice-*.slice");
-        return r < 0 ? r : sd_bus_call_async(b->bus, &b->list, m, bus_on_listed, b, TIMEOUT_USEC);
+                r = sd_bus_message_new_method_call(b->bus, &m, EXEC, "/io/sluice/Exec1", EXEC,
+                                                   "Barrier");
+        return r < 0 ? r : sd_bus_call_async(b->bus, &b->list, m, bus_on_barrier, b, TIMEOUT_USEC);
 }
 
 int unit_bus_new(sd_event *event, const UnitBusEvents *events, void *userdata, UnitBus **ret) {

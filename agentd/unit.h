@@ -23,7 +23,9 @@ typedef struct UnitState {
         uint64_t main_exit_usec;
         uint64_t main_start_monotonic_usec, main_exit_monotonic_usec;
         Limits limits;
-        uint32_t epoch; /* of SLUICE_EPOCH= in its environment; with unit_read() only */
+        uint32_t
+                epoch; /* of SLUICE_EPOCH= in its environment; with unit_read() only, as the next two */
+        bool fenced; /* of SLUICE_FENCED= */
         char run[ID_TEXT_SIZE];
 } UnitState;
 

@@ -57,6 +57,7 @@ typedef struct ProtoSync {
         char *version;
         uint32_t slots;
         bool draining;
+        uint32_t self_fence_sec;
         uint32_t wait_sec;
         JsonArray attempts; /* ProtoKnown */
 } ProtoSync;
@@ -100,6 +101,7 @@ typedef struct ProtoAssignment {
         char *project;
         char *pipe;
         char *task;
+        bool fence;        /* another agent may be given the task when this one is not heard of */
         char **directives; /* name, value, name, value */
 } ProtoAssignment;
 

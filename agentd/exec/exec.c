@@ -11,6 +11,7 @@
 
 #include "clean.h"
 #include "journal-sync.h"
+#include "lease.h"
 #include "log.h"
 #include "manager.h"
 #include "properties.h"
@@ -34,6 +35,7 @@ typedef struct Call {
         sd_bus_message *request;
         sd_bus_slot *slot;
         Clean *clean;
+        Lease *lease;
         uint64_t sync_round; /* 0: not a Sync */
 } Call;
 
@@ -71,6 +73,7 @@ static Call *call_free(Call *c) {
         (void) sd_bus_slot_unref(c->slot);
         (void) sd_bus_message_unref(c->request);
         (void) clean_free(c->clean);
+        (void) lease_free(c->lease);
         free(c);
         return NULL;
 }
@@ -179,7 +182,7 @@ static int unit_from_request(Exec *x, sd_bus_message *m, UnitSpec *ret, Error *e
                                     &request.project, &request.pipe);
 
         if (r >= 0)
-                r = sd_bus_message_read(m, "s", &request.task);
+                r = sd_bus_message_read(m, "st", &request.task, &request.deadline_usec);
         if (r >= 0)
                 r = read_directives(m, &request.directives);
         if (r >= 0)
@@ -205,6 +208,11 @@ static int ask_for_unit(Call *c, const UnitSpec *spec) {
         return r < 0 ? r : manager_send(bus, m, &c->slot, call_on_started, c);
 }
 
+/* A call that waited for so long that its attempt may have been given to somebody else. */
+static bool is_late(const UnitSpec *spec) {
+        return spec->deadline_usec > 0 && lease_left(spec->deadline_usec) == 0;
+}
+
 static int method_start(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         _cleanup_(call_freep) Call *c = NULL;
         Exec *x = userdata;
@@ -220,6 +228,10 @@ static int method_start(sd_bus_message *m, void *userdata, sd_bus_error *error) 
                 log_message(LOG_NOTICE, NULL, NULL, "Refused: %s", error_text(&e, r));
                 return sd_bus_reply_method_errorf(m, r == -ENOMEM ? EXEC_FAILED : EXEC_REFUSED,
                                                   "%s", error_text(&e, r));
+        }
+        if (is_late(&spec)) {
+                spec_done(&spec);
+                return sd_bus_reply_method_errorf(m, EXEC_FAILED, "The offer is no longer good.");
         }
         r = ask_for_unit(c, &spec);
         spec_done(&spec);
@@ -336,6 +348,44 @@ static int method_clean(sd_bus_message *m, void *userdata, sd_bus_error *error) 
         return 1;
 }
 
+static void call_on_leased(Lease *lease, int r, const char *words, void *userdata) {
+        Call *c = userdata;
+
+        (void) lease;
+        if (r < 0)
+                (void) sd_bus_reply_method_errorf(c->request, EXEC_FAILED, "systemd: %s",
+                                                  words ? words : strerror(-r));
+        else
+                (void) sd_bus_reply_method_return(c->request, "");
+        call_done(c);
+}
+
+static int method_lease(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        _cleanup_(call_freep) Call *c = NULL;
+        uint64_t deadline_usec;
+        Exec *x = userdata;
+        int r = sd_bus_message_read(m, "t", &deadline_usec);
+
+        (void) error;
+        if (r >= 0)
+                r = call_new(x, m, &c);
+        if (r >= 0)
+                r = lease_renew(x->bus, deadline_usec, call_on_leased, c, &c->lease);
+        if (r < 0)
+                return reply_failure(m, r);
+        TAKE_PTR(c);
+        return 1;
+}
+
+/* Whatever was asked before this has been asked of PID 1 by now. */
+static int method_barrier(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Exec *x = userdata;
+
+        (void) error;
+        x->used = true;
+        return sd_bus_reply_method_return(m, "");
+}
+
 static void exec_on_synced(uint64_t round, int r, void *userdata) {
         Exec *x = userdata;
 
@@ -372,7 +422,8 @@ static const sd_bus_vtable exec_vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_METHOD_WITH_ARGS("Start",
                                 SD_BUS_ARGS("s", attempt, "u", epoch, "s", run, "s", project, "s",
-                                            pipe, "s", task, "a(ss)", directives),
+                                            pipe, "s", task, "t", deadline_usec, "a(ss)",
+                                            directives),
                                 SD_BUS_RESULT("o", job), method_start, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Stop", SD_BUS_ARGS("s", attempt), SD_BUS_NO_RESULT, method_stop,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
@@ -381,6 +432,10 @@ static const sd_bus_vtable exec_vtable[] = {
         SD_BUS_METHOD_WITH_ARGS("Release", SD_BUS_ARGS("s", attempt), SD_BUS_NO_RESULT,
                                 method_release, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Clean", SD_BUS_ARGS("as", runs), SD_BUS_NO_RESULT, method_clean,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Lease", SD_BUS_ARGS("t", deadline_usec), SD_BUS_NO_RESULT,
+                                method_lease, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Barrier", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_barrier,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Sync", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_sync,
                                 SD_BUS_VTABLE_UNPRIVILEGED),

@@ -16,6 +16,8 @@
 
 #define TEXT_MAX 256
 #define ENVIRONMENT_MAX 512
+/* The control plane counts on it, so the host's DefaultTimeoutStopSec= does not decide. */
+#define FENCED_STOP_USEC (90 * USEC_PER_SEC)
 
 static bool is_hex_id(const char *s) {
         return strlen(s) == ID_HEX_SIZE - 1 && strspn(s, "0123456789abcdef") == ID_HEX_SIZE - 1;
@@ -120,6 +122,8 @@ static int set_identity(UnitSpec *s, const StartRequest *q) {
                 r = add_variable(s, "SLUICE_ATTEMPT", attempt, true);
         if (r >= 0)
                 r = add_variable(s, "SLUICE_EPOCH", epoch, false);
+        if (r >= 0 && q->deadline_usec > 0)
+                r = add_variable(s, "SLUICE_FENCED", "yes", false);
         if (r >= 0)
                 r = add_variable(s, "SLUICE_RUN", run, true);
         if (r >= 0)
@@ -349,6 +353,9 @@ static int build(UnitSpec *s, const StartRequest *request, const Policy *policy,
                 r = set_executable(s, e);
         if (r >= 0)
                 r = ask_policy(s, policy, e);
+        s->deadline_usec = request->deadline_usec;
+        if (s->deadline_usec > 0 && s->timeout_stop_usec == 0)
+                s->timeout_stop_usec = FENCED_STOP_USEC;
         if (r >= 0 && !s->user) {
                 s->dynamic_user = true;
                 r = spec_user_name(request->run, &s->user);

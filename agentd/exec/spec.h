@@ -18,6 +18,8 @@ typedef struct StartRequest {
         const char *project;
         const char *pipe;
         const char *task;
+        uint64_t
+                deadline_usec; /* CLOCK_BOOTTIME; another agent may have it some time after; 0: nobody else ever */
         char **directives; /* owned: name, value, name, value */
 } StartRequest;
 
@@ -45,6 +47,7 @@ typedef struct UnitSpec {
         Sandbox sandbox;
         uint64_t memory_max, memory_high, cpu_quota_usec, cpu_weight, tasks_max, io_weight;
         uint64_t runtime_max_usec, timeout_stop_usec;
+        uint64_t deadline_usec; /* of the start; 0: not fenced */
 } UnitSpec;
 
 /* -EINVAL for what makes no sense, -EPERM for what the policy forbids, with a sentence. Looks at the file system to

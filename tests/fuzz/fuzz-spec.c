@@ -33,7 +33,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                                 .users = (char *[]){ (char *) "etl", NULL },
                                 .memory_max = 1 << 30 };
         _cleanup_(strv_freep) char **pairs = read_pairs(data, size);
-        StartRequest request = { ATTEMPT, 1, ATTEMPT, "project", "pipe", "task", pairs };
+        StartRequest request = { ATTEMPT, 1, ATTEMPT, "project", "pipe", "task", size & 1 ? 1U : 0U,
+                                 pairs };
         UnitSpec spec = {};
         Error e = {};
         int r = spec_build(&request, &policy, &spec, &e);

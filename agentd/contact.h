@@ -1,0 +1,24 @@
+/* When the control plane was last heard of, and the fence that follows from it: while there are fenced attempts, agentd-exec is
+ * asked to move PID 1's deadline along. See docs/decisions/0006-fencing.md. All times are CLOCK_BOOTTIME. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "exec-client.h"
+
+typedef struct Contact Contact;
+
+int contact_new(ExecClient *exec, uint64_t self_fence_usec, Contact **ret);
+Contact *contact_free(Contact *c); /* before the ExecClient */
+DEFINE_SCOPE_EXIT(Contact, contact_free)
+
+uint64_t contact_now(void);
+/* A request that was sent then has been answered, by the database. */
+void contact_note(Contact *c, uint64_t sent_usec);
+/* There are fenced attempts, or one is about to be: moves the deadline if that is worth a call. */
+void contact_fence(Contact *c);
+/* How long what such a request brought may still be begun. */
+uint64_t contact_deadline(const Contact *c, uint64_t sent_usec);
+/* The deadline that PID 1 has is over. */
+bool contact_is_over(const Contact *c);

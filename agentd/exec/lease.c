@@ -1,0 +1,131 @@
+/* Two timers take turns, because a unit that is loaded cannot be given another time: the new one stands before the old one goes.
+ * Which of the two is there PID 1 knows, so nothing has to be remembered. */
+#include "lease.h"
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#include "manager.h"
+#include "str.h"
+#include "timespan.h"
+
+#define TRIES_MAX 3U
+
+static const char *const timers[] = { "sluice-fence@a.timer", "sluice-fence@b.timer" };
+
+struct Lease {
+        sd_bus_slot *call; /* owned */
+        /* borrowed */
+        sd_bus *bus;
+        lease_done_t done;
+        void *userdata;
+        uint64_t deadline_usec;
+        unsigned tries;
+};
+
+static uint64_t now_usec(clockid_t clock) {
+        struct timespec ts;
+
+        (void) clock_gettime(clock, &ts);
+        return (uint64_t) ts.tv_sec * USEC_PER_SEC + (uint64_t) ts.tv_nsec / 1000;
+}
+
+uint64_t lease_left(uint64_t deadline_usec) {
+        uint64_t now = now_usec(CLOCK_BOOTTIME);
+
+        return deadline_usec > now ? deadline_usec - now : 0;
+}
+
+static void finish(Lease *l, int r, const char *words) {
+        l->done(l, r, words, l->userdata);
+}
+
+static int lease_on_started(sd_bus_message *m, void *userdata, sd_bus_error *error);
+
+/* PID 1's timers count on CLOCK_MONOTONIC, from the boot. */
+static int start_timer(Lease *l) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        uint64_t left = lease_left(l->deadline_usec);
+        int r = left > 0 ? manager_message(l->bus, "StartTransientUnit", &m) : -ETIME;
+
+        if (r >= 0)
+                r = sd_bus_message_append(
+                        m, "ssa(sv)a(sa(sv))", timers[l->tries % ELEMENTSOF(timers)], "fail", 4,
+                        "Description", "s", "Deadline of the Sluice agent's contact",
+                        "TimersMonotonic", "a(st)", 1, "OnBootSec",
+                        now_usec(CLOCK_MONOTONIC) + left, "AccuracyUSec", "t", 100 * USEC_PER_MSEC,
+                        "RemainAfterElapse", "b", false, 0);
+        return r < 0 ? r : manager_send(l->bus, m, &l->call, lease_on_started, l);
+}
+
+static int lease_on_target(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        const sd_bus_error *e = sd_bus_message_get_error(m);
+        Lease *l = userdata;
+
+        (void) error;
+        finish(l, e ? -EIO : 0, e ? e->message : NULL);
+        return 0;
+}
+
+/* The other one still has the deadline before this one. */
+static int go_on(Lease *l) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        int r = manager_tell(l->bus, "StopUnit", "ss", timers[(l->tries + 1) % ELEMENTSOF(timers)],
+                             "replace");
+
+        if (r >= 0)
+                r = manager_message(l->bus, "StartUnit", &m);
+        if (r >= 0)
+                r = sd_bus_message_append(m, "ss", LEASE_TARGET, "replace");
+        return r < 0 ? r : manager_send(l->bus, m, &l->call, lease_on_target, l);
+}
+
+static int lease_on_started(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        const sd_bus_error *e = sd_bus_message_get_error(m);
+        Lease *l = userdata;
+        int r;
+
+        (void) error;
+        l->call = sd_bus_slot_unref(l->call);
+        if (!e) {
+                r = go_on(l);
+        } else if (str_eq(e->name, "org.freedesktop.systemd1.UnitExists") &&
+                   l->tries + 1 < TRIES_MAX) {
+                /* Both are there after a renewal that was cut short: the older deadline is as good as gone, the other stands. */
+                if (++l->tries == ELEMENTSOF(timers))
+                        (void) manager_tell(l->bus, "StopUnit", "ss", timers[0], "replace");
+                r = start_timer(l);
+        } else {
+                finish(l, -EIO, e->message ? e->message : e->name);
+                return 0;
+        }
+        if (r < 0)
+                finish(l, r, strerror(-r));
+        return 0;
+}
+
+int lease_renew(sd_bus *bus, uint64_t deadline_usec, lease_done_t done, void *userdata,
+                Lease **ret) {
+        _cleanup_(lease_freep) Lease *l = calloc(1, sizeof(*l));
+        int r;
+
+        if (!l)
+                return -ENOMEM;
+        *l = (Lease){
+                .bus = bus, .deadline_usec = deadline_usec, .done = done, .userdata = userdata
+        };
+        r = start_timer(l);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(l);
+        return 0;
+}
+
+Lease *lease_free(Lease *l) {
+        if (!l)
+                return NULL;
+        (void) sd_bus_slot_unref(l->call);
+        free(l);
+        return NULL;
+}

@@ -1,0 +1,24 @@
+/* The fence of a host that is cut off: sluice-lease.target, which fenced units are part of, and a timer of PID 1's that ends it.
+ * It holds whatever becomes of agentd and of us. See docs/decisions/0006-fencing.md. */
+#pragma once
+
+#include <stdint.h>
+#include <systemd/sd-bus.h>
+
+#include "cleanup.h"
+
+#define LEASE_TARGET "sluice-lease.target"
+
+typedef struct Lease Lease;
+
+/* Once, from the loop: 0 when the new deadline stands. May free the Lease. */
+typedef void (*lease_done_t)(Lease *l, int r, const char *words, void *userdata);
+
+/* The contact is good until then, on CLOCK_BOOTTIME; -ETIME when that is over already. */
+int lease_renew(sd_bus *bus, uint64_t deadline_usec, lease_done_t done, void *userdata,
+                Lease **ret);
+Lease *lease_free(Lease *l);
+DEFINE_SCOPE_EXIT(Lease, lease_free)
+
+/* Microseconds of CLOCK_BOOTTIME from now until the deadline; 0: it is over. */
+uint64_t lease_left(uint64_t deadline_usec);
