@@ -247,6 +247,10 @@ BEGIN
 
         PERFORM sluice.presence_touch(v.id);
 
+        IF v.session <> v_session THEN
+                PERFORM sluice.session_lock(v.id);
+        END IF;
+
         IF v.boot <> v_boot THEN
                 PERFORM sluice.instance_rebooted(v.id, v_boot, p_request);
         ELSIF v.session <> v_session THEN
