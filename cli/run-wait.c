@@ -9,6 +9,7 @@
 #include "log-reader.h"
 #include "run-print.h"
 #include "run-watch.h"
+#include "state.h"
 #include "str.h"
 #include "timespan.h"
 
@@ -87,7 +88,9 @@ static void look_whether_done(Waiting *w) {
 static void tell_why(Waiting *w, const Run *run) {
         const Task *tasks = run->tasks.items;
 
-        for (size_t i = 0; str_eq(run->state, "queued") && i < run->tasks.count; i++) {
+        for (size_t i = 0;
+             state_from_string(KIND_RUN, run->state) == STATE_RUN_QUEUED && i < run->tasks.count;
+             i++) {
                 const Attempt *a = task_last_attempt(&tasks[i]);
                 _cleanup_(freep) char *words = a && a->why ? attempt_explain(a) : NULL;
 

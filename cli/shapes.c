@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "state.h"
 #include "str.h"
 #include "strv.h"
 #include "table.h"
@@ -147,7 +148,7 @@ const Attempt *run_failed_attempt(const Run *run) {
         for (size_t i = 0; i < run->tasks.count; i++) {
                 const Attempt *a = task_last_attempt(&tasks[i]);
 
-                if (!a || !str_eq(tasks[i].state, "failed"))
+                if (!a || state_from_string(KIND_TASK, tasks[i].state) != STATE_TASK_FAILED)
                         continue;
                 /* RFC 3339 in UTC sorts as text. */
                 if (!first ||
@@ -158,16 +159,16 @@ const Attempt *run_failed_attempt(const Run *run) {
 }
 
 bool run_is_over(const Run *run) {
-        return str_eq(run->state, "succeeded") || str_eq(run->state, "failed") ||
-               str_eq(run->state, "cancelled");
+        return state_is_final(KIND_RUN, run->state);
 }
 
 int run_exit_status(const Run *run) {
         const Attempt *a = run_failed_attempt(run);
+        int state = state_from_string(KIND_RUN, run->state);
 
-        if (str_eq(run->state, "succeeded"))
+        if (state == STATE_RUN_SUCCEEDED)
                 return EXIT_SUCCESS;
-        if (!a || !str_eq(run->state, "failed"))
+        if (!a || state != STATE_RUN_FAILED)
                 return EXIT_FAILURE;
         if (str_eq(a->exit_code, "exited") && a->exit_status > 0 && a->exit_status < 256)
                 return (int) a->exit_status;

@@ -6,6 +6,7 @@
 #include "format.h"
 #include "parse.h"
 #include "run-print.h"
+#include "state.h"
 #include "str.h"
 #include "table.h"
 #include "verbs.h"
@@ -24,18 +25,32 @@ static void add_run(const void *item, void *userdata) {
         table_add(userdata, format_between(run->started_at, run->ended_at, span));
 }
 
+static int complain_state(const char *text) {
+        Buffer known = {};
+        int r;
+
+        for (int i = 0; i < _STATE_RUN_MAX; i++)
+                (void) buffer_printf(&known, "%s%s", i ? ", " : "", state_to_string(KIND_RUN, i));
+        r = complain(EXIT_FAILURE, "--state=%.40s is not one of %s.", text,
+                     known.data ? known.data : "the states");
+        buffer_done(&known);
+        return r;
+}
+
 int verb_runs(Context *x) {
         static const char *const header[] = {
                 "RUN", "PIPE", "OUTCOME", "CREATED", "DURATION", NULL
         };
         _cleanup_(table_freep) Table *table = NULL;
-        const char *text = option_value(x, OPTION_LIMIT);
+        const char *text = option_value(x, OPTION_LIMIT), *state = option_value(x, OPTION_STATE);
         uint64_t limit = LIMIT_DEFAULT;
         char *path;
         int status;
 
         if (text && parse_u64_range(text, 1, 100000, &limit) < 0)
                 return complain(EXIT_FAILURE, "--limit=%s is no number from 1 to 100000.", text);
+        if (state && state_from_string(KIND_RUN, state) < 0)
+                return complain_state(state);
         path = path_format("/api/v1/projects/%s/runs", x->settings->project);
         if (!path || table_new(header, &table) < 0 ||
             path_add_option(&path, x, OPTION_PIPE, "pipe") < 0 ||

@@ -2,25 +2,27 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "str.h"
+#include "state.h"
 #include "table.h"
 #include "verbs.h"
 
 typedef struct Fleet {
-        unsigned counts[4], slots, used;
+        unsigned counts[_STATE_INSTANCE_MAX]; /* an agent's status is the best of its instances' */
+        unsigned slots, used;
 } Fleet;
-
-static const char *const states[] = { "Running", "Pending", "Stopped", "Unknown" };
 
 static void count_agent(const void *item, void *userdata) {
         const Agent *agent = item;
         const Instance *instances = agent->instances.items;
         Fleet *fleet = userdata;
 
-        for (size_t i = 0; i < ELEMENTSOF(states); i++)
-                fleet->counts[i] += str_eq(agent->status, states[i]);
+        int status = state_from_string(KIND_INSTANCE, agent->status);
+
+        if (status >= 0)
+                fleet->counts[status]++;
         for (size_t i = 0; i < agent->instances.count; i++)
-                if (str_eq(instances[i].status, "Running")) {
+                if (state_from_string(KIND_INSTANCE, instances[i].status) ==
+                    STATE_INSTANCE_RUNNING) {
                         fleet->slots += instances[i].slots;
                         fleet->used += instances[i].slots_used;
                 }
@@ -28,11 +30,12 @@ static void count_agent(const void *item, void *userdata) {
 
 static void print_fleet(const Fleet *fleet) {
         (void) printf("   Agents:");
-        for (size_t i = 0; i < ELEMENTSOF(states); i++) {
-                Colour colour = fleet->counts[i] > 0 ? colour_of_state(states[i]) : COLOUR_NONE;
+        for (int i = 0; i < _STATE_INSTANCE_MAX; i++) {
+                const char *word = state_to_string(KIND_INSTANCE, i);
+                Colour colour = fleet->counts[i] > 0 ? colour_of_state(word) : COLOUR_NONE;
 
                 (void) printf("%s %s%u %s%s", i ? "," : "", colour_begin(colour), fleet->counts[i],
-                              states[i], colour_end(colour));
+                              word, colour_end(colour));
         }
         (void) printf("\n    Slots: %u of %u taken\n", fleet->used, fleet->slots);
 }

@@ -17,4 +17,4 @@ finish() {
         echo "1..$count"
         [ "$failures" -eq 0 ]
 }
-sources() { find common controld agentd cli tests \( -name '*.c' -o -name '*.h' \) -not -path '*/lab/*' | LC_ALL=C sort; }
+sources() { find common controld agentd cli tests tools \( -name '*.c' -o -name '*.h' \) -not -path '*/lab/*' | LC_ALL=C sort; }

@@ -214,10 +214,13 @@ DECLARE
         v_run uuid;
         v_given uuid[] := '{}';
         v_repeated boolean := false;
+        v_session uuid := sluice.json_uuid(p_request, 'session', true);
+        v_void boolean; -- refusals of another session than the current one
 BEGIN
-        PERFORM sluice.json_uuid(p_request, 'session', true);
         SELECT coalesce(array_agg(sluice.event_parse(e.value) ORDER BY e.ordinality), '{}') INTO v_events
           FROM jsonb_array_elements(sluice.json_array(p_request, 'events', 64, true)) WITH ORDINALITY e;
+        v_void := EXISTS (SELECT FROM unnest(v_events) e WHERE e ->> 'state' = 'refused')
+                AND NOT sluice.session_is_current(v_instance.id, v_session);
         PERFORM sluice.event_lock(v_events);
 
         FOREACH v_event IN ARRAY v_events LOOP
@@ -227,7 +230,12 @@ BEGIN
                         CONTINUE;
                 END IF;
 
-                v_fate := sluice.event_apply(v_instance.id, v_event);
+                IF v_void AND v_event ->> 'state' = 'refused' THEN
+                        PERFORM sluice.evidence_add(v_instance.id, v_event, 'superseded');
+                        v_fate := 'evidence';
+                ELSE
+                        v_fate := sluice.event_apply(v_instance.id, v_event);
+                END IF;
                 CONTINUE WHEN v_fate = 'early';
 
                 v_acknowledged := v_acknowledged || jsonb_build_object(

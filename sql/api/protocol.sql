@@ -217,6 +217,7 @@ BEGIN
         PERFORM sluice.presence_touch(v.id);
 
         IF v.session <> v_session THEN
+                PERFORM sluice.session_lock(v.id);
                 PERFORM sluice.instance_restarted(v.id, nullif(v_boot, v.boot), p_request);
         END IF;
 

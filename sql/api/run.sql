@@ -207,9 +207,9 @@ BEGIN
         PERFORM sluice.auth_token(p_auth, 'viewer');
         PERFORM sluice.project_check(p_project);
 
-        IF p_state NOT IN ('queued', 'running', 'succeeded', 'failed', 'cancelled') THEN
+        IF p_state <> ALL (sluice.state_words('run')) THEN
                 PERFORM sluice.fail(400, 'bad-state', format('There is no run state "%s".', left(p_state, 80)),
-                                    'States are queued, running, succeeded, failed and cancelled.');
+                                    'States are ' || array_to_string(sluice.state_words('run'), ', ') || '.');
         END IF;
 
         RETURN (SELECT sluice.page(array_agg(sluice.run_json(x.r, false) ORDER BY x.id DESC),

@@ -47,7 +47,7 @@ boot() { echo "t.sync('one', '[]', jsonb_build_object('session', t.id('$1'), 'bo
 behind "SELECT $(boot next);" "SELECT $(boot next)"
 is "$(sql "SELECT epoch, state, (SELECT recover FROM sluice.assignment WHERE attempt = '$a') FROM sluice.attempt WHERE id = '$a'")" \
    "1|assigned|t" "a reboot is seen by both, and what it took is asked for"
-sql "SELECT t.events('one', t.event('$a', 1, 'refused', '{\"requeue\": true}'))" "UPDATE sluice.queue SET avoid = NULL, avoid_until = NULL" "SELECT $(boot next)" >/dev/null
+sql "UPDATE sluice.instance SET session = t.id('session of one') WHERE id = t.id('one')" "SELECT t.events('one', t.event('$a', 1, 'refused', '{\"requeue\": true}'))" "UPDATE sluice.instance SET session = t.id('next') WHERE id = t.id('one')" "UPDATE sluice.queue SET avoid = NULL, avoid_until = NULL" "SELECT $(boot next)" >/dev/null
 
 # An end, and the first poll of the next boot: what was reported counts.
 sql "SELECT t.events('one', t.event('$a', 2, 'running'))" >/dev/null

@@ -15,6 +15,7 @@
 #include "str.h"
 #include "strv.h"
 #include "table.h"
+#include "verbs.h"
 #include "../lib/tap.h"
 
 static void test_options_stand_anywhere(void) {
@@ -33,6 +34,17 @@ static void test_options_stand_anywhere(void) {
         ok_str(a.values[OPTION_LIMIT], "5");
         ok_str(a.values[OPTION_TASK], "load");
         ok_null(a.values[OPTION_FOLLOW]);
+        arguments_done(&a);
+}
+
+static void test_a_bad_state_is_told_offline(void) {
+        char *argv[] = { (char *) "sluicectl", (char *) "runs", (char *) "--state=done", NULL };
+        Arguments a = {};
+        Context x = { .arguments = &a };
+        Error e = {};
+
+        ok_int(arguments_read(3, argv, &a, &e), 0);
+        ok_int(verb_runs(&x), EXIT_FAILURE); /* and no connection was needed */
         arguments_done(&a);
 }
 
@@ -381,6 +393,7 @@ static void test_failures_say_what_to_do(void) {
 int main(void) {
         (void) setlocale(LC_ALL, "C.UTF-8");
         RUN(test_options_stand_anywhere);
+        RUN(test_a_bad_state_is_told_offline);
         RUN(test_bad_options_are_told);
         RUN(test_versions_are_told_apart);
         RUN(test_settings_are_taken_out_of_the_line);

@@ -1,0 +1,21 @@
+-- Sessions of an instance: what only the current one may say. See docs/decisions/0006-fencing.md, rule 7.
+SET LOCAL check_function_bodies = off;
+
+-- A session begins, or says something of the kind: one after the other. To be taken before locks of runs.
+CREATE OR REPLACE FUNCTION sluice.session_lock(p_instance uuid) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+        PERFORM pg_advisory_xact_lock(hashtext('sluice session'), hashtext(p_instance::text));
+END
+$$;
+
+-- An agent that has refused an attempt and dies has forgotten it; the next session may be offered the same
+-- epoch before the refusal arrives, and have begun it when it does.
+CREATE OR REPLACE FUNCTION sluice.session_is_current(p_instance uuid, p_session uuid) RETURNS boolean
+LANGUAGE plpgsql AS $$
+BEGIN
+        PERFORM sluice.session_lock(p_instance);
+
+        RETURN coalesce((SELECT session = p_session FROM sluice.instance WHERE id = p_instance), false);
+END
+$$;
