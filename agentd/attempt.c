@@ -241,13 +241,13 @@ static void note_stopped(Attempt *a) {
 static void ended(Attempt *a, const UnitState *s) {
         if (s->main_start_usec)
                 started(a, s);
-        bool stopping = a->state == ATTEMPT_STOPPING;
+        bool wanted = a->state == ATTEMPT_STOPPING && !a->requeue;
 
         if (set_state(a, ATTEMPT_ENDED) < 0)
                 return;
         a->ended_usec = s->main_exit_usec ? s->main_exit_usec : clock_usec(CLOCK_REALTIME);
         (void) cgroup_read(a->hex, &a->usage);
-        if (!stopping && str_eq(s->sub, "dead"))
+        if (!wanted && str_eq(s->sub, "dead"))
                 note_stopped(a);
         note_end(a);
         a->table->events->on_ended(a, a->table->userdata);
@@ -279,7 +279,7 @@ static void unit_missing(Attempt *a) {
         } else if (a->state == ATTEMPT_STARTING && a->started_usec == 0 && !a->start)
                 refused(a, true, "The unit went away before it began.");
         else if (a->state == ATTEMPT_STOPPING && a->started_usec == 0)
-                refused(a, false, a->reason ? a->reason : "It was stopped before it began.");
+                refused(a, a->requeue, a->reason ? a->reason : "It was stopped before it began.");
         else if (a->state == ATTEMPT_RUNNING || a->state == ATTEMPT_STOPPING) {
                 (void) str_replace(&a->reason, "systemd no longer knows the unit.");
                 (void) strcpy(a->unit_state.result, "lost");
@@ -351,9 +351,9 @@ static void on_start_answered(ExecVerdict verdict, const char *words, void *user
                 refused(a, false, words);
                 break;
         case EXEC_FAILED:
-                /* PID 1 may yet get to it: whatever it made is taken back. */
-                attempt_release_stray(a->table, a->hex);
-                refused(a, true, words);
+                /* PID 1 may have it all the same. Only when it has said that it is gone may somebody else begin. */
+                a->requeue = true;
+                attempt_stop(a, words);
                 break;
         }
 }
@@ -461,9 +461,11 @@ static void on_stop_answered(ExecVerdict verdict, const char *words, void *userd
         if (verdict != EXEC_DONE)
                 log_message(LOG_ERR, NULL, NULL, "Attempt %s cannot be stopped: %s", a->text,
                             words);
-        /* A unit whose start was still queued is gone without a signal. */
-        if (a->unit && a->started_usec == 0)
+        /* A unit whose start was still queued is gone without a signal. Its slice may have come before it. */
+        if (a->unit && a->started_usec == 0) {
+                attempt_release_stray(a->table, a->hex);
                 (void) unit_read(a->unit);
+        }
 }
 
 void attempt_stop(Attempt *a, const char *reason) {

@@ -54,7 +54,7 @@ struct Attempt {
         AttemptState state;
         unsigned owed, sent; /* Reports: to be said; of these, said and not yet acknowledged */
         bool told_stop;
-        bool requeue; /* with REPORT_REFUSED */
+        bool requeue; /* with REPORT_REFUSED: somebody else may have it */
         bool was_active;
         bool fenced; /* stops when the control plane is not heard of: another agent may be given its task */
         bool recovering;                   /* attempt_recover() made it: there is no unit */
