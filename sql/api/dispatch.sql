@@ -10,16 +10,17 @@
 -- the other did, and nothing waits beside a free seat of which each believed that the other would fill it.
 SET LOCAL check_function_bodies = off;
 
+-- A selector as people write it.
 CREATE OR REPLACE FUNCTION sluice.selector_text(p_selector jsonb) RETURNS text
 LANGUAGE sql IMMUTABLE AS $$
-        SELECT string_agg(CASE WHEN value = 'null' THEN key ELSE key || '=' || (value #>> '{}') END, ', ' ORDER BY key)
-          FROM jsonb_each(p_selector)
-$$;
-
--- The labels that must be there, whatever their value. Those with a value are jsonb_strip_nulls().
-CREATE OR REPLACE FUNCTION sluice.selector_keys(p_selector jsonb) RETURNS text[]
-LANGUAGE sql IMMUTABLE AS $$
-        SELECT ARRAY(SELECT key FROM jsonb_each(p_selector) WHERE value = 'null')
+        SELECT string_agg(CASE
+                WHEN t ->> 'operator' = 'exists' THEN t ->> 'key'
+                WHEN t ->> 'operator' = 'absent' THEN '!' || (t ->> 'key')
+                WHEN jsonb_array_length(t -> 'values') = 1 THEN
+                        (t ->> 'key') || CASE t ->> 'operator' WHEN 'in' THEN '=' ELSE '!=' END || (t #>> '{values,0}')
+                ELSE format('%s %s (%s)', t ->> 'key', t ->> 'operator',
+                            (SELECT string_agg(v, ', ') FROM jsonb_array_elements_text(t -> 'values') v)) END, ', ')
+          FROM jsonb_array_elements(p_selector) t
 $$;
 
 -- Places what it can of p_attempts on p_instances, whose locks the caller holds, as it holds those of
@@ -49,8 +50,7 @@ BEGIN
                 ), numbered AS (
                         SELECT a.*, row_number() OVER (PARTITION BY class ORDER BY attempt) AS number FROM asking a
                 ), class AS (
-                        SELECT DISTINCT class, type, jsonb_strip_nulls(selector) AS labels,
-                               sluice.selector_keys(selector) AS keys, instance, avoid, avoiding
+                        SELECT DISTINCT class, type, sluice.selector_path(selector)::text AS path, instance, avoid, avoiding
                           FROM asking
                 ), host AS (
                         SELECT i.id, i.slots, a.id AS agent, a.type, a.labels, random() AS tie,
@@ -69,7 +69,7 @@ BEGIN
                                 PARTITION BY c.class
                                 ORDER BY (s.id IS NOT DISTINCT FROM c.avoid), s.left_over DESC, s.tie, s.seat) AS number
                           FROM class c
-                          JOIN seat s ON s.type = c.type AND s.labels @> c.labels AND s.labels ?& c.keys
+                          JOIN seat s ON s.type = c.type AND s.labels @@ c.path::jsonpath
                                      AND s.id = coalesce(c.instance, s.id)
                                      AND (c.avoiding IS NOT TRUE OR s.id <> c.avoid)
                          WHERE s.left_over >= 0
@@ -132,8 +132,7 @@ BEGIN
                   FROM sluice.agent a
                   JOIN sluice.instance i ON i.agent = a.id
                   LEFT JOIN sluice.presence p ON p.instance = i.id
-                 WHERE a.type = p_type AND a.labels @> jsonb_strip_nulls(p_selector)
-                   AND a.labels ?& sluice.selector_keys(p_selector)
+                 WHERE a.type = p_type AND sluice.selector_matches(a.labels, p_selector)
                    AND (p_instance IS NULL OR i.id = p_instance)) s;
 
         IF p_instance IS NOT NULL AND v.known > 0 THEN
@@ -172,8 +171,7 @@ BEGIN
         PERFORM pg_advisory_xact_lock(hashtext('sluice'), 3);
 
         PERFORM pg_notify('sluice', 'instance ' || b.id)
-           FROM (SELECT q.type, jsonb_strip_nulls(q.selector) AS labels, sluice.selector_keys(q.selector) AS keys,
-                        q.instance, q.avoid, count(*)
+           FROM (SELECT q.type, sluice.selector_path(q.selector) AS path, q.instance, q.avoid, count(*)
                    FROM (SELECT type, selector, instance,
                                 CASE WHEN avoid_until > clock_timestamp() THEN avoid END AS avoid
                            FROM sluice.queue WHERE run = ANY (p_runs)) q
@@ -185,7 +183,7 @@ BEGIN
                    JOIN sluice.presence p ON p.instance = i.id
                   CROSS JOIN LATERAL (SELECT i.slots - count(*) AS free
                                         FROM sluice.assignment x WHERE x.instance = i.id) s
-                  WHERE a.type = c.type AND a.labels @> c.labels AND a.labels ?& c.keys
+                  WHERE a.type = c.type AND a.labels @@ c.path
                     AND i.id = coalesce(c.instance, i.id) AND i.id IS DISTINCT FROM c.avoid
                     AND NOT i.draining AND i.goodbye_at IS NULL
                     AND p.last_seen_at > now() - sluice.lease() AND s.free > 0
@@ -210,7 +208,7 @@ BEGIN
 
         -- An estimate without locks, a few more than needed.
         WITH class AS (
-                SELECT type, jsonb_strip_nulls(selector) AS labels, sluice.selector_keys(selector) AS keys, count(*)
+                SELECT type, sluice.selector_path(selector) AS path, count(*)
                   FROM sluice.queue WHERE attempt = ANY (v_attempts) AND instance IS NULL
                  GROUP BY type, selector
         ), used AS (
@@ -227,7 +225,7 @@ BEGIN
                           JOIN sluice.agent a ON a.id = i.agent
                           JOIN sluice.presence p ON p.instance = i.id
                           LEFT JOIN used u ON u.instance = i.id
-                         WHERE a.type = c.type AND a.labels @> c.labels AND a.labels ?& c.keys
+                         WHERE a.type = c.type AND a.labels @@ c.path
                            AND NOT i.draining AND i.goodbye_at IS NULL
                            AND p.last_seen_at > now() - sluice.lease() AND i.slots > coalesce(u.slots, 0)
                          ORDER BY i.slots - coalesce(u.slots, 0) DESC, random()
@@ -304,7 +302,7 @@ BEGIN
                   FROM sluice.queue q JOIN sluice.run r ON r.id = q.run
                  WHERE q.instance = p_instance AND (q.avoid_until > clock_timestamp()) IS NOT TRUE
                  ORDER BY q.attempt LIMIT v_free
-                   FOR NO KEY UPDATE OF r SKIP LOCKED FOR UPDATE OF q SKIP LOCKED);
+                   FOR NO KEY UPDATE OF r SKIP LOCKED);
         v_free := v_free - cardinality(v_attempts);
 
         IF v_free > 0 THEN
@@ -319,7 +317,7 @@ BEGIN
                           FROM step s WHERE s.selector IS NOT NULL
                 )
                 SELECT array_agg(selector) INTO v_selectors FROM step
-                 WHERE v_labels @> jsonb_strip_nulls(selector) AND v_labels ?& sluice.selector_keys(selector);
+                 WHERE sluice.selector_matches(v_labels, selector);
 
                 v_attempts := v_attempts || ARRAY(
                         SELECT q.attempt
@@ -327,7 +325,7 @@ BEGIN
                          WHERE q.instance IS NULL AND q.type = v_type AND q.selector = ANY (v_selectors)
                            AND (q.avoid = p_instance AND q.avoid_until > clock_timestamp()) IS NOT TRUE
                          ORDER BY q.attempt LIMIT v_free
-                           FOR NO KEY UPDATE OF r SKIP LOCKED FOR UPDATE OF q SKIP LOCKED);
+                           FOR NO KEY UPDATE OF r SKIP LOCKED);
         END IF;
 
         IF v_attempts <> '{}' THEN

@@ -90,7 +90,7 @@ BEGIN
         END IF;
 
         INSERT INTO sluice.queue (attempt, run, type, selector, instance, avoid, avoid_until, queued_at, verdict)
-        SELECT p_attempt.id, v_run.id, v.type, coalesce(nullif(v.spec -> 'agent_selector', 'null'), '{}'),
+        SELECT p_attempt.id, v_run.id, v.type, sluice.selector_terms(v.spec -> 'agent_selector'),
                CASE WHEN v_stay THEN v_run.instance END,
                p_attempt.instance, clock_timestamp() + interval '5 seconds', p_attempt.queued_at,
                'an agent could not take it: ' || coalesce(p_reason, 'no reason given')

@@ -85,7 +85,7 @@ BEGIN
                 RETURNING id, queued_at
         )
         INSERT INTO sluice.queue (attempt, run, type, selector, instance, queued_at)
-        SELECT m.id, p_run, v.type, coalesce(nullif(v.spec -> 'agent_selector', 'null'), '{}'), v_run.instance,
+        SELECT m.id, p_run, v.type, sluice.selector_terms(v.spec -> 'agent_selector'), v_run.instance,
                m.queued_at
           FROM made m, sluice.pipe_version v
          WHERE v.project = v_run.project AND v.pipe = v_run.pipe AND v.version = v_run.version;
