@@ -20,7 +20,7 @@ LANGUAGE sql STABLE AS $$
                 'io_read_bytes', a.io_read_bytes, 'io_write_bytes', a.io_write_bytes, 'oom_kills', a.oom_kills,
                 'memory_max_bytes', a.memory_max_bytes, 'cpu_quota_per_sec_usec', a.cpu_quota_per_sec_usec,
                 'tasks_max', a.tasks_max, 'log_complete', a.log_complete,
-                'why', CASE WHEN a.state = 'queued' THEN (SELECT verdict FROM sluice.queue WHERE attempt = a.id) END)
+                'why', CASE WHEN a.state = 'queued' THEN sluice.verdict_of(a.id) END)
 $$;
 
 -- All attempts of a run, found in the partitions from the run's own on.

@@ -44,6 +44,9 @@ BEGIN
         PERFORM sluice.json_word(p_spec, 'type', ARRAY['batch', 'streaming'], true);
         PERFORM sluice.json_word(p_spec, 'delivery', ARRAY['at-least-once', 'at-most-once']);
         PERFORM sluice.json_text(p_spec, 'description', false, 4096);
+        PERFORM sluice.json_int(p_spec, 'priority', false, -1000, 1000);
+        PERFORM sluice.json_int(p_spec, 'concurrency_limit', false, 1, 1000000);
+        PERFORM sluice.json_text(p_spec, 'concurrency_key', false, 63);
 
         IF sluice.json_word(p_spec, 'concurrency_policy', ARRAY['allow', 'forbid', 'queue', 'replace']) <> 'allow' THEN
                 PERFORM sluice.fail(400, 'not-supported', 'ConcurrencyPolicy= other than allow is not supported by this release.');
@@ -121,9 +124,10 @@ BEGIN
         INSERT INTO sluice.pipe (project, name, version) VALUES (p_project, p_pipe, p_version)
             ON CONFLICT (project, name) DO UPDATE SET version = excluded.version;
 
-        INSERT INTO sluice.pipe_version (project, pipe, version, type, description, spec, source, created_by)
-        VALUES (p_project, p_pipe, p_version, p_spec ->> 'type', p_spec ->> 'description', p_spec, p_source,
-                v_token.name)
+        INSERT INTO sluice.pipe_version (project, pipe, version, type, description, spec, source, created_by, demands)
+        SELECT p_project, p_pipe, p_version, p_spec ->> 'type', p_spec ->> 'description', p_spec, p_source, v_token.name,
+               ARRAY(SELECT sluice.demand_make(p_project, p_pipe, p_spec, t)
+                       FROM jsonb_array_elements(p_spec -> 'tasks') WITH ORDINALITY x (t, n) ORDER BY n)
             ON CONFLICT DO NOTHING RETURNING * INTO v_row;
 
         IF v_row.id IS NULL THEN

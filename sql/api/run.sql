@@ -82,12 +82,11 @@ BEGIN
         ), made AS (
                 INSERT INTO sluice.attempt (run, task)
                 SELECT p_run, name FROM ready ORDER BY position
-                RETURNING id, queued_at
+                RETURNING id, task, queued_at
         )
-        INSERT INTO sluice.queue (attempt, run, type, selector, instance, queued_at)
-        SELECT m.id, p_run, v.type, sluice.selector_terms(v.spec -> 'agent_selector'), v_run.instance,
-               m.queued_at
-          FROM made m, sluice.pipe_version v
+        INSERT INTO sluice.queue (attempt, run, demand, priority, instance, queued_at)
+        SELECT m.id, p_run, v.demands[t.position + 1], coalesce((v.spec ->> 'priority')::int, 0), v_run.instance, m.queued_at
+          FROM made m JOIN ready t ON t.name = m.task, sluice.pipe_version v
          WHERE v.project = v_run.project AND v.pipe = v_run.pipe AND v.version = v_run.version;
 
         IF NOT EXISTS (SELECT FROM sluice.task WHERE run = p_run AND state IN ('waiting', 'queued', 'running')) THEN
@@ -128,6 +127,7 @@ BEGIN
                         WHEN 'cancelled' THEN 'cancelled by ' || cancel_requested_by END
          WHERE id = p_run.id;
 
+        PERFORM sluice.live_end(p_run.id);
         INSERT INTO sluice.cleanup (instance, run)
         SELECT p_run.instance, p_run.id WHERE p_run.instance IS NOT NULL
             ON CONFLICT DO NOTHING;

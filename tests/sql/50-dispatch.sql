@@ -179,6 +179,7 @@ SELECT t.run('any') AS first, t.run('any') AS other, t.run('any') AS behind \gse
 SELECT is(t.events('solo', t.event((t.attempt(:'first')).id, 1, 'refused', '{"requeue": true}')) #>> '{start,0,run}', :'behind',
           'the next in the queue has the slot');
 TRUNCATE sluice.queue, sluice.assignment;
+INSERT INTO sluice.idle (instance) VALUES (t.id('solo')) ON CONFLICT DO NOTHING;
 SELECT t.run('two') AS first \gset
 SELECT t.run('any') AS behind \gset
 SELECT is(t.events('solo', t.event((t.attempt(:'first', 'a')).id, 1, 'running'),
