@@ -198,19 +198,25 @@ BEGIN
                          CROSS JOIN LATERAL sluice.memory_need(c.memory_bytes, c.memory_permyriad, s.memory) n (need)
                          WHERE s.nth <= s.free AND s.nth <= c.count AND (s.memory_left IS NULL OR n.need = 0 OR s.nth * n.need <= s.memory_left)
                 ), claim AS MATERIALIZED (
-                        SELECT n.attempt, n.run, n.priority, n.fresh, n.demand, s.id AS instance, s.agent, s.seat, s.need, s.memory_left,
+                        SELECT n.attempt, n.run, n.priority, n.fresh, n.demand, n.class, s.id AS instance, s.agent, s.seat, s.need, s.memory_left,
                                row_number() OVER (PARTITION BY s.id, s.seat ORDER BY n.priority DESC, n.attempt) AS turn
                           FROM numbered n JOIN suiting s ON s.class = n.class AND s.number = n.number
                 ), ranked AS MATERIALIZED (
                         SELECT c.*, d.project, d.subject, d.subject_room, d.project_room,
-                               sum(c.need) OVER (PARTITION BY c.instance ORDER BY c.priority DESC, c.attempt) AS memory_sum,
+                               sum(c.need) FILTER (WHERE c.turn = 1) OVER (PARTITION BY c.instance ORDER BY c.priority DESC, c.attempt) AS memory_sum,
                                count(*) FILTER (WHERE c.fresh) OVER (PARTITION BY d.project, d.subject ORDER BY c.priority DESC, c.attempt) AS subject_rank,
                                count(*) FILTER (WHERE c.fresh) OVER (PARTITION BY d.project ORDER BY c.priority DESC, c.attempt) AS project_rank
-                          FROM claim c JOIN wanted d ON d.id = c.demand WHERE c.turn = 1
+                          FROM claim c JOIN wanted d ON d.id = c.demand
+                ), judged AS MATERIALIZED (
+                        -- Nobody passes one before him who wants the same.
+                        SELECT r.*, bool_and(turn = 1
+                                             AND (need = 0 OR memory_left IS NULL OR memory_sum <= memory_left)
+                                             AND (NOT fresh OR coalesce(subject_rank <= subject_room, true)
+                                                               AND coalesce(project_rank <= project_room, true)))
+                                    OVER (PARTITION BY class ORDER BY priority DESC, attempt) AS granted
+                          FROM ranked r
                 ), chosen AS MATERIALIZED (
-                        SELECT * FROM ranked
-                         WHERE (need = 0 OR memory_left IS NULL OR memory_sum <= memory_left)
-                           AND (NOT fresh OR coalesce(subject_rank <= subject_room, true) AND coalesce(project_rank <= project_room, true))
+                        SELECT * FROM judged WHERE granted
                 ), taken AS (
                         DELETE FROM sluice.queue q USING chosen c WHERE q.attempt = c.attempt
                         RETURNING q.attempt

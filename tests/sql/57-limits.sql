@@ -77,6 +77,27 @@ SELECT is((SELECT count(*) FROM sluice.assignment WHERE instance = t.id('m2')), 
 UPDATE sluice.instance SET draining = true;
 TRUNCATE sluice.queue, sluice.assignment, sluice.live_run;
 
+-- Several demands on one instance: together no more than it has, and of each the oldest.
+SELECT t.run(p) FROM unnest(ARRAY['half', 'm400', 'm400', 'm200', 'm200', 'm200', 'all']) p \g /dev/null
+SELECT (SELECT min(attempt::text) FROM sluice.queue q JOIN sluice.run r ON r.id = q.run WHERE pipe = 'm400') AS first \gset
+SELECT t.agent('m3', 10) \g /dev/null
+UPDATE sluice.instance SET memory_bytes = 1024 * 1024 * 1024 WHERE id = t.id('m3');
+SELECT t.sync('m3') \g /dev/null
+SELECT is((SELECT string_agg(r.pipe, ' ' ORDER BY x.attempt) FROM sluice.assignment x JOIN sluice.run r ON r.id = x.run), 'half m400 all',
+          'counted together');
+SELECT is((SELECT count(*) FROM sluice.assignment WHERE attempt = :'first'), 1::bigint, 'nobody passes an older one that wants the same');
+UPDATE sluice.instance SET draining = true;
+TRUNCATE sluice.queue, sluice.assignment, sluice.live_run;
+
+-- A limit, and more than it allows at once.
+SELECT t.pipe('three', '{a}', '{"concurrency_limit": 3}') \g /dev/null
+SELECT t.run('three') FROM generate_series(1, 5) \g /dev/null
+SELECT t.agent('m4', 10) \g /dev/null
+SELECT t.sync('m4') \g /dev/null
+SELECT is((SELECT count(*) FROM sluice.assignment), 3::bigint, 'an instance with room takes as many as may begin');
+UPDATE sluice.instance SET draining = true;
+TRUNCATE sluice.queue, sluice.assignment, sluice.live_run;
+
 -- A limit for a pipe.
 SELECT t.agent('l', 10), t.agent('k', 10, '{"k": ""}') \g /dev/null
 SELECT t.sync('l'), t.sync('k') \g /dev/null
