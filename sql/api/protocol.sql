@@ -63,7 +63,7 @@ $$;
 -- What `attempts` of a sync says, checked.
 CREATE OR REPLACE FUNCTION sluice.known_parse(p_request jsonb)
 RETURNS TABLE (attempt uuid, epoch int, state text, resume boolean)
-LANGUAGE plpgsql IMMUTABLE AS $$
+LANGUAGE plpgsql IMMUTABLE ROWS 8 AS $$ -- of the thousand that is the default, the whole history would be read
 DECLARE
         v jsonb;
 BEGIN

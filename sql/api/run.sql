@@ -1,7 +1,8 @@
 -- Runs: created, shown, cancelled, and moved along the graph of their tasks.
 SET LOCAL check_function_bodies = off;
 
-CREATE OR REPLACE FUNCTION sluice.run_json(r sluice.run, p_tasks boolean) RETURNS json
+DROP FUNCTION IF EXISTS sluice.run_json(sluice.run, boolean); -- of the release before
+CREATE OR REPLACE FUNCTION sluice.run_json(r sluice.run, p_tasks boolean, p_why boolean) RETURNS json
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
         v_json jsonb := jsonb_build_object(
@@ -22,7 +23,7 @@ BEGIN
                                'task', t.name, 'state', t.state, 'after', t.after,
                                'attempts', coalesce(x.attempts, '[]')) ORDER BY t.position)
                   FROM sluice.task t
-                  LEFT JOIN (SELECT a.task, jsonb_agg(sluice.attempt_json(a)::jsonb ORDER BY a.try) AS attempts
+                  LEFT JOIN (SELECT a.task, jsonb_agg(sluice.attempt_json(a, p_why)::jsonb ORDER BY a.try) AS attempts
                                FROM sluice.attempts_of(r.id) a GROUP BY a.task) x ON x.task = t.name
                  WHERE t.run = r.id));
 END
@@ -134,6 +135,7 @@ BEGIN
 END
 $$;
 
+-- Why it waits, if it does, is not in the answer: that may take longer than making it.
 CREATE OR REPLACE FUNCTION api.run_create(p_auth bytea, p_project text, p_pipe text, p_version text,
                                           p_idempotency_key text) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, sluice, pg_temp AS $$
@@ -161,7 +163,7 @@ BEGIN
                                 PERFORM sluice.fail(409, 'idempotency-key-reused',
                                                     'This Idempotency-Key was used for another request.');
                         END IF;
-                        RETURN sluice.run_json(sluice.run_find(v_before.run), true);
+                        RETURN sluice.run_json(sluice.run_find(v_before.run), true, false);
                 END IF;
         END IF;
 
@@ -178,7 +180,7 @@ BEGIN
         PERFORM sluice.run_advance(v_run);
         PERFORM sluice.dispatch_runs(ARRAY[v_run], NULL);
 
-        RETURN sluice.run_json(sluice.run_find(v_run), true);
+        RETURN sluice.run_json(sluice.run_find(v_run), true, false);
 END
 $$;
 
@@ -194,7 +196,7 @@ BEGIN
                 RETURN NULL;
         END IF;
 
-        RETURN sluice.run_json(v_run, true);
+        RETURN sluice.run_json(v_run, true, true);
 END
 $$;
 
@@ -212,7 +214,7 @@ BEGIN
                                     'States are queued, running, succeeded, failed and cancelled.');
         END IF;
 
-        RETURN (SELECT sluice.page(array_agg(sluice.run_json(x.r, false) ORDER BY x.id DESC),
+        RETURN (SELECT sluice.page(array_agg(sluice.run_json(x.r, false, false) ORDER BY x.id DESC),
                                    array_agg(x.id::text ORDER BY x.id DESC), v_limit)
                   FROM (SELECT r, r.id
                           FROM sluice.run r
@@ -237,7 +239,7 @@ BEGIN
         v_run := sluice.run_find(p_run);
 
         IF v_run.ended_at IS NOT NULL OR v_run.cancel_requested_at IS NOT NULL THEN
-                RETURN sluice.run_json(v_run, true);
+                RETURN sluice.run_json(v_run, true, true);
         END IF;
 
         UPDATE sluice.run SET cancel_requested_at = clock_timestamp(), cancel_requested_by = v_token.name
@@ -268,7 +270,7 @@ BEGIN
         UPDATE sluice.task SET state = 'cancelled' WHERE run = p_run AND state = 'waiting';
         PERFORM sluice.run_advance(p_run);
 
-        RETURN sluice.run_json(sluice.run_find(p_run), true);
+        RETURN sluice.run_json(sluice.run_find(p_run), true, true);
 END
 $$;
 
