@@ -189,7 +189,8 @@ END
 $$;
 
 CREATE OR REPLACE FUNCTION api.agent_events(p_auth bytea, p_request jsonb) RETURNS json
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, sluice, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, sluice, pg_temp
+SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
         v_instance sluice.instance := sluice.auth_instance(p_auth);
         v_events jsonb[];

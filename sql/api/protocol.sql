@@ -228,7 +228,8 @@ END
 $$;
 
 CREATE OR REPLACE FUNCTION api.agent_sync(p_auth bytea, p_request jsonb) RETURNS TABLE (instance uuid, answer json)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, sluice, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, sluice, pg_temp
+SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
         v sluice.instance := sluice.auth_instance(p_auth);

@@ -32,7 +32,7 @@ SELECT is_empty(
         'every function of api is SECURITY DEFINER');
 SELECT is_empty(
         $$SELECT proname FROM pg_proc WHERE pronamespace = 'api'::regnamespace
-             AND proconfig IS DISTINCT FROM ARRAY['search_path=pg_catalog, sluice, pg_temp']$$,
+             AND 'search_path=pg_catalog, sluice, pg_temp' = ANY (proconfig) IS NOT TRUE$$,
         'every function of api has a fixed search_path with pg_temp at its end');
 
 -- The daemon's role.
