@@ -16,6 +16,8 @@
 -- anew: with partitions that is a sixth of their time.
 SET LOCAL check_function_bodies = off;
 
+DROP FUNCTION IF EXISTS sluice.dispatch_tell(uuid[]), sluice.selector_keys(jsonb), sluice.verdict(text, jsonb, uuid, uuid); -- of before 0006
+
 -- A selector as people write it.
 CREATE OR REPLACE FUNCTION sluice.selector_text(p_selector jsonb) RETURNS text
 LANGUAGE sql IMMUTABLE AS $$
