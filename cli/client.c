@@ -157,7 +157,8 @@ static void on_waited(int r, Reply *reply, const Error *e, void *userdata) {
         w->done = true;
 }
 
-int client_request(Client *c, const Request *request, Reply *ret) {
+/* The problem called quiet (may be NULL) is -ENOENT, and not told. */
+static int wait_for(Client *c, const Request *request, const char *quiet, Reply *ret) {
         _cleanup_(call_freep) Call *call = NULL;
         Waited w = {};
         int r = call_new(c, request, on_waited, &w, &call);
@@ -169,12 +170,22 @@ int client_request(Client *c, const Request *request, Reply *ret) {
                 return r;
         if (w.r < 0) {
                 reply_done(&w.reply);
+                if (quiet && str_eq(w.error.slug, quiet))
+                        return -ENOENT;
                 return complain(w.r, "%s", error_text(&w.error, w.r));
         }
         *ret = w.reply;
         return 0;
 }
 
+int client_request(Client *c, const Request *request, Reply *ret) {
+        return wait_for(c, request, NULL, ret);
+}
+
 int client_get(Client *c, const char *path, Reply *ret) {
         return client_request(c, &(Request){ .method = "GET", .path = path }, ret);
+}
+
+int client_get_unless(Client *c, const char *path, const char *problem, Reply *ret) {
+        return wait_for(c, &(Request){ .method = "GET", .path = path }, problem, ret);
 }

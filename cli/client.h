@@ -59,6 +59,8 @@ DEFINE_SCOPE_EXIT(Call, call_free)
 /* One call, waited for. What goes wrong is told on stderr, in one line, before these return. */
 int client_request(Client *c, const Request *request, Reply *ret);
 int client_get(Client *c, const char *path, Reply *ret);
+/* But of this problem, by its code, nothing is said: -ENOENT. */
+int client_get_unless(Client *c, const char *path, const char *problem, Reply *ret);
 void reply_done(Reply *r);
 
 /* One line on stderr, without control characters; returns r. */

@@ -141,7 +141,7 @@ static int follow_log(Waiting *w, const char *run, bool several) {
 }
 
 static int wait_for_end(Waiting *w, Reply *reply, bool follow) {
-        _cleanup_(freep) char *id = NULL, *etag = NULL;
+        _cleanup_(freep) char *id = NULL;
         Run run = {};
         int r = reply_decode(reply, run_fields, &run);
         bool several = run.tasks.count > 1;
@@ -149,14 +149,14 @@ static int wait_for_end(Waiting *w, Reply *reply, bool follow) {
         if (r < 0)
                 return r;
         id = strdup(run.run);
-        etag = run.etag ? strdup(run.etag) : NULL;
         on_run(0, &run, reply, NULL, w);
         r = id ? client_catch_interrupt(w->x->client) : -ENOMEM;
         if (r >= 0 && follow)
                 r = follow_log(w, id, several);
         w->done = w->over && !w->reader;
+        /* Asks once more without the etag: why it waits is not in the answer to what made it. */
         if (r >= 0 && !w->over)
-                r = run_watch_new(w->x->client, id, etag, on_run, w, &w->watch);
+                r = run_watch_new(w->x->client, id, NULL, on_run, w, &w->watch);
         if (r < 0)
                 return complain(r, "Cannot wait for the run: %s.", strerror(-r));
         r = client_run(w->x->client, &w->done);

@@ -122,7 +122,9 @@ const JsonField key_fields[] = {
         {},
 };
 
-const JsonField project_fields[] = { MUST(Project, project), T(Project, created_at), {} };
+const JsonField project_fields[] = {
+        MUST(Project, project), T(Project, created_at), N32(Project, concurrency_limit), {}
+};
 
 #define PAGE(table, fields_, item)                                                                 \
         const JsonField table[] = { { "items", JSON_ARRAY, true, offsetof(Page, items),            \

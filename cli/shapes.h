@@ -55,6 +55,7 @@ typedef struct Key {
 
 typedef struct Project {
         char *project, *created_at;
+        uint32_t concurrency_limit; /* 0: none */
 } Project;
 
 /* A page of a list. */

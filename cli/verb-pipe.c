@@ -1,4 +1,4 @@
-/* pipe deploy, verify, list, show, versions; projects. */
+/* pipe deploy, verify, list, show, versions; projects, project create and limit. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,6 +7,7 @@
 
 #include "fileio.h"
 #include "format.h"
+#include "parse.h"
 #include "pipe.h"
 #include "str.h"
 #include "strv.h"
@@ -203,11 +204,15 @@ static void add_project(const void *item, void *userdata) {
         char when[FORMAT_MAX];
 
         table_add(userdata, project->project);
+        if (project->concurrency_limit > 0)
+                table_addf(userdata, "%u", project->concurrency_limit);
+        else
+                table_add(userdata, NULL);
         table_add(userdata, format_time(project->created_at, when));
 }
 
 int verb_projects(Context *x) {
-        static const char *const header[] = { "PROJECT", "CREATED", NULL };
+        static const char *const header[] = { "PROJECT", "LIMIT", "CREATED", NULL };
         _cleanup_(table_freep) Table *table = NULL;
         int status;
 
@@ -244,6 +249,37 @@ int verb_project_create(Context *x) {
         else if (r >= 0 && (r = reply_decode(&reply, project_fields, &project)) >= 0)
                 (void) printf("Project %s is made.\n", project.project);
         json_done(project_fields, &project);
+        reply_done(&reply);
+        return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+int verb_project_limit(Context *x) {
+        _cleanup_(freep) char *path = path_format("/api/v1/projects/%s", x->words[0]);
+        bool none = str_eq(x->words[1], "none");
+        _cleanup_(freep) char *json =
+                str_format("{\"concurrency_limit\":%s}", none ? "null" : x->words[1]);
+        Reply reply = {};
+        uint64_t limit;
+        int r;
+
+        if (!path || !json)
+                return complain(EXIT_FAILURE, "Out of memory.");
+        if (!none && parse_u64_range(x->words[1], 1, 1000000, &limit) < 0)
+                return complain(EXIT_FAILURE, "A limit is a number from 1 to 1000000, or none.");
+        r = client_request(x->client,
+                           &(Request){ .method = "PATCH",
+                                       .path = path,
+                                       .content_type = "application/json",
+                                       .body = json,
+                                       .size = strlen(json) },
+                           &reply);
+        if (r >= 0 && x->json)
+                r = print_json(&reply);
+        else if (r >= 0 && none)
+                (void) printf("Project %s has no limit.\n", x->words[0]);
+        else if (r >= 0)
+                (void) printf("Project %s has at most %s runs at once.\n", x->words[0],
+                              x->words[1]);
         reply_done(&reply);
         return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

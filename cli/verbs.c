@@ -46,6 +46,8 @@ static const struct {
         { "cancel", NULL, 1, 1, O(WAIT), false, verb_cancel, "RUN", "stop a run" },
         { "logs", NULL, 1, 1, O(FOLLOW) | O(TASK), false, verb_logs, "RUN",
           "show what the tasks of a run have said" },
+        { "explain", NULL, 1, 1, 0, false, verb_explain, "RUN|AGENT",
+          "say why a run waits or ended so, or what an agent does" },
         { "agents", NULL, 0, 0, 0, false, verb_agents, "", "list agents and their status" },
         { "agent", "show", 1, 1, 0, false, verb_agent_show, "AGENT", "show an agent" },
         { "agent", "create", 1, 1, O(TYPE) | O(LABELS), false, verb_agent_create, "NAME",
@@ -58,6 +60,8 @@ static const struct {
           "let nobody join with this key any more" },
         { "projects", NULL, 0, 0, 0, false, verb_projects, "", "list projects" },
         { "project", "create", 1, 1, 0, false, verb_project_create, "NAME", "make a project" },
+        { "project", "limit", 2, 2, 0, false, verb_project_limit, "NAME MAX",
+          "have at most MAX runs of a project at once, or none: any number" },
         { "status", NULL, 0, 0, 0, false, verb_status, "",
           "show whether the control plane works, and how its fleet is" },
 };

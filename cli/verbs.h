@@ -33,9 +33,11 @@ int verb_agent_create(Context *x);
 int verb_key_create(Context *x);
 int verb_key_list(Context *x);
 int verb_key_revoke(Context *x);
+int verb_explain(Context *x);
 int verb_status(Context *x);
 int verb_projects(Context *x);
 int verb_project_create(Context *x);
+int verb_project_limit(Context *x);
 
 /* --- what they share */
 

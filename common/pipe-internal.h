@@ -4,6 +4,7 @@
 #include "pipe.h"
 
 #include "json-in.h"
+#include "pipe-selector.h"
 
 typedef struct PipeTask {
         char *name;        /* owned */
@@ -12,12 +13,14 @@ typedef struct PipeTask {
 } PipeTask;
 
 struct Pipe {
-        char *description; /* owned */
-        char *type;        /* owned */
-        char **selector;   /* owned: label, value ("" for: must be there) */
-        char *concurrency_policy;
-        char *delivery;
-        JsonArray tasks; /* owned, of PipeTask */
+        char *description;   /* owned */
+        char *type;          /* owned */
+        Selector selector;   /* owned */
+        char *selector_json; /* owned: as it came, where it came as JSON */
+        char *priority;      /* owned: a whole number; so is the limit */
+        char *concurrency_policy, *concurrency_limit, *concurrency_key; /* owned */
+        char *delivery;                                                 /* owned */
+        JsonArray tasks;                                                /* owned, of PipeTask */
 };
 
 /* What holds for a pipe whatever form it came in; words without a place. *ret_task is the index of the task that is wrong, if one is. */
@@ -26,5 +29,5 @@ int pipe_check(const Pipe *p, size_t *ret_task, Error *e);
 /* Adds a task; the array grows by one. */
 int pipe_add_task(Pipe *p, const char *name, PipeTask **ret);
 
-/* "region=eu-west, warehouse" as label, value pairs. */
-int pipe_parse_selector(const char *text, char ***ret, Error *e);
+/* Numbers in their shortest form, or words about what is wrong with them. */
+int pipe_settle(Pipe *p, Error *e);

@@ -32,7 +32,10 @@ static const struct {
         { "Type", offsetof(Pipe, type) },
         { "ConcurrencyPolicy", offsetof(Pipe, concurrency_policy) },
         { "Delivery", offsetof(Pipe, delivery) },
-        { "AgentSelector", offsetof(Pipe, selector) },
+        { "AgentSelector", offsetof(Pipe, selector_json) }, /* its place, until it is parsed */
+        { "Priority", offsetof(Pipe, priority) },
+        { "ConcurrencyLimit", offsetof(Pipe, concurrency_limit) },
+        { "ConcurrencyKey", offsetof(Pipe, concurrency_key) },
 };
 
 /* Words of the language that this release does not do: better said than guessed. */
@@ -90,8 +93,11 @@ static int section_open(Parser *p, char *line, Error *e) {
                   e);
 }
 
-static int pipe_key(Parser *p, const char *key, const char *value, Error *e) {
+/* *column moves to what is wrong in the value. */
+static int pipe_key(Parser *p, const char *key, const char *value, unsigned *column, Error *e) {
         const char *near = NULL;
+        size_t place;
+        int r;
 
         for (size_t i = 0; i < ELEMENTSOF(pipe_keys); i++) {
                 void *slot = (char *) p->pipe + pipe_keys[i].offset;
@@ -102,9 +108,15 @@ static int pipe_key(Parser *p, const char *key, const char *value, Error *e) {
                         continue;
                 if (*(void **) slot)
                         return error_set(e, -EINVAL, "duplicate-key", "%s= stands twice", key);
-                if (pipe_keys[i].offset == offsetof(Pipe, selector))
-                        return pipe_parse_selector(value, slot, e);
-                return str_replace(slot, value);
+                r = str_replace(slot, value);
+                if (r < 0 || pipe_keys[i].offset != offsetof(Pipe, selector_json))
+                        return r < 0 ? r : pipe_settle(p->pipe, e);
+                r = selector_parse(value, &p->pipe->selector, &place, e);
+                if (r < 0 && e && e->detail[0]) {
+                        (void) error_prefix(e, "%s=: ", key);
+                        *column += (unsigned) (value - key + (ptrdiff_t) place);
+                }
+                return r;
         }
         return error_set(e, -EINVAL, "unknown-key", "unknown key %.64s= in [Pipe]%s%s%s", key,
                          near ? "; did you mean " : "", near ? near : "", near ? "=?" : "");
@@ -169,7 +181,8 @@ static int assignment(Parser *p, char *line, unsigned indent, Error *e) {
                           error_set(e, -EINVAL, "no-section",
                                     "%.64s= stands before the first [Section]", key),
                           e);
-        r = p->section == SECTION_PIPE ? pipe_key(p, key, value, e) : task_key(p, key, value, e);
+        r = p->section == SECTION_PIPE ? pipe_key(p, key, value, &column, e)
+                                       : task_key(p, key, value, e);
         return at(p, column, r, e);
 }
 

@@ -9,11 +9,13 @@
 
 #include "directive.h"
 #include "json-out.h"
+#include "parse.h"
 #include "pipe-internal.h"
 #include "str.h"
 #include "strv.h"
 
-#define LABELS_MAX 64
+#define PRIORITY_MAX 1000
+#define LIMIT_MAX 1000000
 
 static const JsonField task_fields[] = {
         { "name", JSON_TEXT, true, offsetof(PipeTask, name), .max = 63 },
@@ -26,8 +28,11 @@ static const JsonField task_fields[] = {
 static const JsonField pipe_fields[] = {
         { "description", JSON_TEXT, false, offsetof(Pipe, description), .max = PIPE_VALUE_MAX },
         { "type", JSON_TEXT, false, offsetof(Pipe, type), .max = 16 },
-        { "agent_selector", JSON_MAP, false, offsetof(Pipe, selector), .max = LABELS_MAX },
+        { "agent_selector", JSON_RAW, false, offsetof(Pipe, selector_json) },
+        { "priority", JSON_RAW, false, offsetof(Pipe, priority) },
         { "concurrency_policy", JSON_TEXT, false, offsetof(Pipe, concurrency_policy), .max = 16 },
+        { "concurrency_limit", JSON_RAW, false, offsetof(Pipe, concurrency_limit) },
+        { "concurrency_key", JSON_TEXT, false, offsetof(Pipe, concurrency_key), .max = 63 },
         { "delivery", JSON_TEXT, false, offsetof(Pipe, delivery), .max = 16 },
         { "tasks", JSON_ARRAY, true, offsetof(Pipe, tasks), .max = PIPE_TASKS_MAX,
           .fields = task_fields, .size = sizeof(PipeTask) },
@@ -38,6 +43,7 @@ Pipe *pipe_free(Pipe *p) {
         if (!p)
                 return NULL;
         json_done(pipe_fields, p);
+        selector_done(&p->selector);
         free(p);
         return NULL;
 }
@@ -64,40 +70,6 @@ int pipe_add_task(Pipe *p, const char *name, PipeTask **ret) {
                 return -ENOMEM;
         p->tasks.count++;
         *ret = t;
-        return 0;
-}
-
-static bool has_label(char *const *pairs, const char *label) {
-        for (char *const *p = pairs; p && p[0]; p += 2)
-                if (str_eq(p[0], label))
-                        return true;
-        return false;
-}
-
-int pipe_parse_selector(const char *text, char ***ret, Error *e) {
-        _cleanup_(strv_freep) char **words = NULL, **pairs = NULL;
-        int r = strv_split(text, ",", &words);
-
-        if (r < 0)
-                return r;
-        STRV_FOREACH(w, words) {
-                char *equals = strchr(*w, '=');
-
-                if (equals)
-                        *equals = '\0';
-                if (has_label(pairs, str_strip(*w)))
-                        return error_set(e, -EINVAL, "bad-selector", "the label %.64s stands twice",
-                                         str_strip(*w));
-                r = strv_append(&pairs, str_strip(*w));
-                if (r >= 0)
-                        r = strv_append(&pairs, equals ? str_strip(equals + 1) : "");
-                if (r < 0)
-                        return r;
-                if (!**w || strpbrk(*w, " \t\"'"))
-                        return error_set(e, -EINVAL, "bad-selector",
-                                         "a selector is label or label=value, separated by commas");
-        }
-        *ret = TAKE_PTR(pairs);
         return 0;
 }
 
@@ -190,6 +162,36 @@ static int words_check(const char *key, const char *value, const char *only, con
                          later);
 }
 
+/* A whole number in its shortest form; the text is JSON's or a pipe file's. */
+static int number_settle(char **slot, const char *key, int min, int max, Error *e) {
+        const char *digits = *slot ? *slot + (**slot == '-') : NULL;
+        _cleanup_(freep) char *settled = NULL;
+        uint64_t n;
+        int value;
+
+        if (!digits)
+                return 0;
+        if (parse_u64_range(digits, 0, LIMIT_MAX, &n) < 0)
+                n = UINT32_MAX / 2;
+        value = digits == *slot ? (int) n : -(int) n;
+        if (value < min || value > max)
+                return error_set(e, -EINVAL, "bad-value", "%s=: a number from %d to %d is expected",
+                                 key, min, max);
+        settled = str_format("%d", value);
+        return settled ? str_replace(slot, settled) : -ENOMEM;
+}
+
+int pipe_settle(Pipe *p, Error *e) {
+        int r = number_settle(&p->priority, "Priority", -PRIORITY_MAX, PRIORITY_MAX, e);
+
+        if (r >= 0)
+                r = number_settle(&p->concurrency_limit, "ConcurrencyLimit", 1, LIMIT_MAX, e);
+        if (r >= 0 && p->concurrency_key && !label_name_ok(p->concurrency_key))
+                r = error_set(e, -EINVAL, "bad-value",
+                              "ConcurrencyKey=: letters, digits and _./- are expected, at most 63");
+        return r;
+}
+
 int pipe_check(const Pipe *p, size_t *ret_task, Error *e) {
         int r;
 
@@ -217,31 +219,16 @@ int pipe_from_json(const char *json, size_t size, Pipe **ret, Error *e) {
         if (!p)
                 return -ENOMEM;
         r = json_decode(json, size, pipe_fields, JSON_REFUSE_UNKNOWN, p, e);
+        if (r >= 0 && p->selector_json)
+                r = selector_from_json(p->selector_json, &p->selector, e);
+        if (r >= 0)
+                r = pipe_settle(p, e);
         if (r >= 0)
                 r = pipe_check(p, &task, e);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(p);
         return 0;
-}
-
-static int compare_pairs(const void *a, const void *b) {
-        return strcmp(*(char *const *) a, *(char *const *) b);
-}
-
-/* Sorted by label; "" (the label must be there) becomes null. */
-static void selector_out(JsonOut *o, char *const *selector) {
-        const char *pairs[LABELS_MAX * 2] = {};
-        size_t n = strv_length((char *const *) selector);
-
-        n = n > LABELS_MAX * 2 ? LABELS_MAX * 2 : n;
-        for (size_t i = 0; i < n; i++)
-                pairs[i] = selector[i];
-        qsort(pairs, n / 2, 2 * sizeof(char *), compare_pairs);
-        json_out_object(o, "agent_selector");
-        for (size_t i = 0; i + 1 < n; i += 2)
-                json_out_text(o, pairs[i], *pairs[i + 1] ? pairs[i + 1] : NULL);
-        json_out_end_object(o);
 }
 
 static void task_out(JsonOut *o, const PipeTask *t) {
@@ -262,15 +249,27 @@ static void task_out(JsonOut *o, const PipeTask *t) {
         json_out_end_object(o);
 }
 
-int pipe_to_json(const Pipe *p, char **ret) {
+/* What the first release did not know stands there only when it is used, so that versions stay what they are. */
+static int pipe_out(const Pipe *p, bool hash, char **ret) {
+        bool limited = p->concurrency_limit || p->concurrency_key;
         JsonOut o = {};
 
         json_out_object(&o, NULL);
         json_out_text(&o, "description", p->description);
         json_out_text(&o, "type", p->type ? p->type : "batch");
-        selector_out(&o, p->selector);
+        if (hash)
+                selector_to_hash(&p->selector, &o, "agent_selector");
+        else
+                selector_to_json(&p->selector, &o, "agent_selector");
+        if (p->priority && !str_eq(p->priority, "0"))
+                json_out_raw(&o, "priority", p->priority);
         json_out_text(&o, "concurrency_policy",
                       p->concurrency_policy ? p->concurrency_policy : "allow");
+        if (limited)
+                json_out_raw(&o, "concurrency_limit",
+                             p->concurrency_limit ? p->concurrency_limit : "1");
+        if (p->concurrency_key)
+                json_out_text(&o, "concurrency_key", p->concurrency_key);
         json_out_text(&o, "delivery", p->delivery ? p->delivery : "at-least-once");
         json_out_array(&o, "tasks");
         for (size_t i = 0; i < p->tasks.count; i++)
@@ -280,10 +279,14 @@ int pipe_to_json(const Pipe *p, char **ret) {
         return json_out_take(&o, ret);
 }
 
+int pipe_to_json(const Pipe *p, char **ret) {
+        return pipe_out(p, false, ret);
+}
+
 int pipe_version(const Pipe *p, char version[PIPE_VERSION_SIZE]) {
         _cleanup_(freep) char *json = NULL;
         unsigned char hash[32];
-        int r = pipe_to_json(p, &json);
+        int r = pipe_out(p, true, &json);
 
         if (r < 0)
                 return r;

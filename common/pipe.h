@@ -21,10 +21,10 @@ int pipe_parse(const char *name, const char *text, size_t size, Pipe **ret, Erro
 /* The JSON form: the normal form, with absent members at their defaults. */
 int pipe_from_json(const char *json, size_t size, Pipe **ret, Error *e);
 
-/* Normal form: compact JSON, labels sorted, defaults filled in. Owned by the caller. */
+/* Normal form: compact JSON, selector sorted, defaults filled in. Owned by the caller. */
 int pipe_to_json(const Pipe *p, char **ret);
 
-/* First 16 hex digits of the SHA-256 of the normal form. */
+/* First 16 hex digits of a SHA-256 of what the normal form says (docs/decisions/0006). The same in every release. */
 int pipe_version(const Pipe *p, char version[PIPE_VERSION_SIZE]);
 
 Pipe *pipe_free(Pipe *p);

@@ -20,6 +20,10 @@ static const JsonField project_fields[] = {
         { "project", JSON_TEXT, true, offsetof(NamedBody, text[0]), .max = 63 },
         {},
 };
+static const JsonField project_set_fields[] = {
+        { "concurrency_limit", JSON_U32, false, offsetof(NamedBody, number[0]), .max = 1000000 },
+        {},
+};
 static const JsonField run_fields[] = {
         { "pipe", JSON_TEXT, true, offsetof(NamedBody, text[0]), .max = 63 },
         { "version", JSON_TEXT, false, offsetof(NamedBody, text[1]), .max = 16 },
@@ -65,6 +69,17 @@ const Route routes[] = {
         { "GET", "/api/v1/projects/{project}", true, .handler = route_statement,
           .statement = S("project_get", "api.project_get($1, $2)", 2),
           .binds = { { BIND_AUTH }, { BIND_PATH, 0 } } },
+
+        { "PATCH",
+          "/api/v1/projects/{project}",
+          true,
+          BODY_JSON,
+          4 * KIB,
+          route_statement,
+          S("project_set", "api.project_set($1, $2, $3::text::jsonb)", 3),
+          { { BIND_AUTH }, { BIND_PATH, 0 }, { BIND_BODY } },
+          project_set_fields,
+          sizeof(NamedBody) },
 
         { "GET", "/api/v1/projects/{project}/pipes", true, .handler = route_statement,
           .statement = S("pipe_list", "api.pipe_list($1, $2, $3::text::int, $4)", 4),
@@ -115,6 +130,9 @@ const Route routes[] = {
         { "POST", "/api/v1/runs/{run}/cancel", true, .handler = route_statement,
           .statement = S("run_cancel", "api.run_cancel($1, $2::text::uuid)", 2),
           .binds = { { BIND_AUTH }, { BIND_PATH_UUID, 0 } } },
+        { "GET", "/api/v1/runs/{run}/explain", true, .handler = route_statement,
+          .statement = S("run_explain", "api.run_explain($1, $2::text::uuid)", 2),
+          .binds = { { BIND_AUTH }, { BIND_PATH_UUID, 0 } } },
         { "GET", "/api/v1/runs/{run}/attempts", true, .handler = route_statement,
           .statement = S("attempt_list", "api.attempt_list($1, $2::text::uuid)", 2),
           .binds = { { BIND_AUTH }, { BIND_PATH_UUID, 0 } } },
@@ -146,6 +164,10 @@ const Route routes[] = {
           201 },
         { "GET", "/api/v1/agents/{agent}", true, .handler = route_statement,
           .statement = S("agent_get", "api.agent_get($1, $2)", 2),
+          .binds = { { BIND_AUTH }, { BIND_PATH, 0 } } },
+
+        { "GET", "/api/v1/agents/{agent}/explain", true, .handler = route_statement,
+          .statement = S("agent_explain", "api.agent_explain($1, $2)", 2),
           .binds = { { BIND_AUTH }, { BIND_PATH, 0 } } },
 
         { "GET", "/api/v1/keys", true, .handler = route_statement,

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "dispatch.h"
 #include "exchange.h"
 #include "fd.h"
 #include "http-server.h"
@@ -33,6 +34,7 @@ struct Worker {
         const Settings *settings; /* borrowed: main's */
         sd_event *event;          /* owned, as all that follows */
         Pg *pg;
+        Dispatch *dispatch;
         PgListener *listener;
         Waits *waits;
         HttpServer *http;
@@ -78,6 +80,8 @@ static void on_pg_ready(bool ready, void *userdata) {
 static void on_notify(const char *payload, void *userdata) {
         Worker *w = userdata;
 
+        if (!payload || str_eq(payload, "dispatch"))
+                dispatch_look(w->dispatch);
         waits_notify(w->waits, payload);
 }
 
@@ -280,7 +284,8 @@ static void on_done(HttpRequest *request, void *userdata) {
 
 /* The statements of the routes and our own, each once, as pg.c wants them. */
 static Statement *collect_statements(void) {
-        static const Statement *const own[] = { &statement_presence, &statement_maintain };
+        static const Statement *const own[] = { &statement_presence, &statement_maintain,
+                                                &statement_dispatch };
         size_t n = ELEMENTSOF(own), k = 0;
         Statement *all;
 
@@ -321,6 +326,8 @@ static int set_up(Worker *w, const char *conninfo, const Statement *statements, 
         if (r >= 0)
                 r = pg_new(w->event, conninfo, statements, timeout_msec, on_pg_ready, w, &w->pg);
         if (r >= 0)
+                r = dispatch_new(w->event, w->pg, &w->dispatch);
+        if (r >= 0)
                 r = pg_listener_new(w->event, conninfo, on_notify, w, &w->listener);
         if (r >= 0)
                 r = http_server_new(w->event, &options, &handlers, w, &w->http, e);
@@ -345,6 +352,7 @@ static void tear_down(Worker *w) {
         w->sighup = sd_event_source_disable_unref(w->sighup);
         w->chores = sd_event_source_disable_unref(w->chores);
         w->drain = sd_event_source_disable_unref(w->drain);
+        w->dispatch = dispatch_free(w->dispatch);
         w->pg = pg_free(w->pg);
         w->http = http_server_free(w->http);
         w->listener = pg_listener_free(w->listener);

@@ -1,7 +1,9 @@
 -- Attempts: how they are shown, and the moves that several other files need.
 SET LOCAL check_function_bodies = off;
 
-CREATE OR REPLACE FUNCTION sluice.attempt_json(a sluice.attempt) RETURNS json
+-- p_why: with the verdict of what waits, which looks at every agent that suits it.
+DROP FUNCTION IF EXISTS sluice.attempt_json(sluice.attempt); -- of the release before
+CREATE OR REPLACE FUNCTION sluice.attempt_json(a sluice.attempt, p_why boolean) RETURNS json
 LANGUAGE sql STABLE AS $$
         SELECT json_build_object(
                 'attempt', a.id, 'run', a.run, 'task', a.task, 'epoch', a.epoch, 'state', a.state,
@@ -20,7 +22,7 @@ LANGUAGE sql STABLE AS $$
                 'io_read_bytes', a.io_read_bytes, 'io_write_bytes', a.io_write_bytes, 'oom_kills', a.oom_kills,
                 'memory_max_bytes', a.memory_max_bytes, 'cpu_quota_per_sec_usec', a.cpu_quota_per_sec_usec,
                 'tasks_max', a.tasks_max, 'log_complete', a.log_complete,
-                'why', CASE WHEN a.state = 'queued' THEN (SELECT verdict FROM sluice.queue WHERE attempt = a.id) END)
+                'why', CASE WHEN p_why AND a.state = 'queued' THEN sluice.verdict_of(a.id) END)
 $$;
 
 -- All attempts of a run, found in the partitions from the run's own on.
@@ -88,7 +90,7 @@ BEGIN
         PERFORM sluice.run_find(p_run);
 
         RETURN (SELECT json_build_object(
-                        'items', coalesce(json_agg(sluice.attempt_json(a) ORDER BY t.position, a.try), '[]'),
+                        'items', coalesce(json_agg(sluice.attempt_json(a, true) ORDER BY t.position, a.try), '[]'),
                         'next', NULL)
                   FROM sluice.attempts_of(p_run) a
                   JOIN sluice.task t ON t.run = p_run AND t.name = a.task);
@@ -100,7 +102,7 @@ LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, sluice, p
 BEGIN
         PERFORM sluice.auth_token(p_auth, 'viewer');
 
-        RETURN sluice.attempt_json(sluice.attempt_find(p_attempt));
+        RETURN sluice.attempt_json(sluice.attempt_find(p_attempt), true);
 END
 $$;
 

@@ -1,84 +1,225 @@
 -- Dispatch: queued attempts onto seats of instances.
 --
--- Locks, always in this order: presence, runs by id, instances by id, the gate. The lock of an instance guards
--- its seats: they are counted by a statement that begins after it was taken. Whoever changes a run holds its
--- lock and dispatches what it queued. An instance that looks for work holds its own lock and only tries
--- for those of runs (SKIP LOCKED), so that no circle can form.
+-- Three place attempts, all by sluice.place(): who makes a run tries it on idle instances; an instance that has room takes what
+-- suits it; and api.dispatch() does what those two have missed. Whoever leaves an attempt or a seat without the other asks, by
+-- sluice.look(), for an api.dispatch() after its commit. Two that do not see each other have both not committed; the later one's
+-- api.dispatch() begins after both have, and sees both. So nothing waits beside a free seat, and nobody waits for a commit.
 --
--- The gate is an advisory lock. Who frees a seat passes it, shared, before it looks at the queue; who leaves
--- something in the queue closes it before it looks at the seats. So of two that do both at once one sees what
--- the other did, and nothing waits beside a free seat of which each believed that the other would fill it.
+-- Locks, always in this order: presence, runs by id, instances by id. The lock of a run guards its tasks, attempts, queue and
+-- live_run rows; the lock of an instance guards its seats, its memory and its idle row: they are counted by a statement that
+-- begins after it was taken. Whoever changes a run holds its lock; for dispatch, locks are only tried (SKIP LOCKED), but that of
+-- the instance that asks. Who is passed over so is looked at again: api.dispatch() says so, and whoever held the lock of a run
+-- and leaves something of it in the queue asks for a look. Limits are counted under an advisory lock for each, only tried, too.
+--
+-- Statements here find a few rows of tables that may be large, and estimates of arrays and CTEs are guesses: so the functions
+-- that place allow no plan that reads a whole table. And the functions that agents and workers call all the time plan nothing
+-- anew: with partitions that is a sixth of their time.
 SET LOCAL check_function_bodies = off;
 
+DROP FUNCTION IF EXISTS sluice.dispatch_tell(uuid[]), sluice.selector_keys(jsonb), sluice.verdict(text, jsonb, uuid, uuid); -- of before 0006
+
+-- A selector as people write it.
 CREATE OR REPLACE FUNCTION sluice.selector_text(p_selector jsonb) RETURNS text
 LANGUAGE sql IMMUTABLE AS $$
-        SELECT string_agg(CASE WHEN value = 'null' THEN key ELSE key || '=' || (value #>> '{}') END, ', ' ORDER BY key)
-          FROM jsonb_each(p_selector)
+        SELECT string_agg(CASE
+                WHEN t ->> 'operator' = 'exists' THEN t ->> 'key'
+                WHEN t ->> 'operator' = 'absent' THEN '!' || (t ->> 'key')
+                WHEN jsonb_array_length(t -> 'values') = 1 THEN
+                        (t ->> 'key') || CASE t ->> 'operator' WHEN 'in' THEN '=' ELSE '!=' END || (t #>> '{values,0}')
+                ELSE format('%s %s (%s)', t ->> 'key', t ->> 'operator',
+                            (SELECT string_agg(v, ', ') FROM jsonb_array_elements_text(t -> 'values') v)) END, ', ')
+          FROM jsonb_array_elements(p_selector) t
 $$;
 
--- The labels that must be there, whatever their value. Those with a value are jsonb_strip_nulls().
-CREATE OR REPLACE FUNCTION sluice.selector_keys(p_selector jsonb) RETURNS text[]
+-- An instance that may be given work.
+CREATE OR REPLACE FUNCTION sluice.is_open(p_instance sluice.instance, p_seen timestamptz) RETURNS boolean
+LANGUAGE sql STABLE AS $$
+        SELECT NOT p_instance.draining AND p_instance.goodbye_at IS NULL AND p_seen > now() - sluice.lease()
+$$;
+
+-- After the commit, somebody looks at the queue.
+CREATE OR REPLACE FUNCTION sluice.look() RETURNS void
+LANGUAGE sql AS $$
+        SELECT pg_notify('sluice', 'dispatch')
+$$;
+
+-- The run has ended, or is back where it was before it began: limits do not count it any more.
+CREATE OR REPLACE FUNCTION sluice.live_end(p_run uuid) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+        v sluice.live_run;
+BEGIN
+        DELETE FROM sluice.live_run WHERE run = p_run RETURNING * INTO v;
+
+        IF v.subject IS NOT NULL OR EXISTS (SELECT FROM sluice.project WHERE name = v.project AND concurrency_limit IS NOT NULL) THEN
+                PERFORM sluice.look();
+        END IF;
+END
+$$;
+
+-- What an attempt of this demand takes of a host's memory.
+CREATE OR REPLACE FUNCTION sluice.memory_need(p_bytes int8, p_permyriad int, p_host int8) RETURNS int8
 LANGUAGE sql IMMUTABLE AS $$
-        SELECT ARRAY(SELECT key FROM jsonb_each(p_selector) WHERE value = 'null')
+        SELECT coalesce(p_bytes, (p_host::numeric * p_permyriad / 10000)::int8, 0)
+$$;
+
+-- How many more runs of this demand's subject, and of its project, may begin. NULL: no limit.
+CREATE OR REPLACE FUNCTION sluice.demand_room(d sluice.demand) RETURNS TABLE (subject_room int, project_room int)
+LANGUAGE sql STABLE AS $$
+        SELECT CASE WHEN d.subject_limit IS NOT NULL THEN d.subject_limit - (
+                        SELECT count(*) FROM sluice.live_run l WHERE l.project = d.project AND l.subject = d.subject)::int END,
+               CASE WHEN p.concurrency_limit IS NOT NULL THEN p.concurrency_limit - (
+                        SELECT count(*) FROM sluice.live_run l WHERE l.project = d.project)::int END
+          FROM sluice.project p WHERE p.name = d.project
+$$;
+
+-- The demands that something waits for, by one index step each, however long the queue.
+CREATE OR REPLACE FUNCTION sluice.demands_waiting() RETURNS SETOF sluice.demand
+LANGUAGE plpgsql STABLE SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
+BEGIN
+        RETURN QUERY
+        WITH RECURSIVE step AS (
+                (SELECT demand FROM sluice.queue WHERE instance IS NULL ORDER BY demand LIMIT 1)
+                UNION ALL
+                SELECT (SELECT q.demand FROM sluice.queue q
+                         WHERE q.instance IS NULL AND q.demand > s.demand ORDER BY q.demand LIMIT 1)
+                  FROM step s WHERE s.demand IS NOT NULL
+        )
+        SELECT d.* FROM step s JOIN sluice.demand d ON d.id = s.demand;
+END
+$$;
+
+-- The first p_limit attempts of a demand that p_instance (NULL: any) may be asked to take. Where no further run may begin, those
+-- of runs that have: they hold their place.
+CREATE OR REPLACE FUNCTION sluice.demand_head(p_demand uuid, p_room int, p_instance uuid, p_limit int)
+RETURNS TABLE (attempt uuid, run uuid, priority int)
+LANGUAGE plpgsql STABLE SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
+#variable_conflict use_column
+BEGIN
+        IF p_room <= 0 THEN
+                RETURN QUERY
+                SELECT q.attempt, q.run, q.priority
+                  FROM sluice.demand d
+                  JOIN sluice.live_run l ON l.project = d.project AND (d.subject IS NULL OR l.subject = d.subject)
+                  JOIN sluice.queue q ON q.run = l.run
+                 WHERE d.id = p_demand AND q.demand = p_demand AND q.instance IS NULL
+                   AND (q.avoid = p_instance AND q.avoid_until > clock_timestamp()) IS NOT TRUE
+                 ORDER BY q.priority DESC, q.attempt LIMIT p_limit;
+        ELSE
+                RETURN QUERY
+                SELECT q.attempt, q.run, q.priority
+                  FROM sluice.queue q
+                 WHERE q.demand = p_demand AND q.instance IS NULL
+                   AND (q.avoid = p_instance AND q.avoid_until > clock_timestamp()) IS NOT TRUE
+                 ORDER BY q.priority DESC, q.attempt LIMIT p_limit;
+        END IF;
+END
+$$;
+
+-- Tries for the locks of the limits that these demands are under. Answers the demands whose limit somebody else is counting.
+CREATE OR REPLACE FUNCTION sluice.limits_lock(p_demands uuid[]) RETURNS uuid[]
+LANGUAGE plpgsql AS $$
+DECLARE
+        v record;
+        v_closed uuid[] := '{}';
+BEGIN
+        FOR v IN SELECT d.id, d.project, d.subject, p.concurrency_limit IS NOT NULL AS whole
+                   FROM sluice.demand d JOIN sluice.project p ON p.name = d.project
+                  WHERE d.id = ANY (p_demands) AND (d.subject IS NOT NULL OR p.concurrency_limit IS NOT NULL) LOOP
+                IF v.whole AND NOT pg_try_advisory_xact_lock(hashtext('sluice project'), hashtext(v.project))
+                   OR v.subject IS NOT NULL
+                      AND NOT pg_try_advisory_xact_lock(hashtext('sluice limit'), hashtext(v.project || ' ' || v.subject)) THEN
+                        v_closed := v_closed || v.id;
+                END IF;
+        END LOOP;
+
+        RETURN v_closed;
+END
 $$;
 
 -- Places what it can of p_attempts on p_instances, whose locks the caller holds, as it holds those of
 -- the runs. Attempts that want the same form a class, and so do the seats that suit it, best first: a seat
--- is the better the more free ones its instance has. The n-th attempt of a class asks for the n-th seat.
--- Where two classes ask for one seat the older attempt gets it, and the other asks again in the next
--- round. Of a run that has no instance yet only the first attempt asks: the others follow it.
+-- is the better the more free ones its instance has. The n-th attempt of a class, by priority and age, asks for the n-th seat.
+-- Where two ask for one seat, or more than an instance's memory or a limit allows, the first get it, and the others ask again in
+-- the next round. Of a run that has no instance yet only the first attempt asks: the others follow it.
 CREATE OR REPLACE FUNCTION sluice.place(p_attempts uuid[], p_instances uuid[])
 RETURNS TABLE (attempt uuid, instance uuid)
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
+        v_closed uuid[] := sluice.limits_lock(ARRAY(
+                SELECT DISTINCT q.demand FROM sluice.queue q WHERE q.attempt = ANY (p_attempts)));
+        v_left int := cardinality(p_attempts);
         v_attempts uuid[];
         v_instances uuid[];
         v_runs uuid[];
 BEGIN
-        LOOP
-                WITH asking AS (
-                        SELECT q.*, q.avoid_until > clock_timestamp() AS avoiding,
-                               dense_rank() OVER (ORDER BY q.type, q.selector, q.instance, q.avoid,
-                                                           q.avoid_until > clock_timestamp()) AS class
+        WHILE v_left > 0 LOOP
+                WITH wanted AS MATERIALIZED (
+                        SELECT d.*, r.subject_room, r.project_room, d.id <> ALL (v_closed) AND coalesce(least(r.subject_room, r.project_room), 1) > 0 AS admits
+                          FROM sluice.demand d CROSS JOIN LATERAL sluice.demand_room(d) r
+                         WHERE d.id IN (SELECT q.demand FROM sluice.queue q WHERE q.attempt = ANY (p_attempts))
+                ), asking AS MATERIALIZED (
+                        SELECT q.attempt, q.run, q.demand, q.priority, q.instance, q.avoid, l.run IS NULL AS fresh,
+                               q.avoid_until > now() AS avoiding,
+                               dense_rank() OVER (ORDER BY q.demand, q.instance, q.avoid, q.avoid_until > now()) AS class
                           FROM sluice.queue q
+                          JOIN wanted d ON d.id = q.demand
+                          LEFT JOIN sluice.live_run l ON l.run = q.run
                          WHERE q.attempt = ANY (p_attempts)
+                           AND (d.admits OR l.run IS NOT NULL)
                            AND (q.instance IS NOT NULL OR NOT EXISTS (
                                 SELECT FROM sluice.queue s WHERE s.run = q.run AND s.attempt < q.attempt
                                    AND s.attempt = ANY (p_attempts)))
-                ), numbered AS (
-                        SELECT a.*, row_number() OVER (PARTITION BY class ORDER BY attempt) AS number FROM asking a
-                ), class AS (
-                        SELECT DISTINCT class, type, jsonb_strip_nulls(selector) AS labels,
-                               sluice.selector_keys(selector) AS keys, instance, avoid, avoiding
-                          FROM asking
-                ), host AS (
-                        SELECT i.id, i.slots, a.id AS agent, a.type, a.labels, random() AS tie,
-                               i.slots - (SELECT count(*) FROM sluice.assignment x WHERE x.instance = i.id) AS free
+                ), numbered AS MATERIALIZED (
+                        SELECT a.*, row_number() OVER (PARTITION BY class ORDER BY priority DESC, attempt) AS number FROM asking a
+                ), class AS MATERIALIZED (
+                        SELECT a.class, a.instance, a.avoid, a.avoiding, a.count, d.type, d.path::text AS path, d.memory_bytes, d.memory_permyriad
+                          FROM (SELECT class, demand, instance, avoid, avoiding, count(*) FROM asking GROUP BY 1, 2, 3, 4, 5) a
+                          JOIN wanted d ON d.id = a.demand
+                ), host AS MATERIALIZED (
+                        SELECT i.id, i.slots, a.id AS agent, a.type, a.labels, random() AS tie, i.memory_bytes AS memory,
+                               i.memory_bytes - x.memory AS memory_left, i.slots - x.count AS free
                           FROM sluice.instance i
                           JOIN sluice.agent a ON a.id = i.agent
                           JOIN sluice.presence p ON p.instance = i.id
-                         WHERE i.id = ANY (p_instances) AND NOT i.draining AND i.goodbye_at IS NULL
-                           AND p.last_seen_at > now() - sluice.lease()
-                ), seat AS (
-                        SELECT h.*, s.seat, h.free - row_number() OVER (PARTITION BY h.id ORDER BY s.seat) AS left_over
+                         CROSS JOIN LATERAL (SELECT count(*)::int AS count, coalesce(sum(x.memory_bytes), 0)::int8 AS memory
+                                               FROM sluice.assignment x WHERE x.instance = i.id) x
+                         WHERE i.id = ANY (p_instances) AND sluice.is_open(i, p.last_seen_at)
+                ), seat AS MATERIALIZED (
+                        SELECT h.*, s.seat, row_number() OVER (PARTITION BY h.id ORDER BY s.seat) AS nth
                           FROM host h CROSS JOIN generate_series(0, h.slots - 1) s (seat)
-                         WHERE NOT EXISTS (SELECT FROM sluice.assignment x WHERE x.instance = h.id AND x.seat = s.seat)
-                ), suiting AS (
-                        SELECT c.class, s.id, s.agent, s.seat, row_number() OVER (
+                         WHERE h.free > 0
+                           AND NOT EXISTS (SELECT FROM sluice.assignment x WHERE x.instance = h.id AND x.seat = s.seat)
+                ), suiting AS MATERIALIZED (
+                        SELECT c.class, s.id, s.agent, s.seat, n.need, s.memory_left, row_number() OVER (
                                 PARTITION BY c.class
-                                ORDER BY (s.id IS NOT DISTINCT FROM c.avoid), s.left_over DESC, s.tie, s.seat) AS number
+                                ORDER BY (s.id IS NOT DISTINCT FROM c.avoid), s.free - s.nth DESC, s.tie, s.seat) AS number
                           FROM class c
-                          JOIN seat s ON s.type = c.type AND s.labels @> c.labels AND s.labels ?& c.keys
-                                     AND s.id = coalesce(c.instance, s.id)
-                                     AND (c.avoiding IS NOT TRUE OR s.id <> c.avoid)
-                         WHERE s.left_over >= 0
-                ), claim AS (
-                        SELECT n.attempt, n.run, s.id AS instance, s.agent, s.seat,
-                               row_number() OVER (PARTITION BY s.id, s.seat ORDER BY n.attempt) AS turn
+                          JOIN seat s ON s.type = c.type AND s.labels @@ c.path::jsonpath
+                                     AND s.id = coalesce(c.instance, s.id) AND (c.avoiding IS NOT TRUE OR s.id <> c.avoid)
+                         CROSS JOIN LATERAL sluice.memory_need(c.memory_bytes, c.memory_permyriad, s.memory) n (need)
+                         WHERE s.nth <= s.free AND s.nth <= c.count AND (s.memory_left IS NULL OR n.need = 0 OR s.nth * n.need <= s.memory_left)
+                ), claim AS MATERIALIZED (
+                        SELECT n.attempt, n.run, n.priority, n.fresh, n.demand, n.class, s.id AS instance, s.agent, s.seat, s.need, s.memory_left,
+                               row_number() OVER (PARTITION BY s.id, s.seat ORDER BY n.priority DESC, n.attempt) AS turn
                           FROM numbered n JOIN suiting s ON s.class = n.class AND s.number = n.number
-                ), chosen AS (
-                        SELECT * FROM claim WHERE turn = 1
+                ), ranked AS MATERIALIZED (
+                        SELECT c.*, d.project, d.subject, d.subject_room, d.project_room,
+                               sum(c.need) FILTER (WHERE c.turn = 1) OVER (PARTITION BY c.instance ORDER BY c.priority DESC, c.attempt) AS memory_sum,
+                               count(*) FILTER (WHERE c.fresh) OVER (PARTITION BY d.project, d.subject ORDER BY c.priority DESC, c.attempt) AS subject_rank,
+                               count(*) FILTER (WHERE c.fresh) OVER (PARTITION BY d.project ORDER BY c.priority DESC, c.attempt) AS project_rank
+                          FROM claim c JOIN wanted d ON d.id = c.demand
+                ), judged AS MATERIALIZED (
+                        -- Nobody passes one before him who wants the same.
+                        SELECT r.*, bool_and(turn = 1
+                                             AND (need = 0 OR memory_left IS NULL OR memory_sum <= memory_left)
+                                             AND (NOT fresh OR coalesce(subject_rank <= subject_room, true)
+                                                               AND coalesce(project_rank <= project_room, true)))
+                                    OVER (PARTITION BY class ORDER BY priority DESC, attempt) AS granted
+                          FROM ranked r
+                ), chosen AS MATERIALIZED (
+                        SELECT * FROM judged WHERE granted
                 ), taken AS (
                         DELETE FROM sluice.queue q USING chosen c WHERE q.attempt = c.attempt
                         RETURNING q.attempt
@@ -87,19 +228,23 @@ BEGIN
                            SET state = 'assigned', epoch = a.epoch + 1, instance = c.instance, agent = c.agent,
                                assigned_at = clock_timestamp(), reason = NULL
                           FROM chosen c WHERE a.id = c.attempt
-                        RETURNING a.id AS attempt, a.epoch, a.run, c.instance, c.seat
+                        RETURNING a.id AS attempt, a.epoch, a.run, c.instance, c.seat, c.need
                 ), bound AS (
                         UPDATE sluice.run r SET instance = c.instance, revision = r.revision + 1
                           FROM (SELECT DISTINCT run, instance FROM chosen) c WHERE r.id = c.run
+                ), begun AS (
+                        INSERT INTO sluice.live_run (run, project, subject)
+                        SELECT run, project, subject FROM chosen WHERE fresh
                 ), given AS (
-                        INSERT INTO sluice.assignment (attempt, epoch, instance, seat, run)
-                        SELECT m.attempt, m.epoch, m.instance, m.seat, m.run FROM moved m
+                        INSERT INTO sluice.assignment (attempt, epoch, instance, seat, run, memory_bytes)
+                        SELECT m.attempt, m.epoch, m.instance, m.seat, m.run, m.need FROM moved m
                 )
                 SELECT array_agg(m.attempt), array_agg(m.instance), array_agg(DISTINCT m.run)
                   INTO v_attempts, v_instances, v_runs
                   FROM moved m;
 
                 EXIT WHEN v_attempts IS NULL;
+                v_left := v_left - cardinality(v_attempts);
 
                 UPDATE sluice.queue q SET instance = r.instance
                   FROM sluice.run r
@@ -108,151 +253,300 @@ BEGIN
                 PERFORM pg_notify('sluice', 'run ' || r.run) FROM unnest(v_runs) r (run);
                 RETURN QUERY SELECT * FROM unnest(v_attempts, v_instances);
         END LOOP;
+
+        DELETE FROM sluice.idle d
+         WHERE d.instance = ANY (p_instances)
+           AND NOT EXISTS (SELECT FROM sluice.instance i
+                            WHERE i.id = d.instance
+                              AND i.slots > (SELECT count(*) FROM sluice.assignment x WHERE x.instance = i.id));
 END
 $$;
 
--- Why a queued attempt is where it is, in words.
-CREATE OR REPLACE FUNCTION sluice.verdict(p_type text, p_selector jsonb, p_instance uuid, p_avoid uuid) RETURNS text
-LANGUAGE plpgsql STABLE AS $$
+-- Instances with room for attempts of this demand, those with most free seats first: an estimate, without locks. It looks
+-- at some of the idle ones, and at all of them only when those will not do.
+CREATE OR REPLACE FUNCTION sluice.demand_seats(p_demand uuid, p_count int) RETURNS TABLE (instance uuid, free int)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
 DECLARE
-        v_wish text := 'type ' || p_type
-                || coalesce(' with the labels ' || nullif(sluice.selector_text(p_selector), ''), '');
-        v record;
+        v sluice.demand;
+        v_spot float8 := random();
+        v_some uuid[];
+        v_sample int := least(64 + 2 * p_count, 1024);
+        v_found int;
 BEGIN
-        SELECT count(*) AS known,
-               count(*) FILTER (WHERE s.here) AS here,
-               count(*) FILTER (WHERE s.here AND NOT s.draining) AS open,
-               count(*) FILTER (WHERE s.here AND NOT s.draining AND s.id = p_avoid) AS avoided,
-               sum(s.slots) FILTER (WHERE s.here AND NOT s.draining) AS slots,
-               coalesce(min(s.name) FILTER (WHERE s.id = p_avoid), min(s.name)) AS name,
-               min(s.hostname) AS hostname
-          INTO v
-          FROM (SELECT i.id, i.slots, i.draining, i.hostname, a.name,
-                       coalesce(sluice.instance_status(p.last_seen_at, i.goodbye_at) = 'Running', false) AS here
-                  FROM sluice.agent a
-                  JOIN sluice.instance i ON i.agent = a.id
-                  LEFT JOIN sluice.presence p ON p.instance = i.id
-                 WHERE a.type = p_type AND a.labels @> jsonb_strip_nulls(p_selector)
-                   AND a.labels ?& sluice.selector_keys(p_selector)
-                   AND (p_instance IS NULL OR i.id = p_instance)) s;
-
-        IF p_instance IS NOT NULL AND v.known > 0 THEN
-                RETURN format('waits for agent "%s" on %s, where the run began: %s', v.name, v.hostname,
-                        CASE WHEN v.here = 0 THEN 'it is not connected'
-                             WHEN v.open = 0 THEN 'it is draining'
-                             WHEN v.avoided > 0 THEN 'it could not take the task just now and is asked again soon'
-                             ELSE format('its %s slots are taken', v.slots) END);
-        ELSIF p_instance IS NOT NULL THEN
-                RETURN format('the agent where the run began is no longer of %s', v_wish);
-        ELSIF v.known = 0 THEN
-                RETURN format('no agent is of %s', v_wish);
-        ELSIF v.here = 0 THEN
-                RETURN format('none of the %s instances of %s is connected', v.known, v_wish);
-        ELSIF v.open = 0 THEN
-                RETURN format('all %s connected instances of %s are draining', v.here, v_wish);
-        ELSIF v.open = v.avoided THEN
-                RETURN format('agent "%s", the only one connected of %s, could not take it just now and is asked again soon',
-                              v.name, v_wish);
+        v_some := ARRAY(SELECT e.instance FROM sluice.idle e WHERE e.spot >= v_spot ORDER BY e.spot LIMIT v_sample);
+        IF cardinality(v_some) < v_sample THEN
+                v_some := v_some || ARRAY(SELECT e.instance FROM sluice.idle e WHERE e.spot < v_spot ORDER BY e.spot
+                                           LIMIT v_sample - cardinality(v_some));
         END IF;
 
-        RETURN format('all %s slots of the %s connected instances of %s are taken', v.slots, v.open, v_wish);
-END
-$$;
-
--- Tells instances that could have what still waits of these runs to ask for it: a seat came free, or somebody
--- passed over a run, while the caller held it. To be called last, since it closes the gate. It tells a few
--- more than are needed and not the whole fleet; whoever is told finds all that waits.
-CREATE OR REPLACE FUNCTION sluice.dispatch_tell(p_runs uuid[]) RETURNS void
-LANGUAGE plpgsql AS $$
-BEGIN
-        IF NOT EXISTS (SELECT FROM sluice.queue WHERE run = ANY (p_runs)) THEN
+        IF v_some = '{}' THEN
                 RETURN;
         END IF;
 
-        PERFORM pg_advisory_xact_lock(hashtext('sluice'), 3);
+        SELECT * INTO STRICT v FROM sluice.demand WHERE id = p_demand;
+        RETURN QUERY SELECT * FROM sluice.demand_seats_of(v, v_some, p_count);
+        GET DIAGNOSTICS v_found = ROW_COUNT;
 
-        PERFORM pg_notify('sluice', 'instance ' || b.id)
-           FROM (SELECT q.type, jsonb_strip_nulls(q.selector) AS labels, sluice.selector_keys(q.selector) AS keys,
-                        q.instance, q.avoid, count(*)
-                   FROM (SELECT type, selector, instance,
-                                CASE WHEN avoid_until > clock_timestamp() THEN avoid END AS avoid
-                           FROM sluice.queue WHERE run = ANY (p_runs)) q
-                  GROUP BY q.type, q.selector, q.instance, q.avoid) c
-          CROSS JOIN LATERAL (
-                 SELECT i.id
-                   FROM sluice.instance i
-                   JOIN sluice.agent a ON a.id = i.agent
-                   JOIN sluice.presence p ON p.instance = i.id
-                  CROSS JOIN LATERAL (SELECT i.slots - count(*) AS free
-                                        FROM sluice.assignment x WHERE x.instance = i.id) s
-                  WHERE a.type = c.type AND a.labels @> c.labels AND a.labels ?& c.keys
-                    AND i.id = coalesce(c.instance, i.id) AND i.id IS DISTINCT FROM c.avoid
-                    AND NOT i.draining AND i.goodbye_at IS NULL
-                    AND p.last_seen_at > now() - sluice.lease() AND s.free > 0
-                  ORDER BY s.free DESC, random()
-                  LIMIT c.count + 4) b;
+        IF v_found < least(p_count, 4) AND cardinality(v_some) >= v_sample THEN
+                RETURN QUERY
+                SELECT s.* FROM sluice.demand_seats_of(v, ARRAY(
+                        SELECT e.instance
+                          FROM sluice.agent a JOIN sluice.instance i ON i.agent = a.id JOIN sluice.idle e ON e.instance = i.id
+                         WHERE a.labels @@ v.path AND e.instance <> ALL (v_some) LIMIT 4096), p_count) s;
+        END IF;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION sluice.demand_seats_of(d sluice.demand, p_some uuid[], p_count int)
+RETURNS TABLE (instance uuid, free int)
+LANGUAGE plpgsql STABLE SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
+#variable_conflict use_column
+BEGIN
+        RETURN QUERY
+        SELECT i.id, i.slots - x.count
+          FROM sluice.instance i
+          JOIN sluice.agent a ON a.id = i.agent
+          JOIN sluice.presence p ON p.instance = i.id
+         CROSS JOIN LATERAL (SELECT count(*)::int AS count, coalesce(sum(x.memory_bytes), 0)::int8 AS memory
+                               FROM sluice.assignment x WHERE x.instance = i.id) x
+         WHERE i.id = ANY (p_some) AND a.type = d.type AND a.labels @@ d.path AND sluice.is_open(i, p.last_seen_at)
+           AND i.slots > x.count
+           AND (i.memory_bytes IS NULL
+                OR sluice.memory_need(d.memory_bytes, d.memory_permyriad, i.memory_bytes) <= greatest(i.memory_bytes - x.memory, 0))
+         ORDER BY i.slots - x.count DESC, random() LIMIT p_count + 4;
 END
 $$;
 
 -- The fleet, for the queued attempts of these runs. The caller holds their locks. p_self is told of its
 -- new work by the answer that the caller is about to give; its lock is taken along with the others.
 CREATE OR REPLACE FUNCTION sluice.dispatch_runs(p_runs uuid[], p_self uuid) RETURNS SETOF uuid
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
 DECLARE
-        v_attempts uuid[] := ARRAY(SELECT attempt FROM sluice.queue WHERE run = ANY (p_runs) ORDER BY attempt);
+        v_attempts uuid[] := ARRAY(SELECT attempt FROM sluice.queue WHERE run = ANY (p_runs) ORDER BY priority DESC, attempt);
         v_candidates uuid[];
+        v_instances uuid[];
         v_placed record;
-        v_changed uuid[];
+        v_count int := 0;
 BEGIN
         IF v_attempts = '{}' THEN
                 RETURN;
         END IF;
 
-        -- An estimate without locks, a few more than needed.
-        WITH class AS (
-                SELECT type, jsonb_strip_nulls(selector) AS labels, sluice.selector_keys(selector) AS keys, count(*)
-                  FROM sluice.queue WHERE attempt = ANY (v_attempts) AND instance IS NULL
-                 GROUP BY type, selector
-        ), used AS (
-                SELECT instance, count(*) AS slots FROM sluice.assignment GROUP BY instance
-        )
-        SELECT array_agg(x.id) INTO v_candidates FROM (
-                SELECT instance AS id FROM sluice.queue WHERE attempt = ANY (v_attempts)
+        v_candidates := ARRAY(
+                SELECT instance FROM sluice.queue WHERE attempt = ANY (v_attempts) AND instance IS NOT NULL
                 UNION
-                SELECT p_self
-                UNION
-                SELECT b.id FROM class c CROSS JOIN LATERAL (
-                        SELECT i.id
-                          FROM sluice.instance i
-                          JOIN sluice.agent a ON a.id = i.agent
-                          JOIN sluice.presence p ON p.instance = i.id
-                          LEFT JOIN used u ON u.instance = i.id
-                         WHERE a.type = c.type AND a.labels @> c.labels AND a.labels ?& c.keys
-                           AND NOT i.draining AND i.goodbye_at IS NULL
-                           AND p.last_seen_at > now() - sluice.lease() AND i.slots > coalesce(u.slots, 0)
-                         ORDER BY i.slots - coalesce(u.slots, 0) DESC, random()
-                         LIMIT c.count + 4) b) x;
+                SELECT s.instance
+                  FROM (SELECT demand, count(*)::int FROM sluice.queue WHERE attempt = ANY (v_attempts) AND instance IS NULL
+                         GROUP BY demand) d
+                 CROSS JOIN LATERAL sluice.demand_seats(d.demand, d.count) s);
+        IF v_candidates <> '{}' THEN
+                v_instances := ARRAY(SELECT id FROM sluice.instance WHERE id = ANY (v_candidates || p_self)
+                                      ORDER BY id FOR NO KEY UPDATE SKIP LOCKED);
+                FOR v_placed IN SELECT * FROM sluice.place(v_attempts, v_instances) LOOP
+                        v_count := v_count + 1;
+                        IF v_placed.instance = p_self THEN
+                                RETURN NEXT v_placed.attempt;
+                        ELSE
+                                PERFORM pg_notify('sluice', 'instance ' || v_placed.instance);
+                        END IF;
+                END LOOP;
+        END IF;
 
-        PERFORM FROM sluice.instance WHERE id = ANY (v_candidates) ORDER BY id FOR NO KEY UPDATE;
+        IF v_count < cardinality(v_attempts) THEN
+                PERFORM sluice.look();
+        END IF;
+END
+$$;
 
-        FOR v_placed IN SELECT * FROM sluice.place(v_attempts, v_candidates) LOOP
-                IF v_placed.instance = p_self THEN
-                        RETURN NEXT v_placed.attempt;
-                ELSE
-                        PERFORM pg_notify('sluice', 'instance ' || v_placed.instance);
+-- One instance, for whatever waits and suits it: first what belongs to runs that began there. Answers
+-- what it was given. p_freed: it may have more seats to give, or others may think so, than before this call.
+CREATE OR REPLACE FUNCTION sluice.take(p_instance uuid, p_freed boolean) RETURNS SETOF uuid
+LANGUAGE plpgsql SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
+DECLARE
+        v_free int;
+        v_type text;
+        v_labels jsonb;
+        v_memory int8;
+        v_memory_left int8;
+        v_attempts uuid[];
+        v_given uuid[];
+        v_more boolean;
+        v_passed boolean := false;
+BEGIN
+        IF NOT p_freed AND NOT EXISTS (SELECT FROM sluice.queue) THEN
+                RETURN;
+        END IF;
+
+        PERFORM FROM sluice.instance WHERE id = p_instance FOR NO KEY UPDATE;
+
+        LOOP
+                SELECT i.slots - x.count, a.type, a.labels, i.memory_bytes, i.memory_bytes - x.memory
+                  INTO v_free, v_type, v_labels, v_memory, v_memory_left
+                  FROM sluice.instance i JOIN sluice.agent a ON a.id = i.agent JOIN sluice.presence p ON p.instance = i.id
+                 CROSS JOIN LATERAL (SELECT count(*)::int AS count, coalesce(sum(x.memory_bytes), 0)::int8 AS memory
+                                       FROM sluice.assignment x WHERE x.instance = i.id) x
+                 WHERE i.id = p_instance AND sluice.is_open(i, p.last_seen_at);
+
+                EXIT WHEN v_free IS NULL OR v_free <= 0;
+
+                v_attempts := ARRAY(
+                        SELECT q.attempt
+                          FROM sluice.queue q JOIN sluice.run r ON r.id = q.run
+                         WHERE q.instance = p_instance AND (q.avoid_until > clock_timestamp()) IS NOT TRUE
+                         ORDER BY q.priority DESC, q.attempt LIMIT v_free
+                           FOR NO KEY UPDATE OF r SKIP LOCKED);
+
+                IF cardinality(v_attempts) < v_free THEN
+                        v_attempts := v_attempts || ARRAY(
+                                SELECT q.attempt
+                                  FROM (SELECT h.*
+                                          FROM sluice.demands_waiting() d
+                                         CROSS JOIN LATERAL sluice.demand_room(d) m
+                                         CROSS JOIN LATERAL sluice.demand_head(d.id, least(m.subject_room, m.project_room), p_instance,
+                                                                               32 + 4 * v_free) h
+                                         WHERE d.type = v_type AND v_labels @@ d.path
+                                           AND (v_memory IS NULL
+                                                OR sluice.memory_need(d.memory_bytes, d.memory_permyriad, v_memory) <= greatest(v_memory_left, 0))
+                                         ORDER BY h.priority DESC, h.attempt LIMIT 32 + 4 * v_free) q
+                                  JOIN sluice.run r ON r.id = q.run
+                                 ORDER BY q.priority DESC, q.attempt LIMIT v_free - cardinality(v_attempts)
+                                   FOR NO KEY UPDATE OF r SKIP LOCKED);
                 END IF;
+
+                EXIT WHEN v_attempts = '{}';
+
+                v_given := ARRAY(SELECT attempt FROM sluice.place(v_attempts, ARRAY[p_instance]));
+                RETURN QUERY SELECT unnest(v_given);
+                v_passed := v_passed OR cardinality(v_given) < cardinality(v_attempts);
+
+                v_more := cardinality(v_attempts) >= v_free;
+                v_free := v_free - cardinality(v_given);
+
+                EXIT WHEN v_given = '{}' OR v_free <= 0 OR NOT v_more;
         END LOOP;
 
+        IF v_free > 0 THEN
+                INSERT INTO sluice.idle (instance) VALUES (p_instance) ON CONFLICT DO NOTHING;
+                v_passed := v_passed OR FOUND;
+        END IF;
+
+        IF v_passed THEN
+                PERFORM sluice.look();
+        END IF;
+END
+$$;
+
+-- What others have missed. True: some of it is held by somebody, or there may be more; ask again in a moment.
+CREATE OR REPLACE FUNCTION sluice.dispatch() RETURNS boolean
+LANGUAGE plpgsql SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
+SET plan_cache_mode = force_generic_plan AS $$
+DECLARE
+        v_attempts uuid[] := '{}';
+        v_candidates uuid[] := '{}';
+        v_runs uuid[];
+        v_instances uuid[];
+        v_locked int;
+        v_placed record;
+        v_again boolean := false;
+        v record;
+BEGIN
+        IF NOT EXISTS (SELECT FROM sluice.queue WHERE instance IS NULL) OR NOT EXISTS (SELECT FROM sluice.idle) THEN
+                RETURN false;
+        ELSIF NOT pg_try_advisory_xact_lock(hashtext('sluice'), 1) THEN
+                RETURN true;
+        END IF;
+
+        FOR v IN SELECT d.id, least(m.subject_room, m.project_room) AS room
+                   FROM sluice.demands_waiting() d CROSS JOIN LATERAL sluice.demand_room(d) m LOOP
+                v_instances := '{}';
+                v_locked := 0;
+                FOR v_placed IN SELECT * FROM sluice.demand_seats(v.id, 200) LOOP
+                        v_instances := v_instances || v_placed.instance;
+                        v_locked := v_locked + v_placed.free;
+                END LOOP;
+                CONTINUE WHEN v_locked = 0;
+
+                v_candidates := v_candidates || v_instances;
+                v_attempts := v_attempts || ARRAY(
+                        SELECT h.attempt FROM sluice.demand_head(v.id, v.room, NULL, least(v_locked, 500)) h);
+        END LOOP;
+
+        v_runs := ARRAY(SELECT DISTINCT run FROM sluice.queue WHERE attempt = ANY (v_attempts));
+        v_locked := cardinality(v_runs);
+        v_runs := ARRAY(SELECT id FROM sluice.run WHERE id = ANY (v_runs) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED);
+        v_again := v_locked > cardinality(v_runs);
+
+        v_candidates := ARRAY(SELECT DISTINCT unnest(v_candidates));
+        v_instances := ARRAY(SELECT id FROM sluice.instance WHERE id = ANY (v_candidates) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED);
+        v_again := v_again OR cardinality(v_candidates) > cardinality(v_instances);
+
+        v_attempts := ARRAY(SELECT q.attempt FROM sluice.queue q WHERE q.run = ANY (v_runs) AND q.attempt = ANY (v_attempts));
+        v_again := v_again OR sluice.limits_lock(ARRAY(SELECT DISTINCT demand FROM sluice.queue WHERE attempt = ANY (v_attempts))) <> '{}';
+        FOR v_placed IN SELECT instance, count(*) FROM sluice.place(v_attempts, v_instances) GROUP BY instance LOOP
+                v_again := true;
+                PERFORM pg_notify('sluice', 'instance ' || v_placed.instance);
+        END LOOP;
+
+        RETURN v_again;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION api.dispatch() RETURNS boolean
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, sluice, pg_temp AS $$
+        SELECT sluice.dispatch()
+$$;
+
+-- Now and then: hints of room that were lost, or are of instances that died; what is bound to an instance that was not told;
+-- and the verdicts on what has waited longest.
+CREATE OR REPLACE FUNCTION sluice.dispatch_sweep() RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+        v_runs uuid[];
+        v_changed uuid[];
+BEGIN
+        IF NOT EXISTS (SELECT FROM sluice.queue) OR NOT pg_try_advisory_xact_lock(hashtext('sluice'), 3) THEN
+                RETURN;
+        END IF;
+
+        WITH room AS (
+                SELECT i.id, sluice.is_open(i, p.last_seen_at) AND i.slots > coalesce(x.count, 0) AS free
+                  FROM sluice.instance i
+                  LEFT JOIN sluice.presence p ON p.instance = i.id
+                  LEFT JOIN (SELECT instance, count(*) FROM sluice.assignment GROUP BY instance) x ON x.instance = i.id
+                  LEFT JOIN sluice.idle e ON e.instance = i.id
+                 WHERE (sluice.is_open(i, p.last_seen_at) AND i.slots > coalesce(x.count, 0)) IS DISTINCT FROM (e.instance IS NOT NULL)
+                 ORDER BY i.id FOR NO KEY UPDATE OF i SKIP LOCKED
+        ), gone AS (
+                DELETE FROM sluice.idle e USING room r WHERE e.instance = r.id AND r.free IS NOT TRUE
+        )
+        INSERT INTO sluice.idle (instance) SELECT id FROM room WHERE free ON CONFLICT DO NOTHING;
+
+        PERFORM sluice.dispatch();
+
+        v_runs := ARRAY(
+                SELECT r.id
+                  FROM (SELECT run, min(queued_at) AS since FROM (
+                                (SELECT run, queued_at FROM sluice.queue WHERE instance IS NOT NULL LIMIT 500)
+                                UNION ALL
+                                (SELECT run, queued_at FROM sluice.queue ORDER BY attempt LIMIT 500)) o
+                         GROUP BY run ORDER BY since LIMIT 500) q
+                  JOIN sluice.run r ON r.id = q.run
+                 WHERE q.since < clock_timestamp() - interval '2 seconds'
+                   FOR NO KEY UPDATE OF r SKIP LOCKED);
+        PERFORM sluice.dispatch_runs(v_runs, NULL);
+
         WITH class AS MATERIALIZED (
-                SELECT k.*, sluice.verdict(k.type, k.selector, k.instance, k.avoid) AS verdict
-                  FROM (SELECT DISTINCT type, selector, instance,
+                SELECT k.*, sluice.verdict(k.demand, k.live, k.instance, k.avoid) AS verdict
+                  FROM (SELECT DISTINCT demand, instance, EXISTS (SELECT FROM sluice.live_run l WHERE l.run = q.run) AS live,
                                CASE WHEN avoid_until > clock_timestamp() THEN avoid END AS avoid
-                          FROM sluice.queue WHERE attempt = ANY (v_attempts)) k
+                          FROM sluice.queue q WHERE run = ANY (v_runs)) k
         ), judged AS (
                 UPDATE sluice.queue q SET verdict = c.verdict
                   FROM class c
-                 WHERE q.attempt = ANY (v_attempts) AND q.verdict IS DISTINCT FROM c.verdict
-                   AND (q.type, q.selector) = (c.type, c.selector) AND q.instance IS NOT DISTINCT FROM c.instance
+                 WHERE q.run = ANY (v_runs) AND q.verdict IS DISTINCT FROM c.verdict
+                   AND q.demand = c.demand AND q.instance IS NOT DISTINCT FROM c.instance
+                   AND EXISTS (SELECT FROM sluice.live_run l WHERE l.run = q.run) = c.live
                    AND CASE WHEN q.avoid_until > clock_timestamp() THEN q.avoid END IS NOT DISTINCT FROM c.avoid
                 RETURNING q.run
         )
@@ -261,100 +555,8 @@ BEGIN
         IF v_changed IS NOT NULL THEN
                 PERFORM sluice.run_touch(v_changed);
         END IF;
-
-        PERFORM sluice.dispatch_tell(p_runs);
 END
 $$;
 
--- One instance, for whatever waits and suits it: first what belongs to runs that began there. Answers
--- what it was given. p_freed: it may have more seats to give, or others may think so, than before this call.
-CREATE OR REPLACE FUNCTION sluice.take(p_instance uuid, p_freed boolean) RETURNS SETOF uuid
-LANGUAGE plpgsql AS $$
-DECLARE
-        v_free int;
-        v_type text;
-        v_labels jsonb;
-        v_selectors jsonb[];
-        v_attempts uuid[];
-BEGIN
-        IF p_freed THEN
-                PERFORM FROM sluice.instance WHERE id = p_instance FOR NO KEY UPDATE;
-                PERFORM pg_advisory_xact_lock_shared(hashtext('sluice'), 3);
-        END IF;
-
-        IF NOT EXISTS (SELECT FROM sluice.queue) THEN
-                RETURN;
-        END IF;
-
-        PERFORM FROM sluice.instance WHERE id = p_instance FOR NO KEY UPDATE;
-
-        SELECT i.slots - (SELECT count(*) FROM sluice.assignment x WHERE x.instance = i.id), a.type, a.labels
-          INTO v_free, v_type, v_labels
-          FROM sluice.instance i JOIN sluice.agent a ON a.id = i.agent JOIN sluice.presence p ON p.instance = i.id
-         WHERE i.id = p_instance AND NOT i.draining AND i.goodbye_at IS NULL
-           AND p.last_seen_at > now() - sluice.lease();
-
-        IF v_free IS NULL OR v_free <= 0 THEN
-                RETURN;
-        END IF;
-
-        -- The lock of a run is that of all it has in the queue: of one that is passed over nothing stays locked.
-        v_attempts := ARRAY(
-                SELECT q.attempt
-                  FROM sluice.queue q JOIN sluice.run r ON r.id = q.run
-                 WHERE q.instance = p_instance AND (q.avoid_until > clock_timestamp()) IS NOT TRUE
-                 ORDER BY q.attempt LIMIT v_free
-                   FOR NO KEY UPDATE OF r SKIP LOCKED);
-        v_free := v_free - cardinality(v_attempts);
-
-        IF v_free > 0 THEN
-                -- The distinct selectors by one index step each, however long the queue.
-                WITH RECURSIVE step AS (
-                        (SELECT selector FROM sluice.queue WHERE instance IS NULL AND type = v_type
-                          ORDER BY selector LIMIT 1)
-                        UNION ALL
-                        SELECT (SELECT q.selector FROM sluice.queue q
-                                 WHERE q.instance IS NULL AND q.type = v_type AND q.selector > s.selector
-                                 ORDER BY q.selector LIMIT 1)
-                          FROM step s WHERE s.selector IS NOT NULL
-                )
-                SELECT array_agg(selector) INTO v_selectors FROM step
-                 WHERE v_labels @> jsonb_strip_nulls(selector) AND v_labels ?& sluice.selector_keys(selector);
-
-                v_attempts := v_attempts || ARRAY(
-                        SELECT q.attempt
-                          FROM sluice.queue q JOIN sluice.run r ON r.id = q.run
-                         WHERE q.instance IS NULL AND q.type = v_type AND q.selector = ANY (v_selectors)
-                           AND (q.avoid = p_instance AND q.avoid_until > clock_timestamp()) IS NOT TRUE
-                         ORDER BY q.attempt LIMIT v_free
-                           FOR NO KEY UPDATE OF r SKIP LOCKED);
-        END IF;
-
-        IF v_attempts <> '{}' THEN
-                RETURN QUERY SELECT attempt FROM sluice.place(v_attempts, ARRAY[p_instance]);
-        END IF;
-END
-$$;
-
--- What is left over, because who was told has died, or who refused it may be asked again: looked at now and
--- then, and its verdict with it.
-CREATE OR REPLACE FUNCTION sluice.dispatch_sweep() RETURNS void
-LANGUAGE plpgsql AS $$
-DECLARE
-        v_runs uuid[];
-BEGIN
-        IF NOT EXISTS (SELECT FROM sluice.queue) OR NOT pg_try_advisory_xact_lock(hashtext('sluice'), 1) THEN
-                RETURN;
-        END IF;
-
-        v_runs := ARRAY(
-                SELECT r.id
-                  FROM (SELECT run, min(queued_at) AS since FROM sluice.queue GROUP BY run
-                         ORDER BY since LIMIT 500) q
-                  JOIN sluice.run r ON r.id = q.run
-                 WHERE q.since < clock_timestamp() - interval '2 seconds'
-                   FOR NO KEY UPDATE OF r SKIP LOCKED);
-
-        PERFORM sluice.dispatch_runs(v_runs, NULL);
-END
-$$;
+REVOKE ALL ON FUNCTION api.dispatch() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION api.dispatch() TO sluice_controld;

@@ -85,17 +85,19 @@ BEGIN
         v_stay := v_run.started_at IS NOT NULL
                 OR EXISTS (SELECT FROM sluice.assignment WHERE run = v_run.id);
         IF NOT v_stay THEN
+                PERFORM sluice.live_end(v_run.id);
                 UPDATE sluice.run SET instance = NULL WHERE id = v_run.id;
                 UPDATE sluice.queue SET instance = NULL WHERE run = v_run.id;
         END IF;
 
-        INSERT INTO sluice.queue (attempt, run, type, selector, instance, avoid, avoid_until, queued_at, verdict)
-        SELECT p_attempt.id, v_run.id, v.type, coalesce(nullif(v.spec -> 'agent_selector', 'null'), '{}'),
+        INSERT INTO sluice.queue (attempt, run, demand, priority, instance, avoid, avoid_until, queued_at, verdict)
+        SELECT p_attempt.id, v_run.id, v.demands[t.position + 1], coalesce((v.spec ->> 'priority')::int, 0),
                CASE WHEN v_stay THEN v_run.instance END,
                p_attempt.instance, clock_timestamp() + interval '5 seconds', p_attempt.queued_at,
                'an agent could not take it: ' || coalesce(p_reason, 'no reason given')
-          FROM sluice.pipe_version v
-         WHERE v.project = v_run.project AND v.pipe = v_run.pipe AND v.version = v_run.version;
+          FROM sluice.pipe_version v, sluice.task t
+         WHERE v.project = v_run.project AND v.pipe = v_run.pipe AND v.version = v_run.version
+           AND t.run = v_run.id AND t.name = p_attempt.task;
 END
 $$;
 
@@ -200,7 +202,8 @@ END
 $$;
 
 CREATE OR REPLACE FUNCTION api.agent_events(p_auth bytea, p_request jsonb) RETURNS json
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, sluice, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, sluice, pg_temp
+SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
         v_instance sluice.instance := sluice.auth_instance(p_auth);
         v_events jsonb[];
@@ -210,7 +213,6 @@ DECLARE
         v_changed uuid[] := '{}';
         v_requeued uuid[] := '{}';
         v_freed boolean := false;
-        v_held uuid[];
         v_run uuid;
         v_given uuid[] := '{}';
         v_repeated boolean := false;
@@ -259,12 +261,10 @@ BEGIN
         END IF;
 
         -- Late news may be of a run that waits for another instance, which passed over it meanwhile.
-        v_held := ARRAY(SELECT DISTINCT q.run FROM sluice.queue q JOIN sluice.attempt a ON a.run = q.run
-                         WHERE q.instance IS DISTINCT FROM v_instance.id AND q.run <> ALL (v_changed)
-                           AND a.id IN (SELECT (e ->> 'attempt')::uuid FROM unnest(v_events) e));
-        IF v_held <> '{}' THEN
-                PERFORM FROM sluice.instance WHERE id = v_instance.id FOR NO KEY UPDATE;
-                PERFORM sluice.dispatch_tell(v_held);
+        IF EXISTS (SELECT FROM sluice.attempt a JOIN sluice.queue q ON q.run = a.run
+                    WHERE a.id IN (SELECT (e ->> 'attempt')::uuid FROM unnest(v_events) e)
+                      AND q.instance IS DISTINCT FROM v_instance.id) THEN
+                PERFORM sluice.look();
         END IF;
 
         v_given := v_given || ARRAY(SELECT sluice.take(v_instance.id, v_freed));

@@ -17,11 +17,24 @@ BEGIN
 END
 $$;
 
+-- The first term that is none; NULL when all are.
+CREATE OR REPLACE FUNCTION sluice.selector_objection(p_selector jsonb) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+        SELECT t FROM jsonb_array_elements(p_selector) t
+         WHERE (jsonb_typeof(t) = 'object' AND t ->> 'key' ~ '^[A-Za-z0-9][A-Za-z0-9_./-]{0,62}$'
+                AND jsonb_typeof(t -> 'key') = 'string' AND jsonb_typeof(t -> 'values') = 'array'
+                AND CASE WHEN t ->> 'operator' IN ('in', 'notin') THEN jsonb_array_length(t -> 'values') BETWEEN 1 AND 64
+                         WHEN t ->> 'operator' IN ('exists', 'absent') THEN t -> 'values' = '[]'
+                         ELSE false END
+                AND NOT EXISTS (SELECT FROM jsonb_array_elements(t -> 'values') v
+                                 WHERE jsonb_typeof(v) <> 'string' OR length(v #>> '{}') > 255)) IS NOT TRUE
+         LIMIT 1
+$$;
+
 -- What the database itself relies on; the words of the pipe file were checked where it was parsed.
 CREATE OR REPLACE FUNCTION sluice.spec_check(p_spec jsonb) RETURNS void
 LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
-        v_selector jsonb := coalesce(sluice.json_member(p_spec, 'agent_selector', 'object', false), '{}');
         v_tasks jsonb := sluice.json_array(p_spec, 'tasks', 256, true);
         v_task jsonb;
         v_names text[] := '{}';
@@ -31,13 +44,17 @@ BEGIN
         PERFORM sluice.json_word(p_spec, 'type', ARRAY['batch', 'streaming'], true);
         PERFORM sluice.json_word(p_spec, 'delivery', ARRAY['at-least-once', 'at-most-once']);
         PERFORM sluice.json_text(p_spec, 'description', false, 4096);
+        PERFORM sluice.json_int(p_spec, 'priority', false, -1000, 1000);
+        PERFORM sluice.json_int(p_spec, 'concurrency_limit', false, 1, 1000000);
+        PERFORM sluice.json_text(p_spec, 'concurrency_key', false, 63);
 
         IF sluice.json_word(p_spec, 'concurrency_policy', ARRAY['allow', 'forbid', 'queue', 'replace']) <> 'allow' THEN
                 PERFORM sluice.fail(400, 'not-supported', 'ConcurrencyPolicy= other than allow is not supported by this release.');
         ELSIF jsonb_array_length(v_tasks) = 0 THEN
                 PERFORM sluice.fail(400, 'bad-spec', 'A pipe needs at least one task.');
-        ELSIF EXISTS (SELECT FROM jsonb_each(v_selector) s WHERE jsonb_typeof(s.value) NOT IN ('string', 'null')) THEN
-                PERFORM sluice.fail(400, 'bad-spec', 'The values of "agent_selector" must be text or null.');
+        ELSIF sluice.selector_objection(sluice.json_array(p_spec, 'agent_selector', 64)) IS NOT NULL THEN
+                PERFORM sluice.fail(400, 'bad-spec', 'A term of "agent_selector" is wrong: '
+                                    || left(sluice.selector_objection(p_spec -> 'agent_selector')::text, 200));
         END IF;
 
         FOR v_task IN SELECT * FROM jsonb_array_elements(v_tasks) LOOP
@@ -96,6 +113,10 @@ BEGIN
         ELSIF p_version IS NULL OR p_version !~ '^[0-9a-f]{16}$' THEN
                 PERFORM sluice.fail(400, 'bad-version', 'A version is 16 hexadecimal digits.');
         END IF;
+        -- The controld of the release before says selectors in another form.
+        IF jsonb_typeof(p_spec -> 'agent_selector') = 'object' THEN
+                p_spec := p_spec || jsonb_build_object('agent_selector', sluice.selector_terms(p_spec -> 'agent_selector'));
+        END IF;
         PERFORM sluice.spec_check(p_spec);
 
         -- This row's lock puts deployments of one pipe in order.
@@ -103,9 +124,10 @@ BEGIN
         INSERT INTO sluice.pipe (project, name, version) VALUES (p_project, p_pipe, p_version)
             ON CONFLICT (project, name) DO UPDATE SET version = excluded.version;
 
-        INSERT INTO sluice.pipe_version (project, pipe, version, type, description, spec, source, created_by)
-        VALUES (p_project, p_pipe, p_version, p_spec ->> 'type', p_spec ->> 'description', p_spec, p_source,
-                v_token.name)
+        INSERT INTO sluice.pipe_version (project, pipe, version, type, description, spec, source, created_by, demands)
+        SELECT p_project, p_pipe, p_version, p_spec ->> 'type', p_spec ->> 'description', p_spec, p_source, v_token.name,
+               ARRAY(SELECT sluice.demand_make(p_project, p_pipe, p_spec, t)
+                       FROM jsonb_array_elements(p_spec -> 'tasks') WITH ORDINALITY x (t, n) ORDER BY n)
             ON CONFLICT DO NOTHING RETURNING * INTO v_row;
 
         IF v_row.id IS NULL THEN

@@ -3,7 +3,8 @@ SET LOCAL check_function_bodies = off;
 
 CREATE OR REPLACE FUNCTION sluice.project_json(p sluice.project) RETURNS json
 LANGUAGE sql STABLE AS $$
-        SELECT json_build_object('project', p.name, 'created_at', sluice.rfc3339(p.created_at))
+        SELECT json_build_object('project', p.name, 'created_at', sluice.rfc3339(p.created_at),
+                                 'concurrency_limit', p.concurrency_limit)
 $$;
 
 CREATE OR REPLACE FUNCTION sluice.project_check(p_project text) RETURNS void
@@ -58,7 +59,27 @@ BEGIN
 END
 $$;
 
-REVOKE ALL ON FUNCTION api.project_list(bytea), api.project_get(bytea, text), api.project_create(bytea, text)
+-- What the request has is set; a null takes the limit away. Runs that have begun go on, whatever the limit.
+CREATE OR REPLACE FUNCTION api.project_set(p_auth bytea, p_project text, p_request jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, sluice, pg_temp AS $$
+DECLARE
+        v_limit int := sluice.json_int(p_request, 'concurrency_limit', false, 1, 1000000);
+        v_project sluice.project;
+BEGIN
+        PERFORM sluice.auth_token(p_auth, 'admin');
+        PERFORM sluice.project_check(p_project);
+
+        IF p_request ? 'concurrency_limit' THEN
+                UPDATE sluice.project SET concurrency_limit = v_limit WHERE name = p_project;
+                PERFORM sluice.look();
+        END IF;
+
+        SELECT * INTO STRICT v_project FROM sluice.project WHERE name = p_project;
+        RETURN sluice.project_json(v_project);
+END
+$$;
+
+REVOKE ALL ON FUNCTION api.project_set(bytea, text, jsonb), api.project_list(bytea), api.project_get(bytea, text), api.project_create(bytea, text)
         FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION api.project_list(bytea), api.project_get(bytea, text), api.project_create(bytea, text)
+GRANT EXECUTE ON FUNCTION api.project_set(bytea, text, jsonb), api.project_list(bytea), api.project_get(bytea, text), api.project_create(bytea, text)
         TO sluice_controld;

@@ -1,7 +1,8 @@
 -- Runs: created, shown, cancelled, and moved along the graph of their tasks.
 SET LOCAL check_function_bodies = off;
 
-CREATE OR REPLACE FUNCTION sluice.run_json(r sluice.run, p_tasks boolean) RETURNS json
+DROP FUNCTION IF EXISTS sluice.run_json(sluice.run, boolean); -- of the release before
+CREATE OR REPLACE FUNCTION sluice.run_json(r sluice.run, p_tasks boolean, p_why boolean) RETURNS json
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
         v_json jsonb := jsonb_build_object(
@@ -22,7 +23,7 @@ BEGIN
                                'task', t.name, 'state', t.state, 'after', t.after,
                                'attempts', coalesce(x.attempts, '[]')) ORDER BY t.position)
                   FROM sluice.task t
-                  LEFT JOIN (SELECT a.task, jsonb_agg(sluice.attempt_json(a)::jsonb ORDER BY a.try) AS attempts
+                  LEFT JOIN (SELECT a.task, jsonb_agg(sluice.attempt_json(a, p_why)::jsonb ORDER BY a.try) AS attempts
                                FROM sluice.attempts_of(r.id) a GROUP BY a.task) x ON x.task = t.name
                  WHERE t.run = r.id));
 END
@@ -58,7 +59,7 @@ $$;
 
 -- What follows from the states of the tasks: the next ones are queued, those that can never run are
 -- given up, and a run of which nothing is left ends. The caller holds the lock of the run.
-CREATE OR REPLACE FUNCTION sluice.run_advance(p_run uuid) RETURNS void
+CREATE OR REPLACE FUNCTION sluice.run_step(p_run uuid) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
         v_run sluice.run := sluice.run_find(p_run);
@@ -82,20 +83,23 @@ BEGIN
         ), made AS (
                 INSERT INTO sluice.attempt (run, task)
                 SELECT p_run, name FROM ready ORDER BY position
-                RETURNING id, queued_at
+                RETURNING id, task, queued_at
         )
-        INSERT INTO sluice.queue (attempt, run, type, selector, instance, queued_at)
-        SELECT m.id, p_run, v.type, coalesce(nullif(v.spec -> 'agent_selector', 'null'), '{}'), v_run.instance,
-               m.queued_at
-          FROM made m, sluice.pipe_version v
+        INSERT INTO sluice.queue (attempt, run, demand, priority, instance, queued_at)
+        SELECT m.id, p_run, v.demands[t.position + 1], coalesce((v.spec ->> 'priority')::int, 0), v_run.instance, m.queued_at
+          FROM made m JOIN ready t ON t.name = m.task, sluice.pipe_version v
          WHERE v.project = v_run.project AND v.pipe = v_run.pipe AND v.version = v_run.version;
 
         IF NOT EXISTS (SELECT FROM sluice.task WHERE run = p_run AND state IN ('waiting', 'queued', 'running')) THEN
                 PERFORM sluice.run_end(v_run);
         END IF;
-
-        PERFORM sluice.run_touch(ARRAY[p_run]);
 END
+$$;
+
+CREATE OR REPLACE FUNCTION sluice.run_advance(p_run uuid) RETURNS void
+LANGUAGE sql AS $$
+        SELECT sluice.run_step(p_run);
+        SELECT sluice.run_touch(ARRAY[p_run]);
 $$;
 
 -- The outcome is that of the task that failed first; its exit status is what --wait ends with.
@@ -128,15 +132,18 @@ BEGIN
                         WHEN 'cancelled' THEN 'cancelled by ' || cancel_requested_by END
          WHERE id = p_run.id;
 
+        PERFORM sluice.live_end(p_run.id);
         INSERT INTO sluice.cleanup (instance, run)
         SELECT p_run.instance, p_run.id WHERE p_run.instance IS NOT NULL
             ON CONFLICT DO NOTHING;
 END
 $$;
 
+-- Why it waits, if it does, is not in the answer: that may take longer than making it.
 CREATE OR REPLACE FUNCTION api.run_create(p_auth bytea, p_project text, p_pipe text, p_version text,
                                           p_idempotency_key text) RETURNS json
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, sluice, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, sluice, pg_temp
+SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
         v_token sluice.token := sluice.auth_token(p_auth, 'operator');
         v_request text := concat_ws('/', p_project, p_pipe, p_version);
@@ -161,7 +168,7 @@ BEGIN
                                 PERFORM sluice.fail(409, 'idempotency-key-reused',
                                                     'This Idempotency-Key was used for another request.');
                         END IF;
-                        RETURN sluice.run_json(sluice.run_find(v_before.run), true);
+                        RETURN sluice.run_json(sluice.run_find(v_before.run), true, false);
                 END IF;
         END IF;
 
@@ -175,10 +182,11 @@ BEGIN
                ARRAY(SELECT jsonb_array_elements_text(sluice.json_array(t.value, 'after', 256)))
           FROM jsonb_array_elements(v_pipe.spec -> 'tasks') WITH ORDINALITY t;
 
-        PERFORM sluice.run_advance(v_run);
+        -- Nobody can wait for news of it yet. A notification has its price: those who commit one do so one after the other.
+        PERFORM sluice.run_step(v_run);
         PERFORM sluice.dispatch_runs(ARRAY[v_run], NULL);
 
-        RETURN sluice.run_json(sluice.run_find(v_run), true);
+        RETURN sluice.run_json(sluice.run_find(v_run), true, false);
 END
 $$;
 
@@ -194,7 +202,7 @@ BEGIN
                 RETURN NULL;
         END IF;
 
-        RETURN sluice.run_json(v_run, true);
+        RETURN sluice.run_json(v_run, true, true);
 END
 $$;
 
@@ -212,7 +220,7 @@ BEGIN
                                     'States are ' || array_to_string(sluice.state_words('run'), ', ') || '.');
         END IF;
 
-        RETURN (SELECT sluice.page(array_agg(sluice.run_json(x.r, false) ORDER BY x.id DESC),
+        RETURN (SELECT sluice.page(array_agg(sluice.run_json(x.r, false, false) ORDER BY x.id DESC),
                                    array_agg(x.id::text ORDER BY x.id DESC), v_limit)
                   FROM (SELECT r, r.id
                           FROM sluice.run r
@@ -237,7 +245,7 @@ BEGIN
         v_run := sluice.run_find(p_run);
 
         IF v_run.ended_at IS NOT NULL OR v_run.cancel_requested_at IS NOT NULL THEN
-                RETURN sluice.run_json(v_run, true);
+                RETURN sluice.run_json(v_run, true, true);
         END IF;
 
         UPDATE sluice.run SET cancel_requested_at = clock_timestamp(), cancel_requested_by = v_token.name
@@ -268,7 +276,7 @@ BEGIN
         UPDATE sluice.task SET state = 'cancelled' WHERE run = p_run AND state = 'waiting';
         PERFORM sluice.run_advance(p_run);
 
-        RETURN sluice.run_json(sluice.run_find(p_run), true);
+        RETURN sluice.run_json(sluice.run_find(p_run), true, true);
 END
 $$;
 

@@ -66,6 +66,9 @@ SELECT is(api.pipe_put(t.h('editor'), 'default', 'again', repeat('1', 16), t.spe
 SELECT is(api.pipe_put(t.h('editor'), 'default', 'again', repeat('2', 16), t.spec('{y}'), 'two') ->> 'changed', 'true', 'another');
 SELECT is(r ->> 'created' || ' ' || (r ->> 'changed'), 'false true', 'an old one that becomes current again')
   FROM api.pipe_put(t.h('editor'), 'default', 'again', repeat('1', 16), t.spec('{x}'), 'one') r;
+SELECT is(api.pipe_put(t.h('editor'), 'default', 'former', :'a', t.spec('{x}', '{"agent_selector": {"b": "c", "a": null}}'), '')
+          #>> '{spec,agent_selector}', '[{"key": "a", "values": [], "operator": "exists"}, {"key": "b", "values": ["c"], "operator": "in"}]',
+          'the former controld''s form of a selector is taken');
 SELECT is(api.pipe_put(t.h('owner'), 'default', 'etl', :'b', t.spec('{z}'), 'other') ->> 'version', :'b', 'another version');
 SELECT is(api.pipe_get(t.h('viewer'), 'default', 'etl', NULL) ->> 'version', :'b', 'the newest is shown');
 SELECT is(api.pipe_get(t.h('viewer'), 'default', 'etl', :'a') ->> 'source', 'text', 'an older one on demand');
@@ -97,7 +100,13 @@ INSERT INTO spec VALUES
         ('a directive of numbers', t.spec('{a}', '{"tasks": [{"name": "a", "directives": [["a", 1]]}]}')),
         ('an unknown type', t.spec('{a}', '{"type": "batches"}')), ('a number as type', t.spec('{a}', '{"type": 1}')),
         ('a selector of numbers', t.spec('{a}', '{"agent_selector": {"a": 1}}')),
-        ('a selector array', t.spec('{a}', '{"agent_selector": ["a"]}')),
+        ('a selector of texts', t.spec('{a}', '{"agent_selector": ["a"]}')),
+        ('a term without operator', t.spec('{a}', '{"agent_selector": [{"key": "a", "values": []}]}')),
+        ('a term without values', t.spec('{a}', '{"agent_selector": [{"key": "a", "operator": "exists"}]}')),
+        ('one of nothing', t.spec('{a}', '{"agent_selector": [{"key": "a", "operator": "in", "values": []}]}')),
+        ('a value too many', t.spec('{a}', '{"agent_selector": [{"key": "a", "operator": "absent", "values": ["b"]}]}')),
+        ('a value that is a number', t.spec('{a}', '{"agent_selector": [{"key": "a", "operator": "in", "values": [1]}]}')),
+        ('a label that is code', t.spec('{a}', '{"agent_selector": [{"key": "a\" || true", "operator": "exists", "values": []}]}')),
         ('an unknown delivery', t.spec('{a}', '{"delivery": "twice"}')),
         ('another concurrency policy', t.spec('{a}', '{"concurrency_policy": "forbid"}'));
 SELECT matches(t.error(format('SELECT api.pipe_put(t.h(%L), %L, %L, %L, %L, %L)', 'owner', 'default', 'bad', :'a', spec, '')),

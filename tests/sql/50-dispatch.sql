@@ -9,8 +9,8 @@ CREATE FUNCTION pg_temp.why(p_run uuid) RETURNS text LANGUAGE sql AS $$
         SELECT t.get(p_run) #>> '{tasks,0,attempts,0,why}'
 $$;
 
-SELECT t.pipe('any', '{a}'), t.pipe('eu', '{a}', '{"agent_selector": {"region": "eu"}}'),
-       t.pipe('eu-disk', '{a}', '{"agent_selector": {"region": "eu", "disk": null}}'),
+SELECT t.pipe('any', '{a}'), t.pipe('eu', '{a}', t.selector('{"region": "eu"}')),
+       t.pipe('eu-disk', '{a}', t.selector('{"region": "eu", "disk": null}')),
        t.pipe('null', '{a}', '{"agent_selector": null}'), t.pipe('stream', '{a}', '{"type": "streaming"}'),
        t.pipe('wide', '{a,b,c,d}') \g /dev/null
 
@@ -163,7 +163,7 @@ SELECT is(pg_temp.swept(), 'placed', 'no longer full');
 -- Attempts that look for different things, judged together.
 TRUNCATE sluice.queue, sluice.assignment;
 UPDATE sluice.instance SET draining = true;
-SELECT t.pipe('disk', '{a}', '{"agent_selector": {"disk": null}}') \g /dev/null
+SELECT t.pipe('disk', '{a}', t.selector('{"disk": null}')) \g /dev/null
 SELECT t.run('any') AS any, t.run('disk') AS disk, t.run('eu') AS eu \gset
 UPDATE sluice.instance SET draining = false WHERE id = t.id('three');
 UPDATE sluice.queue SET queued_at = queued_at - interval '1 minute';
@@ -179,6 +179,7 @@ SELECT t.run('any') AS first, t.run('any') AS other, t.run('any') AS behind \gse
 SELECT is(t.events('solo', t.event((t.attempt(:'first')).id, 1, 'refused', '{"requeue": true}')) #>> '{start,0,run}', :'behind',
           'the next in the queue has the slot');
 TRUNCATE sluice.queue, sluice.assignment;
+INSERT INTO sluice.idle (instance) VALUES (t.id('solo')) ON CONFLICT DO NOTHING;
 SELECT t.run('two') AS first \gset
 SELECT t.run('any') AS behind \gset
 SELECT is(t.events('solo', t.event((t.attempt(:'first', 'a')).id, 1, 'running'),

@@ -76,6 +76,23 @@ behind() { # first second
                 cat "$WORK"/race.[12] | grep -m1 ERROR | sed 's/^/: /')"
 }
 
+# Runs first in a transaction, then second in another session to its end, which must not wait; only then does the first commit.
+# Afterwards api.dispatch() runs as in a worker, if a commit has asked for it: $WORK/race.told has who is told of work.
+beside() { # first second
+        rm -f "$WORK"/race.*
+        SECOND=$2 PGOPTIONS="$PGOPTIONS -c lock_timeout=10s" sql "LISTEN sluice" "BEGIN" "$1" \
+                '\! psql -X -q -A -t -v ON_ERROR_STOP=1 -c "LISTEN sluice; $SECOND" >"$WORK/race.2" 2>&1; echo "second: $?"' \
+                "COMMIT" "SELECT 1" >"$WORK/race.1" 2>&1
+        is "$? $(grep -c '^second: 0' "$WORK/race.1")" "0 1" "both end well, and none waits for the other$(
+                cat "$WORK"/race.[12] | grep -m1 ERROR | sed 's/^/: /')"
+        if grep -q 'payload "dispatch"' "$WORK"/race.[12]; then
+                while sql "LISTEN sluice" "SELECT api.dispatch()" "SELECT 1" >"$WORK/race.3"; [ "$(head -n 1 "$WORK/race.3")" = t ]; do
+                        cat "$WORK/race.3" >>"$WORK/race.told"
+                done
+        fi
+        cat "$WORK"/race.[12] >>"$WORK/race.told"
+}
+
 repeat() { # count template: the template that often, each line with its number for @
         local i
 

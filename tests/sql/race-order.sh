@@ -18,8 +18,8 @@ is "$(sql "SELECT count(*) FROM sluice.assignment")" 2 "one instance that asks t
 sql "SELECT t.events('one', VARIADIC array_agg(t.success(attempt))) FROM sluice.assignment" >/dev/null
 sql "SELECT t.events('one', VARIADIC array_agg(t.success(attempt))) FROM sluice.assignment" >/dev/null
 is "$(sql "SELECT count(*) FROM sluice.assignment")/$(sql "SELECT count(*) FROM sluice.queue")" 1/0 "one slot is left"
-behind "SELECT t.run('p');" "SELECT t.run('p')"
-is "$(sql "SELECT count(*), min((SELECT verdict FROM sluice.queue)) FROM sluice.assignment")" \
+beside "SELECT t.run('p')" "SELECT t.run('p')"
+is "$(sql "SELECT count(*), min((SELECT sluice.verdict_of(attempt) FROM sluice.queue)) FROM sluice.assignment")" \
    "2|all 2 slots of the 1 connected instances of type batch are taken" "the last slot goes to the run that came first"
 sql "SELECT t.events('one', VARIADIC array_agg(t.success(attempt))) FROM sluice.assignment" >/dev/null
 sql "SELECT t.events('one', VARIADIC array_agg(t.success(attempt))) FROM sluice.assignment" >/dev/null
@@ -72,32 +72,33 @@ all() { sql "SELECT count(*) || '/' || (SELECT count(*) FROM sluice.queue) FROM 
 sql "TRUNCATE sluice.assignment, sluice.queue" "UPDATE sluice.instance SET draining = true" \
     "SELECT t.agent('solo', 1)" "SELECT t.sync('solo')" >/dev/null
 
-# A slot that is being given back while a run is made: one of the two must see the other.
+# A slot that is being given back while a run is made, neither sees the other, whoever commits first: the look afterwards does.
 new
-behind "SELECT t.events('solo', t.success('$a'));" "LISTEN sluice; SELECT t.run('p')"
-is "$(heard <"$WORK/race.2")/$(all)" "$(id_of solo)/0/1" "a run that is made while an end is reported tells the instance"
-sql "SELECT t.sync('solo')" >/dev/null
-is "$(all)" 1/0 "which takes it when it asks"
+beside "SELECT t.events('solo', t.success('$a'))" "SELECT t.run('p')"
+is "$(heard <"$WORK/race.told")/$(all)" "$(id_of solo)/1/0" "a run that is made while an end is reported is given to the instance, which is told"
 a=$(sql "SELECT attempt FROM sluice.assignment")
-behind "SELECT t.run('p');" "SELECT t.events('solo', t.success('$a'))"
-is "$(all)" 1/0 "an end that is reported while a run is made takes it"
+beside "SELECT t.run('p')" "SELECT t.events('solo', t.success('$a'))"
+is "$(heard <"$WORK/race.told")/$(all)" "$(id_of solo)/1/0" "so is one that is being made when an end is reported"
 a=$(sql "SELECT attempt FROM sluice.assignment")
 sql "SELECT t.events('solo', t.success('$a'))" >/dev/null
 
 # So it is with an instance that opens.
 sql "SELECT t.sync('solo', '[]', '{\"draining\": true}')" >/dev/null
-behind "SELECT t.sync('solo');" "LISTEN sluice; SELECT t.run('p')"
-is "$(heard <"$WORK/race.2")/$(all)" "$(id_of solo)/0/1" "and one that is made while an instance stops draining"
-sql "TRUNCATE sluice.queue" >/dev/null
+beside "SELECT t.sync('solo')" "SELECT t.run('p')"
+is "$(heard <"$WORK/race.told")/$(all)" "$(id_of solo)/1/0" "and one that is made while an instance stops draining"
+a=$(sql "SELECT attempt FROM sluice.assignment")
+sql "SELECT t.events('solo', t.success('$a'))" "SELECT t.sync('solo', '[]', '{\"draining\": true}')" >/dev/null
+beside "SELECT t.run('p')" "SELECT t.sync('solo')"
+is "$(heard <"$WORK/race.told")/$(all)" "$(id_of solo)/1/0" "or is being made when it does"
+a=$(sql "SELECT attempt FROM sluice.assignment")
+sql "SELECT t.events('solo', t.success('$a'))" >/dev/null
 
 # Late news from where the run was before hold it while an instance asks for it.
 new
 sql "SELECT t.events('solo', t.event('$a', 1, 'refused', '{\"requeue\": true}'))" "SELECT t.agent('next', 2)" "SELECT t.sync('next', '[]', '{\"draining\": true}')" \
     "UPDATE sluice.instance SET draining = false WHERE id = t.id('next')" >/dev/null
-is "$(inside "SELECT t.events('solo', t.event('$a', 0, 'running'))" "SELECT t.sync('next')")/$(all)" "$(id_of next)/0/1" \
-   "whoever held a run that still waits tells the instance that passed over it"
-sql "SELECT t.sync('next')" >/dev/null
-is "$(all)" 1/0 "which takes it when it asks"
+beside "SELECT t.events('solo', t.event('$a', 0, 'running'))" "SELECT t.sync('next')"
+is "$(heard <"$WORK/race.told")/$(all)" "$(id_of next)/1/0" "a run that somebody held is given to the instance that passed over it, which is told"
 sql "SELECT t.events('next', t.success('$a', 2))" "UPDATE sluice.instance SET draining = true" >/dev/null
 
 # An instance that passes over a run leaves all of it to the one that has it.

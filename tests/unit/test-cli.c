@@ -11,6 +11,7 @@
 #include "log-format.h"
 #include "run-print.h"
 #include "settings.h"
+#include "explain-shapes.h"
 #include "shapes.h"
 #include "str.h"
 #include "strv.h"
@@ -390,6 +391,37 @@ static void test_failures_say_what_to_do(void) {
         }
 }
 
+static void test_explanations(void) {
+        static const char text[] =
+                "{\"run\":\"r\",\"pipe\":\"p\",\"version\":\"v\",\"state\":\"queued\",\"outcome\":"
+                "null,"
+                "\"tasks\":[{\"task\":\"a\",\"why\":\"no "
+                "\\u001b[1magent\",\"attempts\":[{\"attempt\":"
+                "\"x\",\"counts\":true,\"evidence\":[{\"why\":\"old-epoch\",\"epoch\":3}]}],"
+                "\"candidates\":[{\"agent\":\"m\",\"suits\":true,\"verdict\":\"is draining\"}]}]}";
+        ExplainedRun run = {};
+        ExplainedAgent agent = {};
+        const ExplainedTask *task;
+        const ExplainedAttempt *attempt;
+        Error e = {};
+
+        ok_int(shape_decode(&(Reply){ .body = (char *) text, .size = strlen(text) },
+                            explained_run_fields, &run, &e),
+               0);
+        ok_str(e.detail, "");
+        ok_int(run.tasks.count, 1);
+        task = run.tasks.items;
+        ok_str(task->why, "no \\x1b[1magent"); /* a terminal gets no orders from afar */
+        attempt = task->attempts.items;
+        ok_true(attempt->counts);
+        ok_int(((ExplainedEvidence *) attempt->evidence.items)->epoch, 3);
+        ok_str(((ExplainedCandidate *) task->candidates.items)->verdict, "is draining");
+        json_done(explained_run_fields, &run);
+        ok_int(shape_decode(&(Reply){ .body = (char *) "{}", .size = 2 }, explained_agent_fields,
+                            &agent, &e),
+               -EINVAL);
+}
+
 int main(void) {
         (void) setlocale(LC_ALL, "C.UTF-8");
         RUN(test_options_stand_anywhere);
@@ -408,5 +440,6 @@ int main(void) {
         RUN(test_failures_say_what_to_do);
         RUN(test_terminals_are_protected);
         RUN(test_numbers_are_readable);
+        RUN(test_explanations);
         return tap_done();
 }

@@ -1,5 +1,6 @@
 /* The pipe language: what it takes, what it refuses and where, and its normal form. */
 #include <errno.h>
+#include <stdio.h>
 
 #include "../lib/tap.h"
 #include "cleanup.h"
@@ -30,9 +31,10 @@ static void test_normal_form(void) {
         ok_int(pipe_parse("p", good, strlen(good), &p, &e), 0);
         ok_str(e.detail, "");
         ok_int(pipe_to_json(p, &json), 0);
-        ok_str(json, "{\"description\":\"Orders\",\"type\":\"batch\",\"agent_selector\":{"
-                     "\"region\":\"eu-west\","
-                     "\"warehouse\":null},\"concurrency_policy\":\"allow\",\"delivery\":\"at-least-"
+        ok_str(json, "{\"description\":\"Orders\",\"type\":\"batch\",\"agent_selector\":["
+                     "{\"key\":\"region\",\"operator\":\"in\",\"values\":[\"eu-west\"]},"
+                     "{\"key\":\"warehouse\",\"operator\":\"exists\",\"values\":[]}],\"concurrency_"
+                     "policy\":\"allow\",\"delivery\":\"at-least-"
                      "once\",\"tasks\":["
                      "{\"name\":\"extract\",\"after\":[],\"directives\":[[\"ExecStart\",\"/usr/bin/"
                      "psql       -f 'a b.sql'\"],"
@@ -45,6 +47,135 @@ static void test_normal_form(void) {
         ok_int(pipe_version(again, version2), 0);
         ok_int(strlen(version), 16);
         ok_str(version, version2);
+        ok_str(version, "8f43a01b25988891"); /* what the first release called it */
+}
+
+/* The selector of a pipe as its normal form; or the words of the refusal. */
+static void selector_is(const char *value, const char *want) {
+        _cleanup_(pipe_freep) Pipe *p = NULL;
+        _cleanup_(freep) char *json = NULL;
+        char text[512];
+        Error e = {};
+
+        (void) snprintf(text, sizeof(text),
+                        "[Pipe]\nAgentSelector=%s\n[Task a]\nExecStart=/bin/true\n", value);
+        if (pipe_parse("p", text, strlen(text), &p, &e) < 0) {
+                ok_str(e.detail, want);
+                return;
+        }
+        ok_int(pipe_to_json(p, &json), 0);
+        ok_contains(json, want);
+}
+
+static void test_selectors(void) {
+        selector_is("", "\"agent_selector\":[],");
+        selector_is("a=b", "[{\"key\":\"a\",\"operator\":\"in\",\"values\":[\"b\"]}]");
+        selector_is("a != b c", "[{\"key\":\"a\",\"operator\":\"notin\",\"values\":[\"b c\"]}]");
+        selector_is("a in (c,b, c)",
+                    "[{\"key\":\"a\",\"operator\":\"in\",\"values\":[\"b\",\"c\"]}]");
+        selector_is("in notin(b)", "[{\"key\":\"in\",\"operator\":\"notin\",\"values\":[\"b\"]}]");
+        selector_is("!a", "[{\"key\":\"a\",\"operator\":\"absent\",\"values\":[]}]");
+        selector_is("b, , a ,b,", "[{\"key\":\"a\",\"operator\":\"exists\",\"values\":[]},"
+                                  "{\"key\":\"b\",\"operator\":\"exists\",\"values\":[]}]");
+        selector_is("a=c, a!=b, a=b", "[{\"key\":\"a\",\"operator\":\"in\",\"values\":[\"b\"]},"
+                                      "{\"key\":\"a\",\"operator\":\"in\",\"values\":[\"c\"]},"
+                                      "{\"key\":\"a\",\"operator\":\"notin\",\"values\":[\"b\"]}]");
+        selector_is("a, b=", "p:2:20: AgentSelector=: a value is expected, and the line ends");
+        selector_is("a b", "p:2:17: AgentSelector=: =, !=, in (...), notin (...) or a comma is "
+                           "expected, not \"b\"");
+        selector_is("a inn (b)",
+                    "p:2:17: AgentSelector=: =, !=, in (...), notin (...) or a comma is "
+                    "expected, not \"inn (b)\"");
+        selector_is("a in b", "p:2:20: AgentSelector=: ( and values is expected, not \"b\"");
+        selector_is("a in (b,)", "p:2:23: AgentSelector=: a value is expected, not \")\"");
+        selector_is("a in (b", "p:2:22: AgentSelector=: , or ) is expected, and the line ends");
+        selector_is("a in (b) c", "p:2:24: AgentSelector=: a comma is expected, not \"c\"");
+        selector_is("!a=b", "p:2:17: AgentSelector=: a comma is expected, not \"=b\"");
+        selector_is("a==b", "p:2:17: AgentSelector=: a value is expected, not \"=b\"");
+        selector_is("a=(b)", "p:2:17: AgentSelector=: a value without parentheses is expected, not "
+                             "\"(b)\"");
+        selector_is("-a", "p:2:15: AgentSelector=: a label is expected, not \"-a\"");
+}
+
+static int from_json(const char *members, char **ret, Error *e) {
+        _cleanup_(pipe_freep) Pipe *p = NULL;
+        char json[1024];
+        int r;
+
+        (void) snprintf(json, sizeof(json),
+                        "{%s,\"tasks\":[{\"name\":\"a\",\"directives\":[[\"ExecStart\",\"/bin/"
+                        "true\"]]}]}",
+                        members);
+        r = pipe_from_json(json, strlen(json), &p, e);
+        return r < 0 ? r : pipe_to_json(p, ret);
+}
+
+static void test_json_selectors(void) {
+        static const struct {
+                const char *members, *want;
+                bool good;
+        } cases[] = {
+                { "\"agent_selector\":{\"b\":\"c\",\"a\":null}",
+                  "[{\"key\":\"a\",\"operator\":\"exists\",\"values\":[]},"
+                  "{\"key\":\"b\",\"operator\":\"in\",\"values\":[\"c\"]}]",
+                  true },
+                { "\"agent_selector\":[{\"key\":\"a\",\"operator\":\"notin\",\"values\":[\"\"]}]",
+                  "\"values\":[\"\"]", true },
+                { "\"priority\":-7,\"concurrency_key\":\"db\"",
+                  "\"priority\":-7,\"concurrency_policy\":\"allow\",\"concurrency_limit\":1,"
+                  "\"concurrency_key\":\"db\",",
+                  true },
+                { "\"priority\":0", "\"agent_selector\":[],\"concurrency_policy\"", true },
+                { "\"agent_selector\":7", "", false },
+                { "\"agent_selector\":{\"a b\":\"c\"}", "\"a b\" is no label", false },
+                { "\"agent_selector\":{\"a\":1}", "", false },
+                { "\"agent_selector\":[{\"key\":\"a\",\"operator\":\"near\"}]",
+                  "\"near\" is no operator", false },
+                { "\"agent_selector\":[{\"key\":\"a\",\"operator\":\"in\"}]",
+                  "takes one value at least", false },
+                { "\"agent_selector\":[{\"key\":\"a\",\"operator\":\"exists\",\"values\":[\"b\"]}]",
+                  "takes no values", false },
+                { "\"agent_selector\":[{\"key\":\"a\",\"operator\":\"exists\",\"more\":1}]", "more",
+                  false },
+                { "\"priority\":1001", "Priority=: a number from -1000 to 1000", false },
+                { "\"priority\":\"1\"", "Priority=: a number", false },
+                { "\"priority\":1.5", "Priority=: a number", false },
+                { "\"concurrency_limit\":0", "ConcurrencyLimit=: a number from 1", false },
+                { "\"concurrency_key\":\"a b\"", "ConcurrencyKey=: letters", false },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_(freep) char *json = NULL;
+                Error e = {};
+
+                ok_int(from_json(cases[i].members, &json, &e) >= 0, cases[i].good);
+                ok_contains(cases[i].good ? json : e.detail, cases[i].want);
+        }
+}
+
+/* Neither the form of the selector nor words that a pipe does not use change what it is called. */
+static void test_versions_stay(void) {
+        static const char text[] = "[Pipe]\n%s[Task a]\nExecStart=/bin/true\n";
+        static const struct {
+                const char *lines, *version;
+        } cases[] = {
+                { "", "9051314fed7e6545" },
+                { "AgentSelector=b=c, a\nPriority=0\n", "17e7b8705936531e" },
+                { "AgentSelector=a, b in (c)\n", "17e7b8705936531e" },
+                { "AgentSelector=a!=b\nPriority=007\n", "313f375b6e8afbda" },
+                { "AgentSelector=a notin (b)\nPriority=7\n", "313f375b6e8afbda" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_(pipe_freep) Pipe *p = NULL;
+                char version[PIPE_VERSION_SIZE] = "", whole[256];
+                Error e = {};
+
+                (void) snprintf(whole, sizeof(whole), text, cases[i].lines);
+                ok_int(pipe_parse("p", whole, strlen(whole), &p, &e), 0);
+                ok_int(pipe_version(p, version), 0);
+                ok_str(version, cases[i].version);
+        }
 }
 
 static void test_refuses_with_a_place(void) {
@@ -76,6 +207,10 @@ static void test_refuses_with_a_place(void) {
                 { "[Pipe]\nType=streaming\n[Task a]\nExecStart=/bin/true\n",
                   "not supported by this release" },
                 { "[Pipe]\nTyp=batch\n", "did you mean Type=?" },
+                { "[Pipe]\nPriority=high\n", "p:2:1: Priority=: a number from -1000 to 1000 is" },
+                { "[Pipe]\nPriority=--1\n", "Priority=: a number" },
+                { "[Pipe]\nConcurrencyLimit=-1\n", "ConcurrencyLimit=: a number from 1" },
+                { "[Pipe]\nConcurrencyKey=\n", "ConcurrencyKey=: letters" },
                 { "[Schedule x]\n", "[Schedule …] is not supported" },
                 { "[Task a]\nRetry=3\n", "Retry= is not supported" },
                 { "[Pipes]\n", "unknown section [Pipes]" },
@@ -119,6 +254,9 @@ static void test_words(void) {
 
 int main(void) {
         RUN(test_normal_form);
+        RUN(test_selectors);
+        RUN(test_json_selectors);
+        RUN(test_versions_stay);
         RUN(test_refuses_with_a_place);
         RUN(test_words);
         return tap_done();

@@ -26,7 +26,7 @@ static size_t indent_of(const char *line) {
 
 /* Of YAML it reads what a document of ours has: a path is a key at indent 2 below paths:, a method one at 4. */
 static void read_document(char *text) {
-        static const char *const methods[] = { "get", "put", "post", "delete" };
+        static const char *const methods[] = { "get", "put", "post", "patch", "delete" };
         bool in_paths = false;
         char path[128] = "";
 
