@@ -1,6 +1,6 @@
 /* The least HTTPS server that libmicrohttpd can be: one thread, one epoll descriptor, the same short answer to everything. What
- * controld costs is compared with it. usage: bare-http PORT CERTIFICATE KEY [WAIT], where WAIT suspends every request for ever,
- * to weigh a waiting connection. Ends with its standard input. */
+ * controld costs is compared with it. A body that asks to wait, as the swarm's polls do, is never answered, so that a waiting
+ * connection can be weighed. usage: bare-http PORT CERTIFICATE KEY. Ends with its standard input. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <microhttpd.h>
@@ -14,7 +14,7 @@
 #include "fileio.h"
 #include "parse.h"
 
-static bool suspend;
+static char talks, waits; /* what a request is known for */
 
 static enum MHD_Result on_access(void *userdata, struct MHD_Connection *connection, const char *url,
                                  const char *method, const char *version, const char *upload,
@@ -27,13 +27,14 @@ static enum MHD_Result on_access(void *userdata, struct MHD_Connection *connecti
         (void) url;
         (void) method;
         (void) version;
-        (void) upload;
         if (!*slot || *upload_size > 0) { /* the first call, and those with a body */
-                *slot = &suspend;
+                *slot = *upload_size > 0 && memmem(upload, *upload_size, "\"wait_sec\":50", 13)
+                                ? &waits
+                                : &talks;
                 *upload_size = 0;
                 return MHD_YES;
         }
-        if (suspend) {
+        if (*slot == &waits) {
                 MHD_suspend_connection(connection);
                 return MHD_YES;
         }
@@ -81,7 +82,6 @@ int main(int argc, char *argv[]) {
             file_read(argv[2], 65536, &certificate, NULL) < 0 ||
             file_read(argv[3], 65536, &key, NULL) < 0)
                 return EXIT_FAILURE;
-        suspend = argc > 4;
         if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
                 limit.rlim_cur = limit.rlim_max;
                 (void) setrlimit(RLIMIT_NOFILE, &limit);
