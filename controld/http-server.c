@@ -11,6 +11,7 @@
 
 #include "certificate.h"
 #include "cleanup.h"
+#include "lazy-timer.h"
 #include "log.h"
 #include "str.h"
 #include "timespan.h"
@@ -21,11 +22,12 @@
         75 /* above the longest poll, so that a kept-alive connection outlives it */
 
 struct HttpServer {
-        sd_event *event;                       /* owned (reference) */
-        struct MHD_Daemon *mhd;                /* owned */
-        sd_event_source *io, *timer, *pending; /* owned */
-        const HttpHandlers *handlers;          /* borrowed: static */
-        void *userdata;                        /* borrowed: owns us */
+        sd_event *event;               /* owned (reference) */
+        struct MHD_Daemon *mhd;        /* owned */
+        sd_event_source *io, *pending; /* owned */
+        LazyTimer timer;
+        const HttpHandlers *handlers; /* borrowed: static */
+        void *userdata;               /* borrowed: owns us */
         HttpOptions options;
         Certificate certificate;
         unsigned requests;
@@ -62,14 +64,16 @@ struct HttpRequest {
 
 static int rearm(HttpServer *s) {
         MHD_UNSIGNED_LONG_LONG msec;
-        int r;
 
-        if (MHD_get_timeout(s->mhd, &msec) != MHD_YES)
-                return sd_event_source_set_enabled(s->timer, SD_EVENT_OFF);
+        if (MHD_get_timeout(s->mhd, &msec) != MHD_YES) {
+                lazy_timer_off(&s->timer);
+                return 0;
+        }
+        if (msec == 0)
+                return sd_event_source_set_enabled(s->pending, SD_EVENT_ONESHOT);
 
         /* libmicrohttpd answers in milliseconds from now; sd-event counts microseconds. */
-        r = sd_event_source_set_time_relative(s->timer, msec * USEC_PER_MSEC);
-        return r < 0 ? r : sd_event_source_set_enabled(s->timer, SD_EVENT_ONESHOT);
+        return lazy_timer_set(&s->timer, msec * USEC_PER_MSEC);
 }
 
 static void run(HttpServer *s) {
@@ -87,11 +91,8 @@ static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userda
         return 0;
 }
 
-static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
-        (void) source;
-        (void) usec;
+static void on_timer(void *userdata) {
         run(userdata);
-        return 0;
 }
 
 static int on_pending(sd_event_source *source, void *userdata) {
@@ -328,14 +329,12 @@ static int watch_daemon(HttpServer *s) {
                 return -EIO;
         r = sd_event_add_io(s->event, &s->io, info->epoll_fd, EPOLLIN, on_io, s);
         if (r >= 0)
-                r = sd_event_add_time_relative(s->event, &s->timer, CLOCK_MONOTONIC, 0, PROMPT_USEC,
-                                               on_timer, s);
+                r = lazy_timer_init(&s->timer, s->event, "http-timer", on_timer, s);
         if (r >= 0)
                 r = sd_event_add_defer(s->event, &s->pending, on_pending, s);
         if (r < 0)
                 return r;
         (void) sd_event_source_set_description(s->io, "http-io");
-        (void) sd_event_source_set_description(s->timer, "http-timer");
         (void) sd_event_source_set_exit_on_failure(s->io, true);
         return sd_event_source_set_enabled(s->pending, SD_EVENT_OFF);
 }
@@ -375,7 +374,7 @@ HttpServer *http_server_free(HttpServer *s) {
         if (!s)
                 return NULL;
         s->io = sd_event_source_disable_unref(s->io);
-        s->timer = sd_event_source_disable_unref(s->timer);
+        lazy_timer_done(&s->timer);
         s->pending = sd_event_source_disable_unref(s->pending);
         s->ending = true;
         if (s->mhd) {
