@@ -237,6 +237,11 @@ class Bench:
     def prepare(self):
         self.site.start()
         self.site.wait_ready()
+        for setting in self.options.set:
+            name, value = setting.split("=", 1)
+            self.site.sql(f"ALTER SYSTEM SET {name} = '{value}'")
+        if self.options.set and not self.options.profile:
+            self.site.restart()
         if self.options.profile:
             self.site.sql("ALTER SYSTEM SET shared_preload_libraries = 'pg_stat_statements'; ALTER SYSTEM SET track_functions = 'all'")
             self.site.restart()
@@ -456,6 +461,7 @@ def main():
     parser.add_argument("--history", type=int, help="rows for (f) (default 1000000, 20000 with --quick)")
     parser.add_argument("--span", type=int, help="seconds of a measurement (default 30, 9 with --quick)")
     parser.add_argument("--profile", action="store_true", help="let PostgreSQL count statements and functions, show the first")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of PostgreSQL, to see what it changes")
     parser.add_argument("--output", type=Path, default=TOP / "build/results/swarm.md")
     options = parser.parse_args()
     options.build = options.build.resolve()
