@@ -1,6 +1,6 @@
 /* The least HTTPS server that libmicrohttpd can be: one thread, one epoll descriptor, the same short answer to everything. What
  * controld costs is compared with it. A body that asks to wait, as the swarm's polls do, is never answered, so that a waiting
- * connection can be weighed. usage: bare-http PORT CERTIFICATE KEY. Ends with its standard input. */
+ * connection can be weighed: with a pool of 4 KiB, the floor. usage: bare-http PORT CERTIFICATE KEY. Ends with its standard input. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <microhttpd.h>
@@ -54,7 +54,7 @@ static int serve(uint16_t port, const char *certificate, const char *key) {
                 certificate, MHD_OPTION_HTTPS_MEM_KEY, key, MHD_OPTION_CONNECTION_LIMIT, 65000U,
                 MHD_OPTION_HTTPS_PRIORITIES, "NORMAL:-RSA:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2",
                 MHD_OPTION_LISTEN_BACKLOG_SIZE, 4096U, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-                (size_t) 32768, MHD_OPTION_END);
+                (size_t) 4096, MHD_OPTION_END);
         const union MHD_DaemonInfo *info;
         struct pollfd fds[2];
 

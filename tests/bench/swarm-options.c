@@ -34,6 +34,8 @@ static const char help[] =
         "  --parallel=N             connect and enrol so many at a time (default 128)\n"
         "  --identities=FILE        take agents enrolled earlier from this file, and add new ones "
         "to it\n"
+        "  --goodbye=BOOL           say goodbye in the end (default no: it takes each another "
+        "connection)\n"
         "  --label=LABEL            of the agents, and what the pipe asks for (default swarm)\n"
         "\n"
         "Runs:\n"
@@ -88,6 +90,7 @@ static const ConfigField fields[] = {
         NUMBER("Refuse", "refuse", refuse, "0", 0, 90),
         NUMBER("Delay", "delay", delay, "0", 0, 100),
         NUMBER("Cancel", "cancel", cancel, "0", 0, 100),
+        { "Swarm", "Goodbye", "goodbye", CONFIG_BOOL, offsetof(Options, goodbye), "no" },
         { "Swarm", "TaskUsec", "task-usec", CONFIG_SPAN, offsetof(Options, task_usec), "0" },
         { "Swarm", "DelayUsec", "delay-usec", CONFIG_SPAN, offsetof(Options, delay_usec), "100ms" },
         {},

@@ -13,6 +13,7 @@ typedef struct Options {
         /* parts of a hundred */
         uint32_t lose, repeat, refuse, delay, cancel;
         uint64_t task_usec, delay_usec;
+        bool goodbye;
 } Options;
 
 /* 1 when --help has been answered. */

@@ -15,6 +15,7 @@
 #define TIMEOUT_SEC 30U
 #define TICK_USEC USEC_PER_MSEC
 #define PAUSE_USEC (500 * USEC_PER_MSEC)
+#define PREPARE_TRIES 20U
 
 typedef enum Asked {
         ASKED_PIPE,
@@ -41,7 +42,8 @@ struct Submit {
         Line *lines; /* owned, as what follows */
         Cancel *cancels, **last_cancel;
         char *key_id;
-        Timer tick;
+        Timer tick, again;
+        unsigned tries;
         char runs_path[160], run_body[96];
         unsigned key_uses, window;
         uint32_t left, out; /* runs to create; asked for and not answered */
@@ -200,18 +202,36 @@ static void on_cancelled(Line *l, const Answer *answer) {
         l->submit->spec.stats->cancels += answer && answer->status == 200;
 }
 
+/* A controld that has just been started may not reach its database yet. */
+static bool try_again(Submit *s, const Answer *answer) {
+        if (!answer || answer->status != 503 || s->tries++ >= PREPARE_TRIES)
+                return false;
+        loop_arm(s->spec.target->loop, &s->again, PAUSE_USEC);
+        return true;
+}
+
+static void on_again(Timer *t) {
+        Submit *s = (Submit *) (void *) ((char *) t - offsetof(Submit, again));
+
+        submit_prepare(s, s->key_uses);
+}
+
 static void on_done(Conn *c, const Answer *answer, int r) {
         Line *l = (Line *) (void *) c;
         Submit *s = l->submit;
 
         switch (l->asked) {
         case ASKED_PIPE:
+                if (try_again(s, answer))
+                        return;
                 if (r < 0 || answer->status >= 300)
                         fail(s, "deploy the pipe", answer, r);
                 else
                         ask_key(s);
                 return;
         case ASKED_KEY:
+                if (try_again(s, answer))
+                        return;
                 if (r < 0 || answer->status != 201)
                         fail(s, "make an enrolment key", answer, r);
                 else
@@ -243,6 +263,7 @@ int submit_new(const SubmitSpec *spec, Submit **ret) {
         s->spec = *spec;
         s->last_cancel = &s->cancels;
         s->tick.on_due = on_tick;
+        s->again.on_due = on_again;
         s->left = o->runs;
         s->window = o->window ? o->window : 2 * o->agents * o->slots;
         s->lines = calloc(o->submitters, sizeof(*s->lines));

@@ -50,8 +50,8 @@ typedef struct Swarm {
         Timer clock, look;
         Phase phase;
         uint64_t begun_usec, connected_usec, started_usec, submitted_usec, ended_usec;
-        uint64_t tenth_usec, most_usec; /* when 10 and 90 % of the runs had ended */
-        uint64_t begun_cpu_usec;
+        uint64_t tenth_usec, most_usec;    /* when 10 and 90 % of the runs had ended */
+        uint64_t begun_cpu_usec, cpu_usec; /* its own, while runs went through */
         bool complete;
         int r;
 } Swarm;
@@ -86,9 +86,15 @@ static void leave(Swarm *s) {
         say(s, "leaving", s->started_usec ? s->ended_usec - s->started_usec : 0,
             fleet_present(s->fleet));
         s->phase = PHASE_LEAVE;
+        s->cpu_usec = own_cpu_usec() - s->begun_cpu_usec;
         submit_stop(s->submit);
         loop_arm(s->loop, &s->clock, LEAVE_USEC);
-        fleet_goodbye(s->fleet);
+        if (s->options.goodbye) {
+                fleet_goodbye(s->fleet);
+        } else {
+                s->phase = PHASE_REVOKE;
+                submit_revoke(s->submit);
+        }
 }
 
 static void start(Swarm *s) {
@@ -272,7 +278,7 @@ static void report_json(const Swarm *s) {
         json_out_u64(&o, "ended_per_sec",
                      s->started_usec ? (uint64_t) rate(s->stats.ended, took) : 0);
         json_out_u64(&o, "steady_per_sec", (uint64_t) steady_rate(s));
-        json_out_u64(&o, "own_cpu_usec", own_cpu_usec() - s->begun_cpu_usec);
+        json_out_u64(&o, "own_cpu_usec", s->cpu_usec);
         stats_write_counts(&o, &s->stats);
         json_out_end_object(&o);
         if (json_out_take(&o, &json) >= 0)
@@ -296,8 +302,7 @@ static void report_text(const Swarm *s) {
         (void) printf("%12.1f  attempts ended a second, in %.3f s; %.1f between the first and the "
                       "last tenth\n",
                       rate(s->stats.ended, took), seconds(took), steady_rate(s));
-        (void) printf("%12.3f  s of CPU time of the swarm itself\n",
-                      seconds(own_cpu_usec() - s->begun_cpu_usec));
+        (void) printf("%12.3f  s of CPU time of the swarm itself\n", seconds(s->cpu_usec));
         if (!s->complete)
                 (void) puts("The time was over before all had ended.");
 }

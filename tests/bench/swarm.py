@@ -334,8 +334,13 @@ class Bench:
         o, n = self.options, self.options.agents
         self.say(f"## (b) {n} agents that wait\n")
         before = memory_of(self.site.workers())
-        swarm = Swarm(self, n, 0, 600, parallel=256)
-        connected = swarm.until("running")
+        with self.metered("enrol") as enrol:
+            swarm = Swarm(self, n, 0, 600, parallel=256)
+            swarm.until("running")
+        swarm.end()
+        with self.metered("connect") as connect:
+            swarm = Swarm(self, n, 0, 600, parallel=256)
+            swarm.until("running")
         # Long enough for the memory of the handshakes to have come back, and for every poll to be asked again once.
         time.sleep(2)
         with self.metered("waiting") as f:
@@ -343,14 +348,19 @@ class Bench:
         after = memory_of(self.site.workers())
         figures = swarm.end()
         bare = self.bare_waiting(n)
-        self.say(f"Connected and enrolled in {connected['usec'] / 1e6:.1f} s; TLS handshake p50 {figures['handshake']['p50_usec'] / 1000:.1f} ms "
-                 f"(128 to 256 at a time).\n")
-        self.say("| memory for each waiting agent | controld | bare libmicrohttpd | target |\n|---|---:|---:|---:|")
+        self.say("| connecting, 256 at a time | a second | controld | PostgreSQL | other load on the machine, with the swarm |\n"
+                 "|---|---:|---:|---:|---:|")
+        for what, m in (("enrol, sync", enrol), ("sync", connect)):
+            self.say(f"| {what} | {n / m['seconds']:.0f} | {m['controld'] / n * 1000:.2f} ms | {m['postgres'] / n * 1000:.2f} ms | "
+                     f"{(m['machine'] - m['controld'] - m['postgres']) / m['seconds']:.2f} cores |")
+        self.say(f"| bare libmicrohttpd | {n / bare['seconds']:.0f} | {bare['cpu'] / n * 1000:.2f} ms | | |\n")
+        self.say(f"Connect and TLS handshake: p50 {figures['handshake']['p50_usec'] / 1000:.1f} ms, "
+                 f"p99 {figures['handshake']['p99_usec'] / 1000:.1f} ms.\n")
+        self.say("| memory for each waiting agent | controld | bare libmicrohttpd, 4 KiB pool | target |\n|---|---:|---:|---:|")
         for i, what in ((0, "anonymous"), (1, "proportional share")):
-            self.say(f"| {what} | {(after[i] - before[i]) / n / 1024:.1f} KiB | {bare['memory'][i] / n / 1024:.1f} KiB | {'20 KB' if i == 0 else ''} |")
-        self.say(f"\nIdle for {o.idle} s: controld {f['controld'] / f['seconds'] * 100:.1f} %, PostgreSQL {f['postgres'] / f['seconds'] * 100:.1f} % of a core "
-                 "(target: 10 % in all).\n")
-        self.say(f"Handshakes of a bare libmicrohttpd on one core: {n / bare['seconds']:.0f}/s with the swarm beside it.\n")
+            self.say(f"| {what} | {(after[i] - before[i]) / n / 1000:.1f} KB | {bare['memory'][i] / n / 1000:.1f} KB | {'20 KB' if i == 0 else ''} |")
+        self.say(f"\nWaiting for {o.idle} s: controld {f['controld'] / f['seconds'] * 100:.1f} %, PostgreSQL "
+                 f"{f['postgres'] / f['seconds'] * 100:.1f} % of a core (target: 10 % in all).\n")
 
     def bare_waiting(self, n):
         with socket.socket() as s:
@@ -364,11 +374,11 @@ class Bench:
         swarm = Swarm(self, n, 0, 60, url=f"https://127.0.0.1:{port}", parallel=256)
         seconds = swarm.until("running")["usec"] / 1e6
         time.sleep(1)
-        after = memory_of([process.pid])
+        after, cpu = memory_of([process.pid]), stat_of(process.pid)[1]
         swarm.end()
         process.stdin.close()
         end(process)
-        return {"memory": [after[i] - before[i] for i in range(2)], "seconds": seconds}
+        return {"memory": [after[i] - before[i] for i in range(2)], "seconds": seconds, "cpu": cpu}
 
     def c_latency(self):
         o, n = self.options, self.options.agents
