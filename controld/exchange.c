@@ -132,6 +132,8 @@ void exchange_wait(Exchange *x, const char *key) {
                 x->nothing(x);
         else if (r > 0)
                 x->again(x);
+        else
+                http_request_watch_peer(x->request);
 }
 
 int exchange_query_number(Exchange *x, const char *name, unsigned fallback, unsigned max,

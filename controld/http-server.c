@@ -11,6 +11,7 @@
 
 #include "certificate.h"
 #include "cleanup.h"
+#include "hangups.h"
 #include "lazy-timer.h"
 #include "log.h"
 #include "str.h"
@@ -28,6 +29,7 @@ struct HttpServer {
         sd_event *event;               /* owned (reference) */
         struct MHD_Daemon *mhd;        /* owned */
         sd_event_source *io, *pending; /* owned */
+        Hangups *hangups;              /* owned */
         LazyTimer timer;
         const HttpHandlers *handlers; /* borrowed: static */
         void *userdata;               /* borrowed: owns us */
@@ -63,6 +65,8 @@ struct HttpRequest {
         unsigned status;        /* 0 until replied */
         int trouble;            /* with the body */
         bool started, suspended, queued;
+        bool watched; /* by hangups */
+        bool gone;    /* the peer is */
 };
 
 static int rearm(HttpServer *s) {
@@ -204,6 +208,8 @@ static enum MHD_Result on_access(void *userdata, struct MHD_Connection *connecti
         }
         if (q->queued)
                 return MHD_YES;
+        if (q->gone)
+                return MHD_NO;
         if (!q->started && q->status == 0) {
                 q->started = true;
                 s->handlers->on_request(q, s->userdata);
@@ -215,6 +221,42 @@ static enum MHD_Result on_access(void *userdata, struct MHD_Connection *connecti
         return MHD_YES;
 }
 
+static int descriptor_of(const HttpRequest *q) {
+        const union MHD_ConnectionInfo *info =
+                MHD_get_connection_info(q->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+
+        return info ? info->connect_fd : -EBADF;
+}
+
+static void unwatch(HttpRequest *q) {
+        if (q->watched)
+                hangups_forget(q->server->hangups, descriptor_of(q));
+        q->watched = false;
+}
+
+void http_request_watch_peer(HttpRequest *q) {
+        if (!q->watched)
+                q->watched = hangups_watch(q->server->hangups, descriptor_of(q), q) >= 0;
+}
+
+static void resume(HttpRequest *q) {
+        if (!q->suspended)
+                return;
+        q->suspended = false;
+        MHD_resume_connection(q->connection);
+        (void) sd_event_source_set_enabled(q->server->pending, SD_EVENT_ONESHOT);
+}
+
+/* libmicrohttpd ends it when it asks us what to do with it. */
+static void on_hangup(void *item, void *userdata) {
+        HttpRequest *q = item;
+
+        (void) userdata;
+        unwatch(q);
+        q->gone = true;
+        resume(q);
+}
+
 static void on_completed(void *userdata, struct MHD_Connection *connection, void **slot,
                          enum MHD_RequestTerminationCode code) {
         HttpRequest *q = *slot;
@@ -224,6 +266,7 @@ static void on_completed(void *userdata, struct MHD_Connection *connection, void
         (void) code;
         if (!q)
                 return;
+        unwatch(q);
         s->handlers->on_done(q, s->userdata);
         for (size_t i = 0; i < q->n_headers; i++) {
                 free(q->headers[i].name);
@@ -332,6 +375,8 @@ static int watch_daemon(HttpServer *s) {
                 return -EIO;
         r = sd_event_add_io(s->event, &s->io, info->epoll_fd, EPOLLIN, on_io, s);
         if (r >= 0)
+                r = hangups_new(s->event, on_hangup, s, &s->hangups);
+        if (r >= 0)
                 r = lazy_timer_init(&s->timer, s->event, "http-timer", on_timer, s);
         if (r >= 0)
                 r = sd_event_add_defer(s->event, &s->pending, on_pending, s);
@@ -384,6 +429,7 @@ HttpServer *http_server_free(HttpServer *s) {
                 (void) MHD_run(s->mhd); /* what was resumed must have run, or the stop aborts */
                 MHD_stop_daemon(s->mhd);
         }
+        s->hangups = hangups_free(s->hangups);
         certificate_done(&s->certificate);
         s->event = sd_event_unref(s->event);
         free(s);
@@ -454,11 +500,8 @@ void http_request_reply(HttpRequest *q, unsigned status, const char *content_typ
         q->reply = body;
         q->reply_size = body ? size : 0;
         q->reply_type = content_type;
-        if (!q->suspended)
-                return;
-        q->suspended = false;
-        MHD_resume_connection(q->connection);
-        (void) sd_event_source_set_enabled(q->server->pending, SD_EVENT_ONESHOT);
+        unwatch(q);
+        resume(q);
 }
 
 int http_request_trouble(const HttpRequest *q) {
