@@ -108,7 +108,10 @@ static void lose(Conn *c, int r) {
 static void on_timeout(Timer *t) {
         Conn *c = (Conn *) (void *) ((char *) t - offsetof(Conn, timeout));
 
-        lose(c, -ETIMEDOUT);
+        /* Or what conn_send() left to do. */
+        lose(c, c->state == CONN_BUSY && c->lose_answer && c->out_done == c->out.size
+                        ? -ECONNABORTED
+                        : -ETIMEDOUT);
 }
 
 static int begin_tls(Conn *c) {

@@ -56,7 +56,7 @@ static const struct {
         { "ended", "attempts whose end was acknowledged", offsetof(Stats, ended) },
         { "cancels", "runs cancelled", offsetof(Stats, cancels) },
         { "stops", "stops that agents got", offsetof(Stats, stops) },
-        { "cleaned", "workspaces removed", offsetof(Stats, cleaned) },
+        { "cleaned", "workspaces said to be removed", offsetof(Stats, cleaned) },
         { "offered_again", "offers of what was begun already", offsetof(Stats, offered_again) },
         { "polls", "sync requests", offsetof(Stats, polls) },
         { "reports", "events requests", offsetof(Stats, reports) },
