@@ -115,23 +115,25 @@ void exchange_query(Exchange *x, const Statement *statement, const PgParam *para
 static void on_wake(Waiter *w, bool timed_out) {
         Exchange *x = (Exchange *) ((char *) w - offsetof(Exchange, waiter));
 
-        x->waited = timed_out || worker_is_stopping(x->worker);
-        x->again(x);
+        if (timed_out || worker_is_stopping(x->worker))
+                x->nothing(x);
+        else
+                x->again(x);
 }
 
-bool exchange_wait(Exchange *x, const char *key) {
-        int r;
+void exchange_wait(Exchange *x, const char *key) {
+        int r = -ECANCELED;
 
-        if (x->waited || worker_is_stopping(x->worker))
-                return false;
         x->waiter.on_wake = on_wake;
-        r = waits_add(worker_waits(x->worker), &x->waiter, key, x->asked_sequence,
-                      x->deadline_usec);
+        if (x->deadline_usec > 0 && !worker_is_stopping(x->worker))
+                r = waits_add(worker_waits(x->worker), &x->waiter, key, x->asked_sequence,
+                              x->deadline_usec);
         if (r < 0)
-                return false;
-        if (r > 0)
+                x->nothing(x);
+        else if (r > 0)
                 x->again(x);
-        return true;
+        else
+                http_request_watch_peer(x->request);
 }
 
 int exchange_query_number(Exchange *x, const char *name, unsigned fallback, unsigned max,

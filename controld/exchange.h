@@ -27,10 +27,10 @@ struct Exchange {
         char secret[64]; /* of a key or credential being made */
         PgCall *call;    /* owned */
         Waiter waiter;   /* embedded; unlinked with us */
-        void (*again)(Exchange *x); /* runs the statement once more after a wake-up */
-        uint64_t deadline_usec;     /* CLOCK_MONOTONIC: when a wait is over */
-        uint64_t asked_sequence;    /* of notifications, when the statement was sent */
-        bool waited;                /* the deadline has passed: answer with nothing new */
+        void (*again)(Exchange *x);   /* runs the statement once more after a wake-up */
+        void (*nothing)(Exchange *x); /* replies that nothing is new: the wait is over */
+        uint64_t deadline_usec;       /* CLOCK_MONOTONIC: when a wait is over; 0: none is wanted */
+        uint64_t asked_sequence;      /* of notifications, when the statement was sent */
 };
 
 /* Replies. Bodies are JSON or problem documents (RFC 9457). */
@@ -45,8 +45,9 @@ void exchange_reply_pg(Exchange *x, const PgReply *reply); /* a statement that f
 /* Sends the statement; replies by itself when that cannot be done. done gets the Exchange as userdata. */
 void exchange_query(Exchange *x, const Statement *statement, const PgParam *params, PgDone done);
 
-/* A statement found nothing new: waits for key until the deadline, then runs x->again. False when the wait is over. */
-bool exchange_wait(Exchange *x, const char *key);
+/* A statement found nothing new: x->again when key is notified, x->nothing at the deadline, or at once when there is none or
+ * controld is about to stop. The database is not asked again for what nobody has notified: the client's next request does. */
+void exchange_wait(Exchange *x, const char *key);
 
 /* The p_auth parameter. */
 PgParam exchange_auth(const Exchange *x);

@@ -11,21 +11,28 @@
 
 #include "certificate.h"
 #include "cleanup.h"
+#include "hangups.h"
+#include "lazy-timer.h"
 #include "log.h"
 #include "str.h"
 #include "timespan.h"
 
 #define HEADERS_MAX 8
+/* Of each connection, for its request line and headers and those of the answer; bodies are apart. libmicrohttpd's default of
+ * 32 KiB was three quarters of what a waiting agent costs. */
+#define CONNECTION_MEMORY ((size_t) 6 * 1024)
 #define SILENT_INTERVAL_USEC (10 * USEC_PER_SEC)
 #define IDLE_TIMEOUT_SEC                                                                           \
         75 /* above the longest poll, so that a kept-alive connection outlives it */
 
 struct HttpServer {
-        sd_event *event;                       /* owned (reference) */
-        struct MHD_Daemon *mhd;                /* owned */
-        sd_event_source *io, *timer, *pending; /* owned */
-        const HttpHandlers *handlers;          /* borrowed: static */
-        void *userdata;                        /* borrowed: owns us */
+        sd_event *event;               /* owned (reference) */
+        struct MHD_Daemon *mhd;        /* owned */
+        sd_event_source *io, *pending; /* owned */
+        Hangups *hangups;              /* owned */
+        LazyTimer timer;
+        const HttpHandlers *handlers; /* borrowed: static */
+        void *userdata;               /* borrowed: owns us */
         HttpOptions options;
         Certificate certificate;
         unsigned requests;
@@ -58,18 +65,22 @@ struct HttpRequest {
         unsigned status;        /* 0 until replied */
         int trouble;            /* with the body */
         bool started, suspended, queued;
+        bool watched; /* by hangups */
+        bool gone;    /* the peer is */
 };
 
 static int rearm(HttpServer *s) {
         MHD_UNSIGNED_LONG_LONG msec;
-        int r;
 
-        if (MHD_get_timeout(s->mhd, &msec) != MHD_YES)
-                return sd_event_source_set_enabled(s->timer, SD_EVENT_OFF);
+        if (MHD_get_timeout(s->mhd, &msec) != MHD_YES) {
+                lazy_timer_off(&s->timer);
+                return 0;
+        }
+        if (msec == 0)
+                return sd_event_source_set_enabled(s->pending, SD_EVENT_ONESHOT);
 
         /* libmicrohttpd answers in milliseconds from now; sd-event counts microseconds. */
-        r = sd_event_source_set_time_relative(s->timer, msec * USEC_PER_MSEC);
-        return r < 0 ? r : sd_event_source_set_enabled(s->timer, SD_EVENT_ONESHOT);
+        return lazy_timer_set(&s->timer, msec * USEC_PER_MSEC);
 }
 
 static void run(HttpServer *s) {
@@ -87,11 +98,8 @@ static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userda
         return 0;
 }
 
-static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
-        (void) source;
-        (void) usec;
+static void on_timer(void *userdata) {
         run(userdata);
-        return 0;
 }
 
 static int on_pending(sd_event_source *source, void *userdata) {
@@ -200,6 +208,8 @@ static enum MHD_Result on_access(void *userdata, struct MHD_Connection *connecti
         }
         if (q->queued)
                 return MHD_YES;
+        if (q->gone)
+                return MHD_NO;
         if (!q->started && q->status == 0) {
                 q->started = true;
                 s->handlers->on_request(q, s->userdata);
@@ -211,6 +221,42 @@ static enum MHD_Result on_access(void *userdata, struct MHD_Connection *connecti
         return MHD_YES;
 }
 
+static int descriptor_of(const HttpRequest *q) {
+        const union MHD_ConnectionInfo *info =
+                MHD_get_connection_info(q->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+
+        return info ? info->connect_fd : -EBADF;
+}
+
+static void unwatch(HttpRequest *q) {
+        if (q->watched)
+                hangups_forget(q->server->hangups, descriptor_of(q));
+        q->watched = false;
+}
+
+void http_request_watch_peer(HttpRequest *q) {
+        if (!q->watched)
+                q->watched = hangups_watch(q->server->hangups, descriptor_of(q), q) >= 0;
+}
+
+static void resume(HttpRequest *q) {
+        if (!q->suspended)
+                return;
+        q->suspended = false;
+        MHD_resume_connection(q->connection);
+        (void) sd_event_source_set_enabled(q->server->pending, SD_EVENT_ONESHOT);
+}
+
+/* libmicrohttpd ends it when it asks us what to do with it. */
+static void on_hangup(void *item, void *userdata) {
+        HttpRequest *q = item;
+
+        (void) userdata;
+        unwatch(q);
+        q->gone = true;
+        resume(q);
+}
+
 static void on_completed(void *userdata, struct MHD_Connection *connection, void **slot,
                          enum MHD_RequestTerminationCode code) {
         HttpRequest *q = *slot;
@@ -220,6 +266,7 @@ static void on_completed(void *userdata, struct MHD_Connection *connection, void
         (void) code;
         if (!q)
                 return;
+        unwatch(q);
         s->handlers->on_done(q, s->userdata);
         for (size_t i = 0; i < q->n_headers; i++) {
                 free(q->headers[i].name);
@@ -310,13 +357,13 @@ static int start_daemon(HttpServer *s) {
                 { MHD_OPTION_END, 0, NULL },
         };
 
-        s->mhd = MHD_start_daemon(flags, 0, NULL, NULL, on_access, s, MHD_OPTION_EXTERNAL_LOGGER,
-                                  on_mhd_log, NULL, MHD_OPTION_LISTEN_SOCKET, s->options.listen_fd,
-                                  MHD_OPTION_CONNECTION_LIMIT, s->options.max_connections,
-                                  MHD_OPTION_CONNECTION_TIMEOUT, (unsigned) IDLE_TIMEOUT_SEC,
-                                  MHD_OPTION_NOTIFY_COMPLETED, on_completed, s,
-                                  MHD_OPTION_NOTIFY_CONNECTION, on_connection, s, MHD_OPTION_ARRAY,
-                                  s->options.tls ? tls : &tls[2], MHD_OPTION_END);
+        s->mhd = MHD_start_daemon(
+                flags, 0, NULL, NULL, on_access, s, MHD_OPTION_EXTERNAL_LOGGER, on_mhd_log, NULL,
+                MHD_OPTION_LISTEN_SOCKET, s->options.listen_fd, MHD_OPTION_CONNECTION_LIMIT,
+                s->options.max_connections, MHD_OPTION_CONNECTION_TIMEOUT,
+                (unsigned) IDLE_TIMEOUT_SEC, MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY,
+                MHD_OPTION_NOTIFY_COMPLETED, on_completed, s, MHD_OPTION_NOTIFY_CONNECTION,
+                on_connection, s, MHD_OPTION_ARRAY, s->options.tls ? tls : &tls[2], MHD_OPTION_END);
         return s->mhd ? 0 : -EIO;
 }
 
@@ -328,14 +375,14 @@ static int watch_daemon(HttpServer *s) {
                 return -EIO;
         r = sd_event_add_io(s->event, &s->io, info->epoll_fd, EPOLLIN, on_io, s);
         if (r >= 0)
-                r = sd_event_add_time_relative(s->event, &s->timer, CLOCK_MONOTONIC, 0, PROMPT_USEC,
-                                               on_timer, s);
+                r = hangups_new(s->event, on_hangup, s, &s->hangups);
+        if (r >= 0)
+                r = lazy_timer_init(&s->timer, s->event, "http-timer", on_timer, s);
         if (r >= 0)
                 r = sd_event_add_defer(s->event, &s->pending, on_pending, s);
         if (r < 0)
                 return r;
         (void) sd_event_source_set_description(s->io, "http-io");
-        (void) sd_event_source_set_description(s->timer, "http-timer");
         (void) sd_event_source_set_exit_on_failure(s->io, true);
         return sd_event_source_set_enabled(s->pending, SD_EVENT_OFF);
 }
@@ -375,13 +422,14 @@ HttpServer *http_server_free(HttpServer *s) {
         if (!s)
                 return NULL;
         s->io = sd_event_source_disable_unref(s->io);
-        s->timer = sd_event_source_disable_unref(s->timer);
+        lazy_timer_done(&s->timer);
         s->pending = sd_event_source_disable_unref(s->pending);
         s->ending = true;
         if (s->mhd) {
                 (void) MHD_run(s->mhd); /* what was resumed must have run, or the stop aborts */
                 MHD_stop_daemon(s->mhd);
         }
+        s->hangups = hangups_free(s->hangups);
         certificate_done(&s->certificate);
         s->event = sd_event_unref(s->event);
         free(s);
@@ -452,11 +500,8 @@ void http_request_reply(HttpRequest *q, unsigned status, const char *content_typ
         q->reply = body;
         q->reply_size = body ? size : 0;
         q->reply_type = content_type;
-        if (!q->suspended)
-                return;
-        q->suspended = false;
-        MHD_resume_connection(q->connection);
-        (void) sd_event_source_set_enabled(q->server->pending, SD_EVENT_ONESHOT);
+        unwatch(q);
+        resume(q);
 }
 
 int http_request_trouble(const HttpRequest *q) {

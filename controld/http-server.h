@@ -54,6 +54,8 @@ void *http_request_context(const HttpRequest *request);
 
 /* Adds a header to the reply to come. */
 int http_request_add_header(HttpRequest *request, const char *name, const char *value);
+/* The request will be held for long: when its peer goes away meanwhile, it ends, with on_done and without a reply. */
+void http_request_watch_peer(HttpRequest *request);
 /* Once per request. body is taken over (may be NULL with size 0). content_type NULL: none. */
 void http_request_reply(HttpRequest *request, unsigned status, const char *content_type, char *body,
                         size_t size);

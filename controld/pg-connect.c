@@ -93,14 +93,11 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *userdata) {
         return 0;
 }
 
-static int on_silence(sd_event_source *source, uint64_t usec, void *userdata) {
+static void on_silence(void *userdata) {
         PgConnect *c = userdata;
 
-        (void) source;
-        (void) usec;
         c->silent = PQstatus(c->conn) != CONNECTION_BAD;
         pg_connect_lose(c);
-        return 0;
 }
 
 static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
@@ -124,16 +121,16 @@ static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userda
 
 void pg_connect_expect(PgConnect *c, bool expected) {
         if (expected)
-                (void) sd_event_source_set_time_relative(c->silence, c->silence_usec);
-        (void) sd_event_source_set_enabled(c->silence, expected ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
+                (void) lazy_timer_set(&c->silence, c->silence_usec);
+        else
+                lazy_timer_off(&c->silence);
 }
 
 /* libpq closes its socket when it cannot send. An epoll forgets such a descriptor without a word, and its number may be
  * another's soon, so it is no longer watched from here on. */
 void pg_connect_lose_later(PgConnect *c) {
         c->io = sd_event_source_disable_unref(c->io);
-        (void) sd_event_source_set_time_relative(c->silence, 0);
-        (void) sd_event_source_set_enabled(c->silence, SD_EVENT_ONESHOT);
+        (void) lazy_timer_set(&c->silence, 0);
 }
 
 void pg_connect_settled(PgConnect *c) {
@@ -162,19 +159,17 @@ int pg_connect_start(PgConnect *c, sd_event *event, const char *conninfo) {
         r = sd_event_add_time_relative(event, &c->retry, CLOCK_MONOTONIC, 0, PROMPT_USEC, on_retry,
                                        c);
         if (r >= 0)
-                r = sd_event_add_time_relative(event, &c->silence, CLOCK_MONOTONIC, 0, PROMPT_USEC,
-                                               on_silence, c);
+                r = lazy_timer_init(&c->silence, event, "pg-silence", on_silence, c);
         if (r < 0)
                 return r;
         (void) sd_event_source_set_description(c->retry, "pg-connect");
-        (void) sd_event_source_set_description(c->silence, "pg-silence");
-        return sd_event_source_set_enabled(c->silence, SD_EVENT_OFF);
+        return 0;
 }
 
 void pg_connect_done(PgConnect *c) {
         c->retry = sd_event_source_disable_unref(c->retry);
         drop(c);
-        c->silence = sd_event_source_disable_unref(c->silence);
+        lazy_timer_done(&c->silence);
         free(c->conninfo);
         c->event = sd_event_unref(c->event);
 }

@@ -7,12 +7,14 @@
 #include <systemd/sd-event.h>
 
 #include "backoff.h"
+#include "lazy-timer.h"
 
 typedef struct PgConnect {
-        sd_event *event;                       /* owned (reference) */
-        char *conninfo;                        /* owned */
-        PGconn *conn;                          /* owned; NULL between tries */
-        sd_event_source *io, *retry, *silence; /* owned */
+        sd_event *event;             /* owned (reference) */
+        char *conninfo;              /* owned */
+        PGconn *conn;                /* owned; NULL between tries */
+        sd_event_source *io, *retry; /* owned */
+        LazyTimer silence;
         Backoff backoff;
         uint64_t silence_usec; /* how long the server may take for what it owes us */
         bool connected;

@@ -218,8 +218,11 @@ int pg_new(sd_event *event, const char *conninfo, const Statement *statements,
         pg->connect.on_readable = on_readable;
         pg->connect.on_lost = on_lost;
         pg->connect.userdata = pg;
+        /* The functions ask for rows by key. PostgreSQL would plan each such statement anew at each call, because the key says
+         * which partition it is about, and took longer for that than to find it. */
         pg->setup = str_format("SELECT set_config('role', 'sluice_controld', false), "
                                "set_config('statement_timeout', '%u', false),"
+                               " set_config('plan_cache_mode', 'force_generic_plan', false),"
                                " set_config('application_name', 'sluice-controld', false)",
                                timeout_msec);
         r = pg->setup ? pg_connect_start(&pg->connect, event, conninfo) : -ENOMEM;

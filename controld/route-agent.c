@@ -92,8 +92,11 @@ static void on_synced(const PgReply *reply, void *userdata) {
                 return;
         }
         (void) snprintf(key, sizeof(key), "instance %s", instance);
-        if (x->deadline_usec == 0 || !exchange_wait(x, key))
-                exchange_reply_json(x, 200, "{}");
+        exchange_wait(x, key);
+}
+
+static void sync_nothing(Exchange *x) {
+        exchange_reply_json(x, 200, "{}");
 }
 
 static void sync_ask(Exchange *x) {
@@ -123,6 +126,7 @@ void route_agent_sync(Exchange *x) {
         if (wait > 0)
                 x->deadline_usec = ((uint64_t) ts.tv_sec + wait) * USEC_PER_SEC;
         x->again = sync_ask;
+        x->nothing = sync_nothing;
         sync_ask(x);
 }
 

@@ -41,9 +41,10 @@ static void on_logs(const PgReply *reply, void *userdata) {
         }
         r = log_render(reply->rows, format, &page);
         (void) snprintf(key, sizeof(key), "run %.36s", x->params[0]);
-        if (r >= 0 && page.chunks == 0 && !page.complete && x->deadline_usec > 0 &&
-            exchange_wait(x, key))
+        if (r >= 0 && page.chunks == 0 && !page.complete && x->deadline_usec > 0) {
+                exchange_wait(x, key);
                 return;
+        }
         size = page.text.size;
         if (r >= 0 && !page.complete)
                 r = add_link(x, page.next ? page.next : "");
@@ -68,6 +69,12 @@ static void logs_ask(Exchange *x) {
                        on_logs);
 }
 
+/* Where to go on is in what the statement answers. */
+static void logs_nothing(Exchange *x) {
+        x->deadline_usec = 0;
+        logs_ask(x);
+}
+
 void route_run_logs(Exchange *x) {
         struct timespec ts;
         unsigned wait;
@@ -86,5 +93,6 @@ void route_run_logs(Exchange *x) {
         if (wait > 0)
                 x->deadline_usec = ((uint64_t) ts.tv_sec + wait) * USEC_PER_SEC;
         x->again = logs_ask;
+        x->nothing = logs_nothing;
         logs_ask(x);
 }

@@ -121,8 +121,11 @@ static void on_run_get(const PgReply *reply, void *userdata) {
                 return;
         }
         (void) snprintf(key, sizeof(key), "run %.36s", x->params[0]);
-        if (x->deadline_usec == 0 || !exchange_wait(x, key))
-                exchange_reply_empty(x, 304);
+        exchange_wait(x, key);
+}
+
+static void run_get_nothing(Exchange *x) {
+        exchange_reply_empty(x, 304);
 }
 
 static void run_get_ask(Exchange *x) {
@@ -151,6 +154,7 @@ void route_run_get(Exchange *x) {
                 x->deadline_usec = wait > 0 ? now_usec() + wait * USEC_PER_SEC : 0;
         }
         x->again = run_get_ask;
+        x->nothing = run_get_nothing;
         run_get_ask(x);
 }
 

@@ -1,4 +1,5 @@
-/* Waiters in a hash of lists, and the last notifications in a ring, so that none is missed between an answer and a wait. */
+/* Waiters in a hash of lists, and the last notifications in a ring, so that none is missed between an answer and a wait. Their
+ * deadlines are a wheel with one timer: thousands wait, and a timer of its own would be most of what each costs. */
 #include "wait.h"
 
 #include <errno.h>
@@ -6,15 +7,24 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lazy-timer.h"
 #include "str.h"
 #include "timespan.h"
 
 #define BUCKETS 4096
 #define RING 1024
+#define TICK_USEC (100 * USEC_PER_MSEC)
+#define TICKS                                                                                      \
+        2048 /* more than twice WAIT_SEC_MAX: the timer may be so late, and a deadline so far ahead */
 
 struct Waits {
         sd_event *event;          /* owned (reference) */
         Waiter *buckets[BUCKETS]; /* borrowed: their exchanges own them */
+        Waiter *ticks[TICKS];     /* the same ones, by deadline */
+        LazyTimer timer;
+        uint64_t tick;      /* all before it is over */
+        uint64_t next_tick; /* what the timer is set for; UINT64_MAX: nothing */
+        size_t n;
         char ring[RING][WAIT_KEY_MAX];
         uint64_t sequence;
         uint64_t blind_until; /* notifications before this may have been missed */
@@ -28,12 +38,55 @@ static size_t bucket_of(const char *key) {
         return hash % BUCKETS;
 }
 
+static uint64_t now_usec(const Waits *w) {
+        uint64_t now = 0;
+
+        (void) sd_event_now(w->event, CLOCK_MONOTONIC, &now);
+        return now;
+}
+
+static void arm(Waits *w, uint64_t tick) {
+        uint64_t now = now_usec(w), due = tick * TICK_USEC;
+
+        if (tick >= w->next_tick)
+                return;
+        w->next_tick = tick;
+        (void) lazy_timer_set(&w->timer, due > now ? due - now : 0);
+}
+
+static void on_tick(void *userdata) {
+        Waits *w = userdata;
+        uint64_t until = now_usec(w) / TICK_USEC;
+
+        w->next_tick = UINT64_MAX;
+        /* Who waits again does so in a later tick. */
+        for (; w->tick <= until; w->tick++)
+                while (w->ticks[w->tick % TICKS]) {
+                        Waiter *waiter = w->ticks[w->tick % TICKS];
+
+                        waiter_unlink(waiter);
+                        waiter->on_wake(waiter, true);
+                }
+        for (uint64_t i = w->tick; w->n > 0 && i < w->tick + TICKS; i++)
+                if (w->ticks[i % TICKS]) {
+                        arm(w, i);
+                        break;
+                }
+}
+
 int waits_new(sd_event *event, Waits **ret) {
         Waits *w = calloc(1, sizeof(*w));
+        int r;
 
         if (!w)
                 return -ENOMEM;
         w->event = sd_event_ref(event);
+        w->next_tick = UINT64_MAX;
+        r = lazy_timer_init(&w->timer, event, "waits", on_tick, w);
+        if (r < 0) {
+                (void) waits_free(w);
+                return r;
+        }
         *ret = w;
         return 0;
 }
@@ -41,6 +94,7 @@ int waits_new(sd_event *event, Waits **ret) {
 Waits *waits_free(Waits *w) {
         if (!w)
                 return NULL;
+        lazy_timer_done(&w->timer);
         sd_event_unref(w->event);
         free(w);
         return NULL;
@@ -59,26 +113,31 @@ static bool notified_since(const Waits *w, const char *key, uint64_t since) {
         return false;
 }
 
-static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata) {
-        Waiter *waiter = userdata;
+/* The tick that begins after the deadline; the present one may be over already. */
+static void link_due(Waits *w, Waiter *waiter, uint64_t deadline_usec) {
+        uint64_t present = now_usec(w) / TICK_USEC, tick = deadline_usec / TICK_USEC + 1,
+                 last = present + WAIT_SEC_MAX * USEC_PER_SEC / TICK_USEC;
+        Waiter **slot;
 
-        (void) source;
-        (void) usec;
-        waiter_unlink(waiter);
-        waiter->on_wake(waiter, true);
-        return 0;
+        if (w->n == 0)
+                w->tick = present;
+        tick = tick > last ? last : (tick <= present ? present + 1 : tick);
+        slot = &w->ticks[tick % TICKS];
+        waiter->next_due = *slot;
+        waiter->due_slot = slot;
+        if (*slot)
+                (*slot)->due_slot = &waiter->next_due;
+        *slot = waiter;
+        w->n++;
+        arm(w, tick);
 }
 
 int waits_add(Waits *w, Waiter *waiter, const char *key, uint64_t since, uint64_t deadline_usec) {
         Waiter **bucket = &w->buckets[bucket_of(key)];
-        int r;
 
         if (notified_since(w, key, since))
                 return 1;
-        r = sd_event_add_time(w->event, &waiter->deadline, CLOCK_MONOTONIC, deadline_usec,
-                              100 * USEC_PER_MSEC, on_deadline, waiter);
-        if (r < 0)
-                return r;
+        link_due(w, waiter, deadline_usec);
         (void) snprintf(waiter->key, sizeof(waiter->key), "%s", key);
         waiter->waits = w;
         waiter->next = *bucket;
@@ -90,15 +149,18 @@ int waits_add(Waits *w, Waiter *waiter, const char *key, uint64_t since, uint64_
 }
 
 void waiter_unlink(Waiter *waiter) {
-        waiter->deadline = sd_event_source_disable_unref(waiter->deadline);
         if (!waiter->waits)
                 return;
         *waiter->slot = waiter->next;
         if (waiter->next)
                 waiter->next->slot = waiter->slot;
+        *waiter->due_slot = waiter->next_due;
+        if (waiter->next_due)
+                waiter->next_due->due_slot = waiter->due_slot;
+        waiter->waits->n--;
         waiter->waits = NULL;
-        waiter->next = NULL;
-        waiter->slot = NULL;
+        waiter->next = waiter->next_due = NULL;
+        waiter->slot = waiter->due_slot = NULL;
 }
 
 /* Takes matching waiters off first: waking one may add it, or another, again. */

@@ -6,14 +6,15 @@
 #include <systemd/sd-event.h>
 
 #define WAIT_KEY_MAX 64
+#define WAIT_SEC_MAX 60 /* a later deadline counts as this */
 
 typedef struct Waits Waits;
 
 typedef struct Waiter {
-        Waits *waits;                /* borrowed; NULL when not waiting */
-        struct Waiter *next, **slot; /* borrowed: the bucket's list */
+        Waits *waits;                        /* borrowed; NULL when not waiting */
+        struct Waiter *next, **slot;         /* borrowed: the bucket's list */
+        struct Waiter *next_due, **due_slot; /* borrowed: of those that end at the same time */
         char key[WAIT_KEY_MAX];
-        sd_event_source *deadline; /* owned */
         /* A wake-up, or the deadline. The waiter is unlinked already. */
         void (*on_wake)(struct Waiter *w, bool timed_out);
 } Waiter;
@@ -25,7 +26,8 @@ Waits *waits_free(Waits *w); /* every waiter must have been unlinked */
  * a notification for its key came in between. */
 uint64_t waits_sequence(const Waits *w);
 
-/* Links the waiter. 1 when its key was notified since `since` (it is not linked then: look again), else 0, or -errno. */
+/* Links the waiter until the deadline, which is kept to a tenth of a second. 1 when its key was notified since `since` (it is
+ * not linked then: look again), else 0, or -errno. */
 int waits_add(Waits *w, Waiter *waiter, const char *key, uint64_t since, uint64_t deadline_usec);
 void waiter_unlink(Waiter *waiter);
 

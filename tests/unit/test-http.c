@@ -224,6 +224,55 @@ static void test_quiet_server_ends_connections(void) {
         close_site(&site);
 }
 
+/* Of one whose peer goes away while it is held nothing stays, and a reply that comes in the same moment does no harm. */
+static void test_peer_that_goes_away(void) {
+        static const bool replies[] = { false, true };
+
+        for (size_t i = 0; i < ELEMENTSOF(replies); i++) {
+                Site site;
+                int fd, other;
+
+                open_site(&site);
+                fd = client();
+                other = client();
+                ask(fd, "GET /later HTTP/1.1\r\nHost: x\r\n\r\n");
+                (void) hear(&site, fd, NULL);
+                ok_true(site.later != NULL);
+                http_request_watch_peer(site.later);
+                http_request_watch_peer(site.later);
+                ok_int(http_server_requests(site.server), 1);
+                (void) close(fd);
+                if (replies[i])
+                        http_request_reply(site.later, 200, "text/plain", strdup("bye"), 3);
+                for (int k = 0; k < 100 && site.done == 0; k++)
+                        (void) sd_event_run(site.event, 10 * USEC_PER_MSEC);
+                ok_int(site.done, 1);
+                ok_int(http_server_requests(site.server), 0);
+                ask(other, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+                ok_contains(hear(&site, other, "\r\n\r\n"), " 200 ");
+                (void) close(other);
+                close_site(&site);
+        }
+}
+
+/* One that is watched and answered is as any other, and its connection is good for the next. */
+static void test_watched_and_answered(void) {
+        Site site;
+        int fd;
+
+        open_site(&site);
+        fd = client();
+        for (int i = 0; i < 2; i++) {
+                ask(fd, "GET /later HTTP/1.1\r\nHost: x\r\n\r\n");
+                (void) hear(&site, fd, NULL);
+                http_request_watch_peer(site.later);
+                http_request_reply(site.later, 200, "text/plain", strdup("here"), 4);
+                ok_contains(hear(&site, fd, "here"), " 200 ");
+        }
+        (void) close(fd);
+        close_site(&site);
+}
+
 /* What handlers need is freed before the server is, so a request that came last must not reach them. */
 static void test_ending_server_asks_nobody(void) {
         Site site;
@@ -261,6 +310,8 @@ int main(void) {
         RUN(test_all_bodies_together_are_bounded);
         RUN(test_content_types);
         RUN(test_quiet_server_ends_connections);
+        RUN(test_peer_that_goes_away);
+        RUN(test_watched_and_answered);
         RUN(test_ending_server_asks_nobody);
         (void) unlink(path);
         *slash = '\0';

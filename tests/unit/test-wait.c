@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "cleanup.h"
+#include "lazy-timer.h"
 #include "str.h"
 #include "timespan.h"
 #include "wait.h"
@@ -103,6 +104,55 @@ static void test_deadline_ends_a_wait(void) {
         end();
 }
 
+/* One wheel for all: the earlier deadline ends first, whichever came first, and a place that is free again is found empty. */
+static void test_deadlines_end_in_order(void) {
+        begin();
+        ok_int(stay(&guests[0], "run 1", waits_sequence(waits), 500), 0);
+        ok_int(stay(&guests[1], "run 1", waits_sequence(waits), 20), 0);
+        ok_int(stay(&guests[2], "run 1", waits_sequence(waits), 20), 0);
+        ok_int(stay(&guests[3], "run 1", waits_sequence(waits), 3600000), 0);
+        waiter_unlink(&guests[2].waiter);
+        for (int i = 0; i < 50 && guests[1].woken == 0; i++)
+                (void) sd_event_run(event, 100 * USEC_PER_MSEC);
+        ok_int(guests[1].timed_out, 1);
+        ok_int(guests[0].woken, 0);
+        for (int i = 0; i < 50 && guests[0].woken == 0; i++)
+                (void) sd_event_run(event, 100 * USEC_PER_MSEC);
+        ok_int(guests[0].timed_out, 1);
+        ok_int(guests[2].woken, 0);
+        ok_int(guests[3].woken, 0);
+        end();
+}
+
+static void count(void *userdata) {
+        ++*(unsigned *) userdata;
+}
+
+/* Moved to later and off it fires no earlier for that; moved to earlier it does. */
+static void test_lazy_timer(void) {
+        unsigned fired = 0;
+        LazyTimer timer;
+        uint64_t due = in_msec(60);
+
+        ok_int(sd_event_new(&event), 0);
+        ok_int(lazy_timer_init(&timer, event, "test", count, &fired), 0);
+        ok_int(lazy_timer_set(&timer, 60000 * USEC_PER_MSEC), 0);
+        ok_int(lazy_timer_set(&timer, 10 * USEC_PER_MSEC), 0);
+        ok_int(lazy_timer_set(&timer, 60 * USEC_PER_MSEC), 0);
+        for (int i = 0; i < 50 && fired == 0; i++)
+                (void) sd_event_run(event, 100 * USEC_PER_MSEC);
+        ok_int(fired, 1);
+        ok_int(in_msec(0) >= due, 1);
+        ok_int(lazy_timer_set(&timer, 10 * USEC_PER_MSEC), 0);
+        lazy_timer_off(&timer);
+        due = in_msec(60);
+        while (in_msec(0) < due)
+                (void) sd_event_run(event, 10 * USEC_PER_MSEC);
+        ok_int(fired, 1);
+        lazy_timer_done(&timer);
+        event = sd_event_unref(event);
+}
+
 static void test_waiting_again_while_woken(void) {
         begin();
         for (size_t i = 0; i < WAITERS; i++) {
@@ -174,6 +224,8 @@ int main(void) {
         RUN(test_the_right_ones_wake);
         RUN(test_unlinked_ones_do_not);
         RUN(test_deadline_ends_a_wait);
+        RUN(test_deadlines_end_in_order);
+        RUN(test_lazy_timer);
         RUN(test_waiting_again_while_woken);
         RUN(test_nothing_is_lost_in_between);
         RUN(test_a_full_ring_errs_on_the_side_of_looking);
