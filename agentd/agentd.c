@@ -63,6 +63,7 @@ struct Agentd {
         char systemd[64];
         char status[64];
         bool listed;
+        bool fence_asked, fence_resumed; /* a deadline stands for what was found */
         bool polling;
         bool leaving;
 };
@@ -96,6 +97,31 @@ static void on_enrolled(void *userdata) {
         settle(a);
 }
 
+static bool has_fenced(Agentd *a) {
+        for (Attempt *x = attempt_first(a->attempts); x; x = attempt_next(x))
+                if (x->fenced && x->state != ATTEMPT_ENDED && x->state != ATTEMPT_REFUSED)
+                        return true;
+        return false;
+}
+
+static void on_fence_resumed(void *userdata) {
+        Agentd *a = userdata;
+
+        a->fence_resumed = true;
+        settle(a);
+}
+
+static void resume_fence(Agentd *a) {
+        int r;
+
+        if (a->fence_asked)
+                return;
+        a->fence_asked = true;
+        r = has_fenced(a) ? contact_resume(a->contact, on_fence_resumed, a) : -ENOENT;
+        if (r < 0)
+                on_fence_resumed(a);
+}
+
 /* Enrols, then polls, each once its conditions are met. */
 static void advance(Agentd *a) {
         int r;
@@ -111,6 +137,10 @@ static void advance(Agentd *a) {
                 return;
         }
         a->enroller = enroller_free(a->enroller);
+        if (!a->fence_resumed) {
+                resume_fence(a);
+                return;
+        }
         a->polling = true;
         poller_start(a->poller);
         for (Attempt *owing = attempt_first(a->attempts); owing; owing = attempt_next(owing))
@@ -255,12 +285,10 @@ static int on_rest(sd_event_source *source, uint64_t usec, void *userdata) {
 /* Before anything that the contact brought is begun. */
 static void keep_fence(Agentd *a, const ProtoWork *work) {
         const ProtoAssignment *start = work->start.items;
-        bool fenced = false;
+        bool fenced = has_fenced(a);
 
         for (size_t i = 0; i < work->start.count; i++)
                 fenced |= start[i].fence;
-        for (Attempt *x = attempt_first(a->attempts); x && !fenced; x = attempt_next(x))
-                fenced = x->fenced && x->state != ATTEMPT_ENDED && x->state != ATTEMPT_REFUSED;
         if (fenced)
                 contact_fence(a->contact);
 }
@@ -419,10 +447,16 @@ static void on_goodbye_turn(Channel *c, void *userdata) {
                 fail(a, 0);
 }
 
-static void on_goodbye_answer(Channel *c, const ChannelAnswer *answer, void *userdata) {
-        (void) c;
-        (void) answer;
+static void on_fence_lifted(void *userdata) {
         fail(userdata, 0);
+}
+
+static void on_goodbye_answer(Channel *c, const ChannelAnswer *answer, void *userdata) {
+        Agentd *a = userdata;
+
+        (void) c;
+        if (answer->problem || !has_fenced(a) || contact_lift(a->contact, on_fence_lifted, a) < 0)
+                fail(a, 0);
 }
 
 /* Ends, telling the control plane if it is there. Tasks go on without us. */

@@ -12,6 +12,8 @@ struct Contact {
         /* borrowed: freed after us */
         ExecClient *exec;
         ExecCall *call; /* owned */
+        contact_done_t done;
+        void *userdata;
         uint64_t self_fence_usec;
         uint64_t last_usec;  /* of the last contact; 0: none since our start */
         uint64_t sent_usec;  /* deadline that was asked for last */
@@ -55,7 +57,48 @@ static int append_deadline(sd_bus_message *m, void *userdata) {
         Contact *c = userdata;
 
         c->sent_usec = contact_deadline(c, c->last_usec);
-        return sd_bus_message_append(m, "t", c->sent_usec);
+        return sd_bus_message_append(m, "tb", c->sent_usec, true);
+}
+
+static void on_done(ExecVerdict verdict, const char *words, void *userdata) {
+        Contact *c = userdata;
+
+        (void) words;
+        (void) verdict;
+        c->call = NULL;
+        c->done(c->userdata);
+}
+
+static int append_first(sd_bus_message *m, void *userdata) {
+        Contact *c = userdata;
+
+        return sd_bus_message_append(m, "tb", contact_deadline(c, contact_now()), false);
+}
+
+static int append_none(sd_bus_message *m, void *userdata) {
+        (void) userdata;
+        return sd_bus_message_append(m, "tb", (uint64_t) 0, true);
+}
+
+static int ask(Contact *c, exec_append_t append, contact_done_t done, void *userdata) {
+        c->call = exec_call_free(c->call);
+        c->done = done;
+        c->userdata = userdata;
+        return exec_call_new(c->exec,
+                             &(ExecRequest){ .method = "Lease",
+                                             .append = append,
+                                             .tries_max = 4,
+                                             .done = on_done,
+                                             .userdata = c },
+                             &c->call);
+}
+
+int contact_resume(Contact *c, contact_done_t done, void *userdata) {
+        return ask(c, append_first, done, userdata);
+}
+
+int contact_lift(Contact *c, contact_done_t done, void *userdata) {
+        return ask(c, append_none, done, userdata);
 }
 
 void contact_fence(Contact *c) {

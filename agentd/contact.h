@@ -18,6 +18,14 @@ uint64_t contact_now(void);
 void contact_note(Contact *c, uint64_t sent_usec);
 /* There are fenced attempts, or one is about to be: moves the deadline if that is worth a call. */
 void contact_fence(Contact *c);
+
+/* Once, from the loop, also when it did not work. */
+typedef void (*contact_done_t)(void *userdata);
+/* Fenced attempts were found at our start, and there was no contact yet: a deadline that stands is left alone, and where there is
+ * none, because it was lifted, there is one again before the control plane hears of us. */
+int contact_resume(Contact *c, contact_done_t done, void *userdata);
+/* The control plane has our goodbye and waits for us: there is nothing to fence any more. */
+int contact_lift(Contact *c, contact_done_t done, void *userdata);
 /* How long what such a request brought may still be begun. */
 uint64_t contact_deadline(const Contact *c, uint64_t sent_usec);
 /* The deadline that PID 1 has is over. */

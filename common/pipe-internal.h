@@ -20,6 +20,7 @@ struct Pipe {
         char *priority;      /* owned: a whole number; so is the limit */
         char *concurrency_policy, *concurrency_limit, *concurrency_key; /* owned */
         char *delivery;                                                 /* owned */
+        char *on_agent_loss;                                            /* owned */
         JsonArray tasks;                                                /* owned, of PipeTask */
 };
 

@@ -32,6 +32,7 @@ static const struct {
         { "Type", offsetof(Pipe, type) },
         { "ConcurrencyPolicy", offsetof(Pipe, concurrency_policy) },
         { "Delivery", offsetof(Pipe, delivery) },
+        { "OnAgentLoss", offsetof(Pipe, on_agent_loss) },
         { "AgentSelector", offsetof(Pipe, selector_json) }, /* its place, until it is parsed */
         { "Priority", offsetof(Pipe, priority) },
         { "ConcurrencyLimit", offsetof(Pipe, concurrency_limit) },

@@ -34,6 +34,7 @@ static const JsonField pipe_fields[] = {
         { "concurrency_limit", JSON_RAW, false, offsetof(Pipe, concurrency_limit) },
         { "concurrency_key", JSON_TEXT, false, offsetof(Pipe, concurrency_key), .max = 63 },
         { "delivery", JSON_TEXT, false, offsetof(Pipe, delivery), .max = 16 },
+        { "on_agent_loss", JSON_TEXT, false, offsetof(Pipe, on_agent_loss), .max = 16 },
         { "tasks", JSON_ARRAY, true, offsetof(Pipe, tasks), .max = PIPE_TASKS_MAX,
           .fields = task_fields, .size = sizeof(PipeTask) },
         {},
@@ -150,6 +151,16 @@ static int order_check(const Pipe *p, size_t *ret_task, Error *e) {
         return 0;
 }
 
+static int choice_check(const char *key, const char *value, const char *const words[], Error *e) {
+        _cleanup_(freep) char *all = NULL;
+
+        if (!value || strv_contains((char *const *) words, value))
+                return 0;
+        all = strv_join((char *const *) words, ", ");
+        return error_set(e, -EINVAL, "bad-value", "%s=%.64s is not one of %s", key, value,
+                         all ? all : "those that are known");
+}
+
 static int words_check(const char *key, const char *value, const char *only, const char *later,
                        Error *e) {
         if (!value || str_eq(value, only))
@@ -192,6 +203,9 @@ int pipe_settle(Pipe *p, Error *e) {
         return r;
 }
 
+static const char *const delivery_words[] = { "at-least-once", "at-most-once", NULL };
+static const char *const loss_words[] = { "wait", "retry", "fail", NULL };
+
 int pipe_check(const Pipe *p, size_t *ret_task, Error *e) {
         int r;
 
@@ -200,8 +214,10 @@ int pipe_check(const Pipe *p, size_t *ret_task, Error *e) {
         if (r >= 0)
                 r = words_check("ConcurrencyPolicy", p->concurrency_policy, "allow",
                                 "forbid queue replace", e);
-        if (r >= 0 && p->delivery && !str_eq(p->delivery, "at-most-once"))
-                r = words_check("Delivery", p->delivery, "at-least-once", "at-most-once", e);
+        if (r >= 0)
+                r = choice_check("Delivery", p->delivery, delivery_words, e);
+        if (r >= 0)
+                r = choice_check("OnAgentLoss", p->on_agent_loss, loss_words, e);
         if (r >= 0 && p->tasks.count == 0)
                 r = error_set(e, -EINVAL, "no-task", "a pipe needs at least one [Task NAME]");
         for (size_t i = 0; r >= 0 && i < p->tasks.count; i++) {
@@ -271,6 +287,8 @@ static int pipe_out(const Pipe *p, bool hash, char **ret) {
         if (p->concurrency_key)
                 json_out_text(&o, "concurrency_key", p->concurrency_key);
         json_out_text(&o, "delivery", p->delivery ? p->delivery : "at-least-once");
+        if (p->on_agent_loss)
+                json_out_text(&o, "on_agent_loss", p->on_agent_loss);
         json_out_array(&o, "tasks");
         for (size_t i = 0; i < p->tasks.count; i++)
                 task_out(&o, task_at(p, i));

@@ -364,13 +364,14 @@ static int method_lease(sd_bus_message *m, void *userdata, sd_bus_error *error) 
         _cleanup_(call_freep) Call *c = NULL;
         uint64_t deadline_usec;
         Exec *x = userdata;
-        int r = sd_bus_message_read(m, "t", &deadline_usec);
+        int move;
+        int r = sd_bus_message_read(m, "tb", &deadline_usec, &move);
 
         (void) error;
         if (r >= 0)
                 r = call_new(x, m, &c);
         if (r >= 0)
-                r = lease_renew(x->bus, deadline_usec, call_on_leased, c, &c->lease);
+                r = lease_renew(x->bus, deadline_usec, move, call_on_leased, c, &c->lease);
         if (r < 0)
                 return reply_failure(m, r);
         TAKE_PTR(c);
@@ -433,8 +434,8 @@ static const sd_bus_vtable exec_vtable[] = {
                                 method_release, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Clean", SD_BUS_ARGS("as", runs), SD_BUS_NO_RESULT, method_clean,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("Lease", SD_BUS_ARGS("t", deadline_usec), SD_BUS_NO_RESULT,
-                                method_lease, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Lease", SD_BUS_ARGS("t", deadline_usec, "b", move),
+                                SD_BUS_NO_RESULT, method_lease, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Barrier", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_barrier,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Sync", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_sync,

@@ -22,6 +22,7 @@ struct Lease {
         void *userdata;
         uint64_t deadline_usec;
         unsigned tries;
+        bool move;
 };
 
 static uint64_t now_usec(clockid_t clock) {
@@ -71,8 +72,11 @@ static int lease_on_target(sd_bus_message *m, void *userdata, sd_bus_error *erro
 /* The other one still has the deadline before this one. */
 static int go_on(Lease *l) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-        int r = manager_tell(l->bus, "StopUnit", "ss", timers[(l->tries + 1) % ELEMENTSOF(timers)],
-                             "replace");
+        int r = 0;
+
+        if (l->move)
+                r = manager_tell(l->bus, "StopUnit", "ss",
+                                 timers[(l->tries + 1) % ELEMENTSOF(timers)], "replace");
 
         if (r >= 0)
                 r = manager_message(l->bus, "StartUnit", &m);
@@ -88,7 +92,7 @@ static int lease_on_started(sd_bus_message *m, void *userdata, sd_bus_error *err
 
         (void) error;
         l->call = sd_bus_slot_unref(l->call);
-        if (!e) {
+        if (!e || (!l->move && str_eq(e->name, "org.freedesktop.systemd1.UnitExists"))) {
                 r = go_on(l);
         } else if (str_eq(e->name, "org.freedesktop.systemd1.UnitExists") &&
                    l->tries + 1 < TRIES_MAX) {
@@ -105,17 +109,26 @@ static int lease_on_started(sd_bus_message *m, void *userdata, sd_bus_error *err
         return 0;
 }
 
-int lease_renew(sd_bus *bus, uint64_t deadline_usec, lease_done_t done, void *userdata,
+/* What comes after the stops is the target, whose answer is ours. */
+static int lift(Lease *l) {
+        int r = manager_tell(l->bus, "StopUnit", "ss", timers[0], "replace");
+
+        return r < 0 ? r : go_on(l);
+}
+
+int lease_renew(sd_bus *bus, uint64_t deadline_usec, bool move, lease_done_t done, void *userdata,
                 Lease **ret) {
         _cleanup_(lease_freep) Lease *l = calloc(1, sizeof(*l));
         int r;
 
         if (!l)
                 return -ENOMEM;
-        *l = (Lease){
-                .bus = bus, .deadline_usec = deadline_usec, .done = done, .userdata = userdata
-        };
-        r = start_timer(l);
+        *l = (Lease){ .bus = bus,
+                      .deadline_usec = deadline_usec,
+                      .done = done,
+                      .userdata = userdata,
+                      .move = move };
+        r = deadline_usec == 0 ? lift(l) : start_timer(l);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(l);

@@ -2,6 +2,7 @@
  * It holds whatever becomes of agentd and of us. See docs/decisions/0006-fencing.md. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <systemd/sd-bus.h>
 
@@ -14,8 +15,9 @@ typedef struct Lease Lease;
 /* Once, from the loop: 0 when the new deadline stands. May free the Lease. */
 typedef void (*lease_done_t)(Lease *l, int r, const char *words, void *userdata);
 
-/* The contact is good until then, on CLOCK_BOOTTIME; -ETIME when that is over already. */
-int lease_renew(sd_bus *bus, uint64_t deadline_usec, lease_done_t done, void *userdata,
+/* The contact is good until then, on CLOCK_BOOTTIME; -ETIME when that is over already; 0: for ever, there is no deadline any more.
+ * move: false leaves a deadline alone that there is. */
+int lease_renew(sd_bus *bus, uint64_t deadline_usec, bool move, lease_done_t done, void *userdata,
                 Lease **ret);
 Lease *lease_free(Lease *l);
 DEFINE_SCOPE_EXIT(Lease, lease_free)

@@ -77,8 +77,10 @@ BEGIN
         DELETE FROM sluice.assignment WHERE attempt = p_attempt;
 
         UPDATE sluice.task
-           SET state = CASE v_attempt.outcome WHEN 'success' THEN 'succeeded' WHEN 'cancelled' THEN 'cancelled'
-                                              ELSE 'failed' END
+           SET state = CASE WHEN v_attempt.outcome = 'success' THEN 'succeeded'
+                            WHEN v_attempt.outcome = 'cancelled' THEN 'cancelled'
+                            WHEN sluice.loss_is_retried(v_attempt) THEN 'waiting'
+                            ELSE 'failed' END
          WHERE run = v_attempt.run AND name = v_attempt.task;
 END
 $$;

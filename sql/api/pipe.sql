@@ -43,6 +43,7 @@ DECLARE
 BEGIN
         PERFORM sluice.json_word(p_spec, 'type', ARRAY['batch', 'streaming'], true);
         PERFORM sluice.json_word(p_spec, 'delivery', ARRAY['at-least-once', 'at-most-once']);
+        PERFORM sluice.json_word(p_spec, 'on_agent_loss', ARRAY['wait', 'retry', 'fail']);
         PERFORM sluice.json_text(p_spec, 'description', false, 4096);
         PERFORM sluice.json_int(p_spec, 'priority', false, -1000, 1000);
         PERFORM sluice.json_int(p_spec, 'concurrency_limit', false, 1, 1000000);

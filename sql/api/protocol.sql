@@ -7,7 +7,7 @@ LANGUAGE plpgsql STABLE AS $$ -- not sql, which would be planned anew each time
 BEGIN
         RETURN (SELECT json_agg(json_build_object(
                 'attempt', x.attempt, 'epoch', x.epoch, 'run', x.run, 'project', r.project, 'pipe', r.pipe,
-                'task', t.name, 'directives', v.spec -> 'tasks' -> t.position -> 'directives') ORDER BY x.attempt)
+                'task', t.name, 'fence', sluice.is_fenced(v.spec, v.spec -> 'tasks' -> t.position), 'directives', v.spec -> 'tasks' -> t.position -> 'directives') ORDER BY x.attempt)
           FROM (SELECT * FROM sluice.assignment
                  WHERE instance = p_instance AND state = 'assigned' AND NOT recover AND attempt <> ALL (p_known)
                    AND (p_only IS NULL OR attempt = ANY (p_only))
@@ -32,8 +32,10 @@ BEGIN
         WITH said AS (
                 UPDATE sluice.cleanup SET offered_at = clock_timestamp()
                  WHERE instance = p_instance AND run IN (
-                        SELECT run FROM sluice.cleanup
+                        SELECT run FROM sluice.cleanup c
                          WHERE instance = p_instance
+                           AND NOT EXISTS (SELECT FROM sluice.run r -- begun again here after it was lost
+                                            WHERE r.id = c.run AND r.instance = p_instance AND r.ended_at IS NULL)
                            AND (offered_at > clock_timestamp() - interval '30 seconds') IS NOT TRUE
                          ORDER BY run LIMIT 64 FOR UPDATE SKIP LOCKED)
                 RETURNING run
@@ -207,6 +209,7 @@ DECLARE
         v_version text := sluice.json_text(p_request, 'version', true, 64);
         v_slots int := sluice.json_int(p_request, 'slots', true, 1, 1000);
         v_draining boolean := sluice.json_bool(p_request, 'draining');
+        v_fence int := sluice.json_int(p_request, 'self_fence_sec', false, 1, 86400);
         v_opened boolean := NOT EXISTS (SELECT FROM sluice.presence p
                                          WHERE p.instance = v.id AND p.last_seen_at > now() - sluice.lease());
 BEGIN
@@ -224,14 +227,14 @@ BEGIN
                 PERFORM sluice.instance_restarted(v.id, nullif(v_boot, v.boot), p_request);
         END IF;
 
-        IF (v.session, v.boot, v.version, v.slots, v.draining) IS DISTINCT FROM
-           (v_session, v_boot, v_version, v_slots, v_draining)
+        IF (v.session, v.boot, v.version, v.slots, v.draining, v.self_fence_sec) IS DISTINCT FROM
+           (v_session, v_boot, v_version, v_slots, v_draining, v_fence)
            OR v.goodbye_at IS NOT NULL OR v.credential_used_at IS NULL THEN
                 UPDATE sluice.instance i
                    SET old_sessions = CASE WHEN i.session <> v_session
                                            THEN (i.session || i.old_sessions)[1:8] ELSE i.old_sessions END,
                        session = v_session, boot = v_boot, version = v_version, slots = v_slots,
-                       draining = v_draining, goodbye_at = NULL, goodbye_reason = NULL,
+                       draining = v_draining, self_fence_sec = v_fence, goodbye_at = NULL, goodbye_reason = NULL,
                        credential_used_at = coalesce(i.credential_used_at, clock_timestamp())
                  WHERE i.id = v.id;
                 v_opened := true;

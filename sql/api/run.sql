@@ -81,8 +81,9 @@ BEGIN
                                     WHERE b.run = p_run AND b.name = ANY (t.after) AND b.state <> 'succeeded')
                 RETURNING t.name, t.position
         ), made AS (
-                INSERT INTO sluice.attempt (run, task)
-                SELECT p_run, name FROM ready ORDER BY position
+                INSERT INTO sluice.attempt (run, task, try)
+                SELECT p_run, name, 1 + coalesce((SELECT max(a.try) FROM sluice.attempts_of(p_run) a WHERE a.task = name), 0)
+                  FROM ready ORDER BY position
                 RETURNING id, task, queued_at
         )
         INSERT INTO sluice.queue (attempt, run, demand, priority, instance, queued_at)
@@ -117,7 +118,7 @@ BEGIN
 
         IF v_state = 'failed' THEN
                 SELECT a.* INTO v_failed
-                  FROM sluice.attempts_of(p_run.id) a
+                  FROM (SELECT DISTINCT ON (task) * FROM sluice.attempts_of(p_run.id) ORDER BY task, try DESC) a
                   JOIN sluice.task t ON t.run = p_run.id AND t.name = a.task AND t.state = 'failed'
                  ORDER BY a.ended_at, a.id LIMIT 1;
         END IF;

@@ -3,7 +3,7 @@ SET search_path = tap, public;
 SELECT no_plan();
 SELECT t.agent('one', 8), t.agent('two', 1) \g /dev/null
 SELECT t.sync('one'), t.sync('two', '[]', '{"draining": true}') \g /dev/null
-SELECT t.pipe('one', '{a}'), t.pipe('line', '{a,b<a,c<b}'), t.pipe('fork', '{a,b<a,c<a,d<b c,e}') \g /dev/null
+SELECT t.pipe('one', '{a}', '{"on_agent_loss": "fail"}'), t.pipe('line', '{a,b<a,c<b}'), t.pipe('fork', '{a,b<a,c<a,d<b c,e}') \g /dev/null
 CREATE FUNCTION pg_temp.evidence(p_attempt uuid) RETURNS text LANGUAGE sql AS $$
         SELECT coalesce(string_agg(why || ' ' || epoch || ' ' || (event ->> 'state'), ', ' ORDER BY id), 'none')
           FROM sluice.evidence WHERE attempt = p_attempt
@@ -105,7 +105,7 @@ SELECT t.run('line') AS r \gset
 SELECT t.events('one', t.success((t.attempt(:'r')).id)) AS answer \gset
 SELECT is(t.answer(:'answer'::jsonb - 'acknowledged'), 'start:1', 'the next task comes with the answer');
 SELECT is(:'answer'::jsonb #> '{start,0}', jsonb_build_object('attempt', (t.attempt(:'r', 'b')).id, 'epoch', 1, 'run', :'r',
-          'project', 'default', 'pipe', 'line', 'task', 'b', 'directives', '[["ExecStart", "/bin/b"], ["MemoryMax", "64M"]]'::jsonb),
+          'project', 'default', 'pipe', 'line', 'task', 'b', 'fence', true, 'directives', '[["ExecStart", "/bin/b"], ["MemoryMax", "64M"]]'::jsonb),
           'complete, directives in order');
 SELECT is(t.events('one', t.success((t.attempt(:'r')).id)) #>> '{start,0,task}', 'b', 'a repeat (its answer was lost) gives it again');
 SELECT t.events('one', t.failure((t.attempt(:'r', 'b')).id)) \g /dev/null

@@ -2,7 +2,7 @@
 SET search_path = tap, public;
 SELECT no_plan();
 SELECT t.agent('one', 4), t.agent('two', 4) \g /dev/null
-SELECT t.pipe('p', '{a}'), t.pipe('once', '{a}', '{"delivery": "at-most-once"}') \g /dev/null
+SELECT t.pipe('p', '{a}', '{"on_agent_loss": "fail"}'), t.pipe('once', '{a}', '{"delivery": "at-most-once"}') \g /dev/null
 
 -- The first sync, and the ones after it.
 SELECT is(t.sync('one'), NULL, 'nothing to do');

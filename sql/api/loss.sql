@@ -1,0 +1,158 @@
+-- What becomes of the work of an agent that is not heard of. See docs/decisions/0006-fencing.md.
+SET LOCAL check_function_bodies = off;
+
+-- A time span of systemd's; NULL for infinity and for what is none.
+CREATE OR REPLACE FUNCTION sluice.timespan_parse(p_text text) RETURNS interval
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+        SELECT make_interval(secs => least(sum(m[1]::numeric * u.seconds), 1e9)::float8)
+          FROM regexp_matches(p_text, '([0-9]+(?:\.[0-9]+)?)\s*([a-zA-Z]*)', 'g') m
+          LEFT JOIN (VALUES ('', 1), ('s', 1), ('sec', 1), ('second', 1), ('seconds', 1), ('ms', 0.001), ('msec', 0.001),
+                            ('us', 0.000001), ('usec', 0.000001), ('m', 60), ('min', 60), ('minute', 60), ('minutes', 60),
+                            ('h', 3600), ('hr', 3600), ('hour', 3600), ('hours', 3600), ('d', 86400), ('day', 86400),
+                            ('days', 86400), ('w', 604800), ('week', 604800), ('weeks', 604800), ('M', 2629800),
+                            ('month', 2629800), ('months', 2629800), ('y', 31557600), ('year', 31557600),
+                            ('years', 31557600)) u (unit, seconds) ON u.unit = m[2]
+        HAVING bool_and(u.seconds IS NOT NULL)
+$$;
+
+-- How long a task may take to stop. agentd-exec sets the default where a task is fenced.
+CREATE OR REPLACE FUNCTION sluice.stop_timeout(p_task jsonb) RETURNS interval
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+        SELECT sluice.timespan_parse(coalesce((
+                SELECT d.pair ->> 1 FROM jsonb_array_elements(p_task -> 'directives') WITH ORDINALITY d (pair, n)
+                 WHERE d.pair ->> 0 = 'TimeoutStopSec' ORDER BY d.n DESC LIMIT 1), '90s'))
+$$;
+
+CREATE OR REPLACE FUNCTION sluice.on_agent_loss(p_spec jsonb) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+        SELECT coalesce(p_spec ->> 'on_agent_loss', CASE p_spec ->> 'type' WHEN 'streaming' THEN 'wait' ELSE 'retry' END)
+$$;
+
+-- Another attempt may follow elsewhere, so the agent must have stopped the first one by then.
+CREATE OR REPLACE FUNCTION sluice.is_fenced(p_spec jsonb, p_task jsonb) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+        SELECT sluice.on_agent_loss(p_spec) = 'retry' AND coalesce(p_spec ->> 'delivery', 'at-least-once') = 'at-least-once'
+           AND sluice.stop_timeout(p_task) IS NOT NULL
+$$;
+
+-- presence_touch() writes no more often than every 20 seconds; 10 more for clocks, timers and PID 1's delay.
+CREATE OR REPLACE FUNCTION sluice.loss_margin() RETURNS interval
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT interval '30 seconds' $$;
+
+-- A lost attempt is followed by another, but not for ever: the task may be what takes its hosts away.
+CREATE OR REPLACE FUNCTION sluice.loss_is_retried(p_attempt sluice.attempt) RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+        IF p_attempt.outcome NOT IN ('lost', 'fenced') THEN
+                RETURN false;
+        END IF;
+
+        RETURN (SELECT sluice.is_fenced(v.spec, v.spec -> 'tasks' -> t.position)
+                  FROM sluice.run r
+                  JOIN sluice.task t ON t.run = r.id AND t.name = p_attempt.task
+                  JOIN sluice.pipe_version v ON (v.project, v.pipe, v.version) = (r.project, r.pipe, r.version)
+                 WHERE r.id = p_attempt.run AND r.cancel_requested_at IS NULL)
+           AND (SELECT count(*) FROM sluice.attempts_of(p_attempt.run) a
+                 WHERE a.task = p_attempt.task AND a.outcome IN ('lost', 'fenced')) <= 3;
+END
+$$;
+
+-- Since when "not heard of" means something.
+CREATE OR REPLACE FUNCTION sluice.watch_trust() RETURNS timestamptz
+LANGUAGE plpgsql AS $$
+DECLARE
+        v_since timestamptz;
+        v_now timestamptz := clock_timestamp();
+BEGIN
+        UPDATE sluice.watch w
+           SET looked_at = v_now, server_since = pg_postmaster_start_time(),
+               trusted_since = CASE WHEN w.server_since IS DISTINCT FROM pg_postmaster_start_time()
+                                      OR v_now NOT BETWEEN w.looked_at - interval '1 second' AND w.looked_at + interval '30 seconds'
+                                    THEN v_now ELSE w.trusted_since END
+        RETURNING trusted_since INTO STRICT v_since;
+
+        RETURN v_since;
+END
+$$;
+
+-- The runs of an instance, of which presence says that it was last heard of then, whose grace is over. Their grace is that of
+-- the slowest of their tasks to stop: a run is given up as a whole, since its tasks share a workspace.
+CREATE OR REPLACE FUNCTION sluice.loss_runs(p_instance uuid, p_heard timestamptz) RETURNS TABLE (run uuid, retried boolean)
+LANGUAGE plpgsql STABLE ROWS 8 AS $$
+#variable_conflict use_column
+BEGIN
+        RETURN QUERY
+                SELECT x.run, sluice.on_agent_loss(v.spec) = 'retry' AND bool_and(sluice.is_fenced(v.spec, v.spec -> 'tasks' -> t.position))
+                  FROM sluice.assignment x
+                  JOIN sluice.instance i ON i.id = x.instance
+                  JOIN sluice.attempt a ON a.id = x.attempt
+                  JOIN sluice.run r ON r.id = x.run
+                  JOIN sluice.task t ON t.run = x.run AND t.name = a.task
+                  JOIN sluice.pipe_version v ON (v.project, v.pipe, v.version) = (r.project, r.pipe, r.version)
+                 WHERE x.instance = p_instance AND sluice.on_agent_loss(v.spec) <> 'wait'
+                 GROUP BY x.run, v.spec, i.self_fence_sec
+                HAVING p_heard + make_interval(secs => i.self_fence_sec) + sluice.loss_margin()
+                       + max(coalesce(sluice.stop_timeout(v.spec -> 'tasks' -> t.position), interval '90 seconds')) < clock_timestamp();
+END
+$$;
+
+-- The caller holds the lock of the run. What its tasks made is on the host that is gone, so all of it begins again, elsewhere
+-- or there; the agent, when it comes back, stops what it has and removes the old workspace.
+CREATE OR REPLACE FUNCTION sluice.run_lost(p_run uuid, p_instance uuid, p_heard timestamptz, p_retried boolean) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+        v_attempt uuid;
+BEGIN
+        FOR v_attempt IN SELECT attempt FROM sluice.assignment WHERE run = p_run AND instance = p_instance ORDER BY attempt LOOP
+                PERFORM sluice.attempt_end(v_attempt, 'lost', jsonb_build_object('reason', format(
+                        'Its agent was not heard of since %s.', sluice.rfc3339(p_heard))), true);
+        END LOOP;
+
+        IF p_retried AND EXISTS (SELECT FROM sluice.task WHERE run = p_run AND state = 'waiting')
+           AND NOT EXISTS (SELECT FROM sluice.task WHERE run = p_run AND state IN ('failed', 'cancelled')) THEN
+                UPDATE sluice.task SET state = 'waiting' WHERE run = p_run AND state = 'succeeded';
+                UPDATE sluice.run SET instance = NULL WHERE id = p_run;
+                PERFORM sluice.live_end(p_run);
+                INSERT INTO sluice.cleanup (instance, run) VALUES (p_instance, p_run) ON CONFLICT DO NOTHING;
+        END IF;
+
+        PERFORM sluice.run_advance(p_run);
+END
+$$;
+
+-- Now and then, by one of all workers.
+CREATE OR REPLACE FUNCTION sluice.loss_sweep() RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+        v_since timestamptz;
+        v_heard timestamptz;
+        v_lost record;
+        v record;
+        v_runs uuid[] := '{}';
+BEGIN
+        IF NOT pg_try_advisory_xact_lock(hashtext('sluice'), 4) THEN
+                RETURN;
+        END IF;
+        v_since := sluice.watch_trust();
+
+        -- One that said goodbye is waited for: its tasks run on, and it has lifted its fence.
+        FOR v IN SELECT p.instance
+                   FROM sluice.presence p JOIN sluice.instance i ON i.id = p.instance
+                  WHERE i.goodbye_at IS NULL AND i.self_fence_sec IS NOT NULL
+                    AND greatest(p.last_seen_at, v_since) + make_interval(secs => i.self_fence_sec) + sluice.loss_margin() < clock_timestamp()
+                    AND EXISTS (SELECT FROM sluice.assignment x WHERE x.instance = p.instance)
+                  ORDER BY p.instance LIMIT 100 LOOP
+                -- It may be here again in this moment: then this waits for it, or it waits for this.
+                SELECT last_seen_at INTO v_heard FROM sluice.presence WHERE instance = v.instance FOR UPDATE;
+                FOR v_lost IN SELECT l.run, l.retried FROM sluice.loss_runs(v.instance, greatest(v_heard, v_since)) l ORDER BY l.run LOOP
+                        PERFORM FROM sluice.run WHERE id = v_lost.run FOR NO KEY UPDATE;
+                        PERFORM sluice.run_lost(v_lost.run, v.instance, v_heard, v_lost.retried);
+                        v_runs := v_runs || v_lost.run;
+                END LOOP;
+        END LOOP;
+
+        IF v_runs <> '{}' THEN
+                PERFORM sluice.dispatch_runs(v_runs, NULL);
+        END IF;
+END
+$$;

@@ -1,0 +1,111 @@
+-- What becomes of the work of an agent that is not heard of: never before its fence must have fallen, and each policy as it says.
+SET search_path = tap, public;
+SELECT no_plan();
+SELECT t.agent('one', 4), t.agent('two', 4) \g /dev/null
+SELECT t.pipe('again', '{a}'), t.pipe('row', '{a,b<a}'), t.pipe('once', '{a}', '{"delivery": "at-most-once"}'),
+       t.pipe('wait', '{a}', '{"on_agent_loss": "wait"}'), t.pipe('fail', '{a}', '{"on_agent_loss": "fail"}') \g /dev/null
+CREATE FUNCTION pg_temp.one(p_attempts jsonb DEFAULT '[]') RETURNS jsonb LANGUAGE sql AS $$ SELECT t.sync('one', p_attempts, '{"self_fence_sec": 60}') $$;
+CREATE FUNCTION pg_temp.two(p_attempts jsonb DEFAULT '[]') RETURNS jsonb LANGUAGE sql AS $$ SELECT t.sync('two', p_attempts, '{"self_fence_sec": 60}') $$;
+CREATE FUNCTION pg_temp.last(p_run uuid, p_task text DEFAULT 'a') RETURNS text LANGUAGE sql AS $$
+        SELECT concat_ws(' ', a.try, a.state, a.outcome, g.name) FROM sluice.attempt a LEFT JOIN sluice.agent g ON g.id = a.agent
+         WHERE a.run = p_run AND a.task = p_task ORDER BY a.try DESC LIMIT 1
+$$;
+UPDATE sluice.watch SET trusted_since = trusted_since - interval '1 day';
+
+SELECT results_eq($$SELECT x, extract(epoch FROM sluice.timespan_parse(x))::numeric(20, 3)
+                      FROM unnest(ARRAY['90', '1min 30s', '2h', '500ms', '1.5 h', '1M', 'infinity', '3 parsecs', '']) x$$,
+                  $$VALUES ('90', 90.000), ('1min 30s', 90.000), ('2h', 7200.000), ('500ms', 0.500), ('1.5 h', 5400.000),
+                           ('1M', 2629800.000), ('infinity', NULL), ('3 parsecs', NULL), ('', NULL)$$, 'time spans are systemd''s');
+
+-- Who is told to fence what.
+SELECT pg_temp.one() \g /dev/null
+SELECT t.run('again') AS again, t.run('once') AS once, t.run('wait') AS wait, t.run('fail') AS fail \gset
+SELECT results_eq(format('SELECT x ->> ''pipe'', (x ->> ''fence'')::boolean FROM jsonb_array_elements(%L::jsonb -> ''start'') x ORDER BY 1', pg_temp.one()),
+                  $$VALUES ('again', true), ('fail', false), ('once', false), ('wait', false)$$, 'a task that may be repeated is fenced');
+SELECT is((SELECT self_fence_sec FROM sluice.instance WHERE id = t.id('one')), 60, 'for as long as its agent says');
+SELECT t.events('one', VARIADIC array_agg(t.event(attempt, 1, 'running'))) FROM sluice.assignment \g /dev/null
+
+-- 60 seconds of fence, 90 of stopping, 30 for the margin.
+SELECT t.silent('one', '179 seconds') \g /dev/null
+SELECT sluice.loss_sweep() \g /dev/null
+SELECT is((SELECT count(*) FROM sluice.assignment)::int, 4, 'before the fence must have fallen nobody is given up');
+SELECT t.silent('one', '181 seconds') \g /dev/null
+UPDATE sluice.watch SET trusted_since = clock_timestamp() - interval '179 seconds';
+SELECT sluice.loss_sweep() \g /dev/null
+SELECT is((SELECT count(*) FROM sluice.assignment)::int, 4, 'nor before the control plane has listened for as long');
+UPDATE sluice.watch SET trusted_since = trusted_since - interval '1 day', looked_at = clock_timestamp() - interval '1 minute';
+SELECT sluice.loss_sweep() \g /dev/null
+SELECT is((SELECT count(*) FROM sluice.assignment)::int, 4, 'a time in which nobody looked does not count');
+UPDATE sluice.watch SET trusted_since = trusted_since - interval '1 day', server_since = server_since - interval '1 second';
+SELECT sluice.loss_sweep() \g /dev/null
+SELECT is((SELECT count(*) FROM sluice.assignment)::int, 4, 'nor does what another server says of it');
+UPDATE sluice.watch SET trusted_since = trusted_since - interval '1 day', looked_at = clock_timestamp() + interval '1 minute';
+SELECT sluice.loss_sweep() \g /dev/null
+SELECT is((SELECT count(*) FROM sluice.assignment)::int, 4, 'nor a clock that goes back');
+
+UPDATE sluice.watch SET trusted_since = trusted_since - interval '1 day';
+SELECT sluice.loss_sweep() \g /dev/null
+SELECT is(pg_temp.last(:'again'), '2 queued', 'what may be repeated is');
+SELECT is(pg_temp.last(:'wait'), '1 running one', 'what shall wait waits');
+SELECT is(concat_ws(' ', r ->> 'outcome', left(r ->> 'reason', 32), r ->> 'log_complete'), 'lost Its agent was not heard of since true',
+          'what shall fail fails') FROM t.get(:'fail') r;
+SELECT is(t.get(:'once') ->> 'outcome', 'lost', 'so does what must not begin twice');
+SELECT pg_temp.two() \g /dev/null
+SELECT is(pg_temp.last(:'again'), '2 assigned two', 'and goes to another agent');
+SELECT is((SELECT array_agg(run) FROM sluice.cleanup WHERE instance = t.id('one') AND run = :'again'), ARRAY[:'again'::uuid], 'its old workspace goes');
+
+-- The agent is here again: what it has is stopped, what it says of it is evidence.
+SELECT (SELECT id FROM sluice.attempt WHERE run = :'again' AND try = 1) AS first, (SELECT id FROM sluice.attempt WHERE run = :'again' AND try = 2) AS second \gset
+SELECT is(pg_temp.one(t.known(:'first', 1, 'running')) #>> '{stop,0,attempt}', :'first', 'the agent that comes back is told to stop it');
+SELECT t.events('one', t.success(:'first')) \g /dev/null
+SELECT is(t.get(:'again') ->> 'state', 'running', 'its outcome does not count');
+SELECT is((SELECT why FROM sluice.evidence WHERE attempt = :'first'), 'already-ended', 'and is kept');
+SELECT t.events('two', t.success(:'second')) \g /dev/null
+SELECT is(t.get(:'again') ->> 'outcome', 'success', 'the other one''s does');
+
+-- A run of several tasks begins again with the first.
+TRUNCATE sluice.assignment, sluice.queue, sluice.cleanup, sluice.live_run;
+SELECT t.sync('two', '[]', '{"self_fence_sec": 60, "draining": true}') \g /dev/null
+SELECT t.run('row') AS row \gset
+SELECT pg_temp.one() \g /dev/null
+SELECT t.events('one', t.success((SELECT id FROM sluice.attempt WHERE run = :'row' AND task = 'a'))) \g /dev/null
+SELECT is(t.tasks(:'row'), 'a:succeeded b:queued', 'the second task is out');
+SELECT t.events('one', t.event((SELECT id FROM sluice.attempt WHERE run = :'row' AND task = 'b'), 1, 'running')) \g /dev/null
+SELECT t.silent('one', '181 seconds') \g /dev/null
+SELECT sluice.loss_sweep() \g /dev/null
+SELECT is(t.tasks(:'row'), 'a:queued b:waiting', 'when it is lost the run begins again');
+SELECT pg_temp.two() \g /dev/null
+SELECT is(pg_temp.last(:'row'), '2 assigned two', 'elsewhere');
+SELECT t.events('two', t.success((SELECT id FROM sluice.attempt WHERE run = :'row' AND task = 'a' AND try = 2))) \g /dev/null
+SELECT t.events('two', t.failure((SELECT id FROM sluice.attempt WHERE run = :'row' AND task = 'b' AND try = 2))) \g /dev/null
+SELECT is(concat_ws(' ', r ->> 'outcome', r ->> 'exit_status'), 'exit-code 3', 'the last attempt of a task is the one that counts') FROM t.get(:'row') r;
+
+-- Its own fence.
+TRUNCATE sluice.assignment, sluice.queue, sluice.cleanup, sluice.live_run;
+SELECT t.run('again') AS fenced \gset
+SELECT pg_temp.two() \g /dev/null
+SELECT t.events('two', t.event((t.attempt(:'fenced')).id, 1, 'ended', '{"result": "fenced"}')) \g /dev/null
+SELECT is(pg_temp.last(:'fenced'), '2 assigned two', 'what was stopped by the fence is repeated, where the run is');
+SELECT t.events('two', t.event(a.id, 1, 'ended', '{"result": "lost"}')) FROM sluice.attempt a WHERE run = :'fenced' AND try = 2 \g /dev/null
+SELECT t.events('two', t.event(a.id, 1, 'ended', '{"result": "lost"}')) FROM sluice.attempt a WHERE run = :'fenced' AND try = 3 \g /dev/null
+SELECT is(pg_temp.last(:'fenced'), '4 assigned two', 'three times');
+SELECT t.events('two', t.event(a.id, 1, 'ended', '{"result": "lost"}')) FROM sluice.attempt a WHERE run = :'fenced' AND try = 4 \g /dev/null
+SELECT is(t.get(:'fenced') ->> 'outcome', 'lost', 'then the run fails');
+SELECT t.run('again') AS cancelled \gset
+SELECT pg_temp.two() \g /dev/null
+SELECT api.run_cancel(t.h('owner'), :'cancelled') \g /dev/null
+SELECT t.events('two', t.event((t.attempt(:'cancelled')).id, 1, 'ended', '{"result": "lost"}')) \g /dev/null
+SELECT is(t.get(:'cancelled') ->> 'state', 'cancelled', 'what was cancelled is not repeated');
+
+-- Those who said goodbye, and those who do not know of fences.
+SELECT t.run('again') AS stays \gset
+SELECT pg_temp.two() \g /dev/null
+SELECT api.agent_goodbye(t.h('two'), jsonb_build_object('session', t.id('session of two'))) \g /dev/null
+SELECT t.silent('two', '1 day') \g /dev/null
+SELECT sluice.loss_sweep() \g /dev/null
+SELECT is(pg_temp.last(:'stays'), '1 assigned two', 'an agent that was stopped in good order is waited for');
+SELECT t.sync('two') \g /dev/null
+SELECT t.silent('two', '1 day') \g /dev/null
+SELECT sluice.loss_sweep() \g /dev/null
+SELECT is(pg_temp.last(:'stays'), '1 assigned two', 'so is one that does not fence');
+SELECT * FROM finish();
