@@ -27,7 +27,7 @@ LANGUAGE sql STABLE AS $$
                                      ORDER BY array_position(ARRAY['Running', 'Unknown', 'Stopped', 'Pending'], status)
                                      LIMIT 1), 'Pending'),
                 'labels', a.labels, 'created_at', sluice.rfc3339(a.created_at),
-                'flags', to_json(ARRAY(SELECT 'draining' WHERE EXISTS (SELECT FROM one WHERE draining))),
+                'flags', sluice.flags_json(a.id),
                 'instances', coalesce((SELECT json_agg(json_build_object(
                         'instance', o.id, 'status', o.status, 'hostname', o.hostname, 'version', o.version,
                         'systemd', o.systemd, 'kernel', o.kernel, 'architecture', o.architecture, 'cpus', o.cpus,
@@ -57,17 +57,7 @@ DECLARE
 BEGIN
         PERFORM sluice.auth_token(p_auth, 'viewer');
 
-        IF p_agent ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN
-                SELECT * INTO v_agent FROM sluice.agent WHERE id = p_agent::uuid;
-        END IF;
-
-        IF v_agent.id IS NULL THEN
-                SELECT * INTO v_agent FROM sluice.agent WHERE name = p_agent;
-        END IF;
-
-        IF v_agent.id IS NULL THEN
-                PERFORM sluice.fail(404, 'agent-not-found', format('There is no agent "%s".', left(p_agent, 80)));
-        END IF;
+        v_agent := sluice.agent_find(p_agent);
 
         RETURN sluice.agent_json(v_agent);
 END

@@ -46,6 +46,9 @@ BEGIN
                 WHEN i.id IS NULL THEN 'has never connected'
                 WHEN q.instance <> i.id THEN 'is not where the run began'
                 WHEN v_state.status <> 'Running' THEN format('is not connected since %s: %s', sluice.rfc3339(v_state.since), v_state.reason)
+                WHEN EXISTS (SELECT FROM sluice.agent_flag f WHERE f.agent = a.id)
+                THEN (SELECT format('is %s by %s since %s%s', CASE flag WHEN 'draining' THEN 'drained' ELSE flag END, set_by, sluice.rfc3339(since),
+                                    ': ' || reason) FROM sluice.agent_flag f WHERE f.agent = a.id ORDER BY flag LIMIT 1)
                 WHEN i.draining THEN 'is draining'
                 WHEN q.avoid = i.id AND q.avoid_until > clock_timestamp()
                 THEN format('could not take it just now, and is asked again at %s', sluice.rfc3339(q.avoid_until))
@@ -199,7 +202,10 @@ BEGIN
 
         RETURN json_build_object(
                 'agent', v_agent.id, 'name', v_agent.name, 'type', v_agent.type, 'labels', v_agent.labels,
-                'status', v_json -> 'status', 'flags', v_json -> 'flags',
+                'status', v_json -> 'status', 'flags', (
+                        SELECT coalesce(json_agg(concat_ws(' ', f ->> 'flag', 'by', f ->> 'by', 'since ' || (f ->> 'since'))
+                                                 || coalesce(': ' || (f ->> 'reason'), '') ORDER BY f ->> 'flag'), '[]')
+                          FROM jsonb_array_elements(v_json -> 'flags') f),
                 'reason', coalesce(v_first ->> 'reason', 'no host has joined as this agent'),
                 'since', coalesce(v_first ->> 'since', sluice.rfc3339(v_agent.created_at)),
                 'instances', v_instances, 'waiting', sluice.agent_waiting(v_agent, 50));

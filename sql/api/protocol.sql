@@ -89,6 +89,17 @@ BEGIN
 END
 $$;
 
+-- Whether the agent shall drain, when that is another word than the last one that it has heard.
+CREATE OR REPLACE FUNCTION sluice.drain_news(p_instance uuid, p_request jsonb) RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+        v_wanted boolean := EXISTS (SELECT FROM sluice.agent_flag f JOIN sluice.instance i ON i.agent = f.agent
+                                     WHERE i.id = p_instance AND f.flag = 'draining');
+BEGIN
+        RETURN CASE WHEN p_request ? 'drain_heard' AND v_wanted <> sluice.json_bool(p_request, 'drain_heard') THEN v_wanted END;
+END
+$$;
+
 -- Stop, release and resume follow from comparing what the agent has with what it should have:
 --   assigned here, stop asked for                     stop, until it says that it is stopping
 --   over, its outcome and log stored                  release
@@ -103,6 +114,7 @@ DECLARE
         v_release json;
         v_resume json;
         v_recover json;
+        v_drain boolean := sluice.drain_news(p_instance, p_request);
         v_clean json := sluice.answer_clean(p_instance);
 BEGIN
         IF p_request ? 'attempts' THEN
@@ -146,11 +158,12 @@ BEGIN
                            AND attempt <> ALL (v_known)) s (e);
         END IF;
 
-        IF coalesce(v_start, v_stop, v_release, v_clean, v_resume, v_recover) IS NULL THEN
+        IF coalesce(v_start, v_stop, v_release, v_clean, v_resume, v_recover) IS NULL AND v_drain IS NULL THEN
                 RETURN NULL;
         END IF;
 
-        RETURN sluice.answer_json(v_start, v_stop, v_release, v_clean, v_resume, v_recover);
+        RETURN sluice.answer_json(v_start, v_stop, v_release, v_clean, v_resume, v_recover)
+            || CASE WHEN v_drain IS NULL THEN '{}' ELSE jsonb_build_object('drain', v_drain) END;
 END
 $$;
 
