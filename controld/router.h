@@ -44,6 +44,7 @@ struct Route {
         const JsonField *fields; /* what a JSON body may hold */
         size_t size;             /* of the struct they fill */
         unsigned success;        /* status, 200 when 0 */
+        const Statement *together; /* the same for many requests, see batch.h */
         bool lenient;            /* unknown members are ignored: the agent protocol */
 };
 

@@ -124,7 +124,9 @@ const Route routes[] = {
             { BIND_HEADER, .name = "Idempotency-Key" } },
           run_fields,
           sizeof(NamedBody),
-          201 },
+          201,
+          &(const Statement){
+                  "run_create_batch", "SELECT * FROM api.run_create_batch($1, $2::text::jsonb)", 2 } },
         { "GET", "/api/v1/runs/{run}", true, .handler = route_run_get,
           .statement = S("run_get", "api.run_get($1, $2::text::uuid, $3)", 3) },
         { "POST", "/api/v1/runs/{run}/cancel", true, .handler = route_statement,
@@ -186,7 +188,9 @@ const Route routes[] = {
         { "POST", "/agent/v1/sync", true, BODY_JSON, 512 * KIB, route_agent_sync,
           &(const Statement){ "agent_sync", "SELECT * FROM api.agent_sync($1, $2::text::jsonb)",
                               2 },
-          .fields = proto_sync_fields, .size = sizeof(ProtoSync), .lenient = true },
+          .fields = proto_sync_fields, .size = sizeof(ProtoSync), .lenient = true,
+          .together = &(const Statement){
+                  "agent_sync_batch", "SELECT * FROM api.agent_sync_batch($1, $2::text::jsonb)", 2 } },
         { "POST",
           "/agent/v1/events",
           true,
@@ -197,7 +201,9 @@ const Route routes[] = {
           { { BIND_AUTH }, { BIND_BODY } },
           proto_events_fields,
           sizeof(ProtoEvents),
-          .lenient = true },
+          .lenient = true,
+          .together = &(const Statement){
+                  "agent_events_batch", "SELECT * FROM api.agent_events_batch($1, $2::text::jsonb)", 2 } },
         { "POST", "/agent/v1/logs", true, BODY_CHUNK, CHUNK_DATA_MAX, route_agent_logs,
           &(const Statement){
                   "agent_log_append",

@@ -11,6 +11,7 @@
 #include <systemd/sd-event.h>
 #include <unistd.h>
 
+#include "batch.h"
 #include "cleanup.h"
 #include "dispatch.h"
 #include "exchange.h"
@@ -35,6 +36,7 @@ struct Worker {
         sd_event *event;          /* owned, as all that follows */
         Pg *pg;
         Dispatch *dispatch;
+        Batches *batches;
         PgListener *listener;
         Waits *waits;
         HttpServer *http;
@@ -57,6 +59,10 @@ Pg *worker_pg(Worker *w) {
 
 Waits *worker_waits(Worker *w) {
         return w->waits;
+}
+
+Batches *worker_batches(Worker *w) {
+        return w->batches;
 }
 
 bool worker_is_stopping(const Worker *w) {
@@ -276,6 +282,7 @@ static void on_done(HttpRequest *request, void *userdata) {
         if (!x)
                 return;
         waiter_unlink(&x->waiter);
+        batch_item_unlink(&x->item);
         x->call = pg_call_free(x->call);
         explicit_bzero(x->secret, sizeof(x->secret));
         free(x->text);
@@ -290,7 +297,7 @@ static Statement *collect_statements(void) {
         Statement *all;
 
         for (const Route *r = routes; r->method; r++)
-                n += r->statement != NULL;
+                n += (r->statement != NULL) + (r->together != NULL);
         all = calloc(n + 1, sizeof(*all));
         if (!all)
                 return NULL;
@@ -303,6 +310,8 @@ static Statement *collect_statements(void) {
                         known = str_eq(all[i].name, r->statement->name);
                 if (!known)
                         all[k++] = *r->statement;
+                if (r->together)
+                        all[k++] = *r->together;
         }
         return all;
 }
@@ -327,6 +336,8 @@ static int set_up(Worker *w, const char *conninfo, const Statement *statements, 
                 r = pg_new(w->event, conninfo, statements, timeout_msec, on_pg_ready, w, &w->pg);
         if (r >= 0)
                 r = dispatch_new(w->event, w->pg, &w->dispatch);
+        if (r >= 0)
+                r = batches_new(w->event, w->pg, &w->batches);
         if (r >= 0)
                 r = pg_listener_new(w->event, conninfo, on_notify, w, &w->listener);
         if (r >= 0)
@@ -355,6 +366,7 @@ static void tear_down(Worker *w) {
         w->dispatch = dispatch_free(w->dispatch);
         w->pg = pg_free(w->pg);
         w->http = http_server_free(w->http);
+        w->batches = batches_free(w->batches);
         w->listener = pg_listener_free(w->listener);
         w->waits = waits_free(w->waits);
         w->seen = strv_free(w->seen);

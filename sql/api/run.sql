@@ -191,57 +191,6 @@ BEGIN
 END
 $$;
 
--- Why it waits, if it does, is not in the answer: that may take longer than making it.
-CREATE OR REPLACE FUNCTION api.run_create(p_auth bytea, p_project text, p_pipe text, p_version text,
-                                          p_idempotency_key text) RETURNS json
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, sluice, pg_temp
-SET plan_cache_mode = force_generic_plan AS $$
-DECLARE
-        v_token sluice.token := sluice.auth_token(p_auth, 'operator');
-        v_request text := concat_ws('/', p_project, p_pipe, p_version);
-        v_pipe sluice.pipe_version;
-        v_run uuid := sluice.uuid_v7();
-        v_before sluice.idempotency;
-BEGIN
-        IF p_idempotency_key IS NOT NULL THEN
-                IF length(p_idempotency_key) NOT BETWEEN 1 AND 255 THEN
-                        PERFORM sluice.fail(400, 'bad-idempotency-key', 'Idempotency-Key has 1 to 255 characters.');
-                END IF;
-
-                -- A second call with this key waits here for the first one's commit.
-                INSERT INTO sluice.idempotency (token, key, request, run)
-                VALUES (v_token.id, p_idempotency_key, v_request, v_run)
-                    ON CONFLICT (token, key) DO NOTHING;
-
-                IF NOT FOUND THEN
-                        SELECT * INTO STRICT v_before FROM sluice.idempotency
-                         WHERE token = v_token.id AND key = p_idempotency_key;
-                        IF v_before.request <> v_request THEN
-                                PERFORM sluice.fail(409, 'idempotency-key-reused',
-                                                    'This Idempotency-Key was used for another request.');
-                        END IF;
-                        RETURN sluice.run_json(sluice.run_find(v_before.run), true, false);
-                END IF;
-        END IF;
-
-        v_pipe := sluice.pipe_find(p_project, p_pipe, p_version);
-
-        INSERT INTO sluice.run (id, project, pipe, version, created_by)
-        VALUES (v_run, v_pipe.project, v_pipe.pipe, v_pipe.version, v_token.name);
-
-        INSERT INTO sluice.task (run, name, position, after)
-        SELECT v_run, t.value ->> 'name', t.ordinality - 1,
-               ARRAY(SELECT jsonb_array_elements_text(sluice.json_array(t.value, 'after', 256)))
-          FROM jsonb_array_elements(v_pipe.spec -> 'tasks') WITH ORDINALITY t;
-
-        -- Nobody can wait for news of it yet. A notification has its price: those who commit one do so one after the other.
-        PERFORM sluice.tasks_queue(ARRAY[v_run]);
-        PERFORM sluice.dispatch_runs(ARRAY[v_run], NULL);
-
-        RETURN sluice.run_json(sluice.run_find(v_run), true, false);
-END
-$$;
-
 CREATE OR REPLACE FUNCTION api.run_get(p_auth bytea, p_run uuid, p_unless text) RETURNS json
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, sluice, pg_temp AS $$
 DECLARE
@@ -332,7 +281,7 @@ BEGIN
 END
 $$;
 
-REVOKE ALL ON FUNCTION api.run_create(bytea, text, text, text, text), api.run_get(bytea, uuid, text),
+REVOKE ALL ON FUNCTION api.run_get(bytea, uuid, text),
         api.run_list(bytea, text, text, text, int, uuid), api.run_cancel(bytea, uuid) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION api.run_create(bytea, text, text, text, text), api.run_get(bytea, uuid, text),
+GRANT EXECUTE ON FUNCTION api.run_get(bytea, uuid, text),
         api.run_list(bytea, text, text, text, int, uuid), api.run_cancel(bytea, uuid) TO sluice_controld;

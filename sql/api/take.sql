@@ -154,3 +154,133 @@ BEGIN
         SELECT s.instance, json_agg(s.run ORDER BY s.run) FROM said s GROUP BY s.instance;
 END
 $$;
+
+-- What the agents of p_instances are to be told, each after what it says in its element of p_requests, which is right. Stop, release
+-- and resume follow from comparing what an agent has with what it should have:
+--   assigned here, stop asked for                     stop, until it says that it is stopping
+--   over, its outcome and log stored                  release
+--   never heard of                                    release
+--   over, given up or given to another, and it runs   stop
+-- recover: attempts whose unit is gone, or went with the last boot, and whose end the journal may know.
+-- Those who are told nothing are left out.
+CREATE OR REPLACE FUNCTION sluice.answers_sync(p_instances uuid[], p_requests jsonb) RETURNS TABLE (request int, answer json)
+LANGUAGE plpgsql SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+        v_all uuid[] := ARRAY(SELECT DISTINCT i.id FROM unnest(p_instances) i (id) WHERE i.id IS NOT NULL);
+        v_given uuid[];
+        v_told int[];
+        v_stop json[];
+        v_release json[];
+        v_resume json[];
+        v_recover json[];
+BEGIN
+        WITH asked AS MATERIALIZED (
+                SELECT i.n::int AS request, i.id AS instance, p_requests -> i.n::int - 1 -> 'attempts' AS attempts
+                  FROM unnest(p_instances) WITH ORDINALITY i (id, n) WHERE i.id IS NOT NULL
+        ), known AS MATERIALIZED (
+                SELECT a.request, k.attempt, k.epoch, k.state, k.resume, x.attempt IS NOT NULL AS assigned, x.stop_reason, h.id IS NOT NULL AS known,
+                       h.ended_at IS NOT NULL AND h.epoch = k.epoch AND h.instance = a.instance AND h.log_complete AS over
+                  FROM asked a
+                 CROSS JOIN LATERAL jsonb_to_recordset(CASE jsonb_typeof(a.attempts) WHEN 'array' THEN a.attempts ELSE '[]' END)
+                       AS k (attempt uuid, epoch int, state text, resume boolean)
+                  LEFT JOIN sluice.assignment x ON x.attempt = k.attempt AND x.epoch = k.epoch AND x.instance = a.instance
+                  LEFT JOIN LATERAL (SELECT * FROM sluice.attempt h WHERE h.id = k.attempt AND x.attempt IS NULL) h ON true
+        ), rest AS MATERIALIZED (
+                SELECT a.request, x.*
+                  FROM asked a JOIN sluice.assignment x ON x.instance = a.instance
+                 WHERE (x.state <> 'running' OR x.recover)
+                   AND NOT EXISTS (SELECT FROM known k WHERE k.request = a.request AND k.attempt = x.attempt)
+        ), word AS (
+                SELECT k.request, 'stop' AS word, k.attempt, json_build_object('attempt', k.attempt, 'epoch', k.epoch, 'reason',
+                                coalesce(k.stop_reason, 'the control plane has given up this attempt')) AS said
+                  FROM known k WHERE k.state IN ('starting', 'running') AND (k.stop_reason IS NOT NULL OR k.known)
+                UNION ALL
+                SELECT k.request, 'release', k.attempt, json_build_object('attempt', k.attempt, 'epoch', k.epoch)
+                  FROM known k WHERE NOT k.assigned AND (NOT k.known OR k.over AND k.state = 'ended')
+                UNION ALL
+                SELECT k.request, 'resume', k.attempt, sluice.log_position(k.attempt, k.epoch)
+                  FROM known k WHERE k.resume AND (k.assigned OR k.known)
+                UNION ALL
+                -- Asked to stop before the agent had begun: it says that it refuses.
+                SELECT x.request, 'stop', x.attempt, json_build_object('attempt', x.attempt, 'epoch', x.epoch, 'reason', x.stop_reason)
+                  FROM rest x WHERE x.state = 'stopping' AND NOT x.recover
+                UNION ALL
+                SELECT x.request, 'recover', x.attempt, (sluice.log_position(x.attempt, x.epoch)::jsonb || jsonb_build_object('run', x.run))::json
+                  FROM rest x WHERE x.recover
+        ), said AS (
+                SELECT w.request, json_agg(w.said ORDER BY w.attempt) FILTER (WHERE w.word = 'stop') AS stop,
+                       json_agg(w.said ORDER BY w.attempt) FILTER (WHERE w.word = 'release') AS release,
+                       json_agg(w.said ORDER BY w.attempt) FILTER (WHERE w.word = 'resume') AS resume,
+                       json_agg(w.said ORDER BY w.attempt) FILTER (WHERE w.word = 'recover') AS recover
+                  FROM word w GROUP BY w.request
+        )
+        SELECT array_agg(s.request), array_agg(s.stop), array_agg(s.release), array_agg(s.resume), array_agg(s.recover),
+               (SELECT array_agg(x.attempt) FROM rest x WHERE x.state = 'assigned' AND NOT x.recover)
+          INTO v_told, v_stop, v_release, v_resume, v_recover, v_given
+          FROM said s;
+
+        RETURN QUERY
+        SELECT a.n::int, json_build_object(
+                        'start', coalesce(s.start, '[]'), 'stop', coalesce(w.stop, '[]'), 'release', coalesce(w.release, '[]'),
+                        'clean', coalesce(c.clean, '[]'), 'resume', coalesce(w.resume, '[]'), 'recover', coalesce(w.recover, '[]'))
+          FROM unnest(p_instances) WITH ORDINALITY a (instance, n)
+          LEFT JOIN (SELECT * FROM sluice.answers_start(v_all, v_given, '{}') WHERE v_given IS NOT NULL) s ON s.instance = a.instance
+          LEFT JOIN sluice.answers_clean(v_all) c ON c.instance = a.instance
+          LEFT JOIN unnest(v_told, v_stop, v_release, v_resume, v_recover) w (request, stop, release, resume, recover) ON w.request = a.n
+         WHERE a.instance IS NOT NULL
+           AND (s.instance IS NOT NULL OR c.instance IS NOT NULL OR w.request IS NOT NULL);
+END
+$$;
+
+-- api.agent_sync() for many agents at once, in one transaction, where nothing about them has changed: p_auths holds the hashes of their
+-- credentials one behind the other. A request that has no row is to be made alone.
+CREATE OR REPLACE FUNCTION api.agent_sync_batch(p_auths bytea, p_requests jsonb) RETURNS TABLE (request int, instance uuid, answer json)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, sluice, pg_temp
+SET plan_cache_mode = force_generic_plan AS $$
+#variable_conflict use_column
+DECLARE
+        v_instances uuid[];
+        v_stale uuid[];
+        v_takers uuid[];
+BEGIN
+        SELECT array_agg(CASE WHEN s.plain THEN s.id END ORDER BY s.n),
+               array_agg(DISTINCT s.id) FILTER (WHERE s.plain AND s.last_seen_at <= clock_timestamp() - interval '20 seconds'),
+               array_agg(DISTINCT s.id) FILTER (WHERE s.plain AND NOT s.draining)
+          INTO v_instances, v_stale, v_takers
+          FROM (SELECT r.n, i.id, i.draining, p.last_seen_at,
+                       i.id IS NOT NULL AND coalesce(p.last_seen_at > now() - sluice.lease(), false)
+                       AND i.goodbye_at IS NULL AND i.credential_used_at IS NOT NULL
+                       AND coalesce((r.value ->> 'session', r.value ->> 'boot', r.value ->> 'version')
+                                    = (i.session::text, i.boot, i.version), false)
+                       AND r.value -> 'slots' = to_jsonb(i.slots)
+                       AND coalesce(r.value -> 'draining', 'false') = to_jsonb(i.draining)
+                       AND r.value -> 'self_fence_sec' IS NOT DISTINCT FROM to_jsonb(i.self_fence_sec)
+                       AND CASE jsonb_typeof(coalesce(r.value -> 'attempts', '[]'))
+                           WHEN 'array' THEN jsonb_array_length(coalesce(r.value -> 'attempts', '[]')) <= 4096
+                                        AND sluice.known_is_plain(coalesce(r.value -> 'attempts', '[]'))
+                           ELSE false END AS plain
+                  FROM jsonb_array_elements(p_requests) WITH ORDINALITY r (value, n)
+                  LEFT JOIN sluice.instance i ON i.credential_hash = substring(p_auths FROM 32 * r.n::int - 31 FOR 32)
+                  LEFT JOIN sluice.presence p ON p.instance = i.id) s;
+
+        IF v_stale IS NOT NULL THEN
+                INSERT INTO sluice.presence AS p (instance, last_seen_at)
+                SELECT i.id, clock_timestamp() FROM unnest(v_stale) i (id) ORDER BY i.id
+                    ON CONFLICT (instance) DO UPDATE SET last_seen_at = greatest(p.last_seen_at, excluded.last_seen_at);
+        END IF;
+
+        IF v_takers IS NOT NULL THEN
+                PERFORM FROM sluice.take_many(v_takers, '{}');
+        END IF;
+
+        RETURN QUERY
+        SELECT i.n::int, i.id, a.answer
+          FROM unnest(v_instances) WITH ORDINALITY i (id, n)
+          LEFT JOIN sluice.answers_sync(v_instances, p_requests) a ON a.request = i.n
+         WHERE i.id IS NOT NULL;
+END
+$$;
+
+REVOKE ALL ON FUNCTION api.agent_sync_batch(bytea, jsonb) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION api.agent_sync_batch(bytea, jsonb) TO sluice_controld;
