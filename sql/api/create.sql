@@ -24,6 +24,25 @@ BEGIN
 END
 $$;
 
+-- Runs that have just been made, as sluice.run_json() has them.
+CREATE OR REPLACE FUNCTION sluice.runs_json(p_runs uuid[]) RETURNS TABLE (run uuid, json json)
+LANGUAGE plpgsql STABLE SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
+#variable_conflict use_column
+BEGIN
+        RETURN QUERY
+        SELECT r.id, json_build_object(
+                        'run', r.id, 'project', r.project, 'pipe', r.pipe, 'version', r.version, 'state', r.state, 'outcome', r.outcome,
+                        'exit_status', r.exit_status, 'reason', r.reason, 'created_by', r.created_by,
+                        'created_at', sluice.rfc3339(r.created_at), 'started_at', NULL, 'ended_at', NULL, 'cancel_requested_at', NULL,
+                        'etag', r.revision::text, 'log_complete', false, 'tasks', (
+                                SELECT json_agg(json_build_object('task', t.name, 'state', t.state, 'after', t.after, 'attempts', coalesce((
+                                                SELECT json_agg(sluice.attempt_json(a, false)) FROM sluice.attempts_of(r.id) a WHERE a.task = t.name),
+                                                '[]')) ORDER BY t.position)
+                                  FROM sluice.task t WHERE t.run = r.id))
+          FROM unnest(p_runs) u (run) JOIN sluice.run r ON r.id = u.run;
+END
+$$;
+
 -- Why it waits, if it does, is not in the answer: that may take longer than making it.
 CREATE OR REPLACE FUNCTION api.run_create(p_auth bytea, p_project text, p_pipe text, p_version text,
                                           p_idempotency_key text) RETURNS json
@@ -60,7 +79,7 @@ BEGIN
         v_pipe := sluice.pipe_find(p_project, p_pipe, p_version);
         PERFORM sluice.runs_make(ARRAY[v_run], ARRAY[v_pipe.project], ARRAY[v_pipe.pipe], ARRAY[v_pipe.version], ARRAY[v_token.name]);
 
-        RETURN sluice.run_json(sluice.run_find(v_run), true, false);
+        RETURN (SELECT j.json FROM sluice.runs_json(ARRAY[v_run]) j);
 END
 $$;
 
@@ -104,7 +123,7 @@ BEGIN
         IF v_runs IS NOT NULL THEN
                 PERFORM sluice.runs_make(v_runs, v_projects, v_pipes, v_versions, v_by);
                 RETURN QUERY
-                SELECT u.n, sluice.run_json(sluice.run_find(u.run), true, false) FROM unnest(v_requests, v_runs) u (n, run);
+                SELECT v_requests[array_position(v_runs, j.run)], j.json FROM sluice.runs_json(v_runs) j;
         END IF;
 END
 $$;

@@ -188,9 +188,12 @@ BEGIN
                          WHERE i.id = ANY (p_instances) AND sluice.is_open(i, p.last_seen_at)
                 ), seat AS MATERIALIZED (
                         SELECT h.*, s.seat, row_number() OVER (PARTITION BY h.id ORDER BY s.seat) AS nth
-                          FROM host h CROSS JOIN generate_series(0, h.slots - 1) s (seat)
+                          FROM host h
+                         CROSS JOIN LATERAL (
+                                SELECT g.seat FROM generate_series(0, h.slots - 1) g (seat)
+                                 WHERE NOT EXISTS (SELECT FROM sluice.assignment x WHERE x.instance = h.id AND x.seat = g.seat)
+                                 LIMIT least(h.free, v_left)) s -- nobody asks for more
                          WHERE h.free > 0
-                           AND NOT EXISTS (SELECT FROM sluice.assignment x WHERE x.instance = h.id AND x.seat = s.seat)
                 ), suiting AS MATERIALIZED (
                         SELECT c.class, s.id, s.agent, s.seat, n.need, s.memory_left, row_number() OVER (
                                 PARTITION BY c.class

@@ -124,14 +124,16 @@ $$;
 CREATE OR REPLACE FUNCTION sluice.runs_advance(p_runs uuid[]) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
+        v_ended uuid[];
         v_rest uuid[];
 BEGIN
         IF p_runs = '{}' THEN
                 RETURN;
         END IF;
 
-        SELECT array_agg(r.run) INTO v_rest FROM unnest(p_runs) r (run) WHERE r.run <> ALL (sluice.runs_step(p_runs));
-        IF v_rest IS NOT NULL THEN
+        v_ended := sluice.runs_step(p_runs);
+        v_rest := ARRAY(SELECT r.run FROM unnest(p_runs) r (run) WHERE r.run <> ALL (v_ended));
+        IF v_rest <> '{}' THEN
                 UPDATE sluice.run r SET revision = r.revision + 1 WHERE r.id = ANY (v_rest);
         END IF;
         PERFORM sluice.runs_tell(p_runs);
