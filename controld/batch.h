@@ -14,8 +14,8 @@ typedef struct BatchGroup BatchGroup;
 
 /* One request's part. Lives in its owner, who unlinks it when it goes away first. */
 typedef struct BatchItem {
-        BatchGroup *group;      /* borrowed; NULL when it is not in one */
-        struct BatchItem *next; /* borrowed: of those that wait */
+        BatchGroup *group;         /* borrowed; NULL when it is not in one */
+        struct BatchItem *next;    /* borrowed: of those that wait */
         const unsigned char *auth; /* borrowed until done: BATCH_AUTH_SIZE bytes */
         const char *json;          /* borrowed until done: a JSON value */
         /* The row of the reply that has the answer, from column 1 on. -1: there is none, make the call alone; or, when the

@@ -126,7 +126,8 @@ static void on_part_done(BatchItem *item, const PgReply *reply, int row) {
         x->done(reply, x);
 }
 
-void exchange_query_together(Exchange *x, const char *json, PgDone done, void (*alone)(Exchange *x)) {
+void exchange_query_together(Exchange *x, const char *json, PgDone done,
+                             void (*alone)(Exchange *x)) {
         int r;
 
         x->asked_sequence = waits_sequence(worker_waits(x->worker));

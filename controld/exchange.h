@@ -28,10 +28,10 @@ struct Exchange {
         char secret[64]; /* of a key or credential being made */
         PgCall *call;    /* owned */
         BatchItem item;  /* embedded; unlinked with us */
-        void (*alone)(Exchange *x); /* makes the call that was a part of a batch by itself */
-        PgDone done;                /* of that part */
-        unsigned row, column;       /* of the reply: where our answer begins */
-        Waiter waiter;   /* embedded; unlinked with us */
+        void (*alone)(Exchange *x);   /* makes the call that was a part of a batch by itself */
+        PgDone done;                  /* of that part */
+        unsigned row, column;         /* of the reply: where our answer begins */
+        Waiter waiter;                /* embedded; unlinked with us */
         void (*again)(Exchange *x);   /* runs the statement once more after a wake-up */
         void (*nothing)(Exchange *x); /* replies that nothing is new: the wait is over */
         uint64_t deadline_usec;       /* CLOCK_MONOTONIC: when a wait is over; 0: none is wanted */
@@ -51,7 +51,8 @@ void exchange_reply_pg(Exchange *x, const PgReply *reply); /* a statement that f
 void exchange_query(Exchange *x, const Statement *statement, const PgParam *params, PgDone done);
 
 /* The same as a part of a batch of the route's. json: its element, alive until done or alone, which is called when it cannot be a part. */
-void exchange_query_together(Exchange *x, const char *json, PgDone done, void (*alone)(Exchange *x));
+void exchange_query_together(Exchange *x, const char *json, PgDone done,
+                             void (*alone)(Exchange *x));
 
 /* The n-th column of our answer, from 0; NULL for SQL NULL. */
 const char *exchange_text(const Exchange *x, const PgReply *reply, unsigned column);

@@ -125,8 +125,8 @@ const Route routes[] = {
           run_fields,
           sizeof(NamedBody),
           201,
-          &(const Statement){
-                  "run_create_batch", "SELECT * FROM api.run_create_batch($1, $2::text::jsonb)", 2 } },
+          &(const Statement){ "run_create_batch",
+                              "SELECT * FROM api.run_create_batch($1, $2::text::jsonb)", 2 } },
         { "GET", "/api/v1/runs/{run}", true, .handler = route_run_get,
           .statement = S("run_get", "api.run_get($1, $2::text::uuid, $3)", 3) },
         { "POST", "/api/v1/runs/{run}/cancel", true, .handler = route_statement,
@@ -189,8 +189,9 @@ const Route routes[] = {
           &(const Statement){ "agent_sync", "SELECT * FROM api.agent_sync($1, $2::text::jsonb)",
                               2 },
           .fields = proto_sync_fields, .size = sizeof(ProtoSync), .lenient = true,
-          .together = &(const Statement){
-                  "agent_sync_batch", "SELECT * FROM api.agent_sync_batch($1, $2::text::jsonb)", 2 } },
+          .together = &(const Statement){ "agent_sync_batch",
+                                          "SELECT * FROM api.agent_sync_batch($1, $2::text::jsonb)",
+                                          2 } },
         { "POST",
           "/agent/v1/events",
           true,
@@ -202,8 +203,10 @@ const Route routes[] = {
           proto_events_fields,
           sizeof(ProtoEvents),
           .lenient = true,
-          .together = &(const Statement){
-                  "agent_events_batch", "SELECT * FROM api.agent_events_batch($1, $2::text::jsonb)", 2 } },
+          .together =
+                  &(const Statement){ "agent_events_batch",
+                                      "SELECT * FROM api.agent_events_batch($1, $2::text::jsonb)",
+                                      2 } },
         { "POST", "/agent/v1/logs", true, BODY_CHUNK, CHUNK_DATA_MAX, route_agent_logs,
           &(const Statement){
                   "agent_log_append",

@@ -17,8 +17,7 @@ BEGIN
                 'invocation_id', a.invocation_id,
                 'queued_at', sluice.rfc3339(a.queued_at), 'assigned_at', sluice.rfc3339(a.assigned_at),
                 'started_at', sluice.rfc3339(a.started_at), 'ended_at', sluice.rfc3339(a.ended_at),
-                'stop_requested_at', sluice.rfc3339(a.stop_requested_at))::jsonb
-            || jsonb_build_object(
+                'stop_requested_at', sluice.rfc3339(a.stop_requested_at),
                 'runtime_usec', a.runtime_usec, 'cpu_usage_usec', a.cpu_usage_usec, 'memory_peak_bytes', a.memory_peak_bytes,
                 'io_read_bytes', a.io_read_bytes, 'io_write_bytes', a.io_write_bytes, 'oom_kills', a.oom_kills,
                 'memory_max_bytes', a.memory_max_bytes, 'cpu_quota_per_sec_usec', a.cpu_quota_per_sec_usec,

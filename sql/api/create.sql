@@ -39,7 +39,7 @@ BEGIN
                                                 SELECT json_agg(sluice.attempt_json(a, false)) FROM sluice.attempts_of(r.id) a WHERE a.task = t.name),
                                                 '[]')) ORDER BY t.position)
                                   FROM sluice.task t WHERE t.run = r.id))
-          FROM unnest(p_runs) u (run) JOIN sluice.run r ON r.id = u.run;
+          FROM unnest(p_runs) u (run) CROSS JOIN LATERAL (SELECT r.* FROM sluice.run r WHERE r.id = u.run OFFSET 0) r;
 END
 $$;
 

@@ -192,10 +192,10 @@ BEGIN
                          CROSS JOIN LATERAL (
                                 SELECT g.seat FROM generate_series(0, h.slots - 1) g (seat)
                                  WHERE NOT EXISTS (SELECT FROM sluice.assignment x WHERE x.instance = h.id AND x.seat = g.seat)
-                                 LIMIT least(h.free, v_left)) s -- nobody asks for more
+                                 LIMIT greatest(4, 2 * v_left / cardinality(p_instances))) s -- more of one host only in the next round
                          WHERE h.free > 0
                 ), suiting AS MATERIALIZED (
-                        SELECT c.class, s.id, s.agent, s.seat, n.need, s.memory_left, row_number() OVER (
+                        SELECT c.class, c.count, s.id, s.agent, s.seat, n.need, s.memory_left, row_number() OVER (
                                 PARTITION BY c.class
                                 ORDER BY (s.id IS NOT DISTINCT FROM c.avoid), s.free - s.nth DESC, s.tie, s.seat) AS number
                           FROM class c
@@ -206,7 +206,7 @@ BEGIN
                 ), claim AS MATERIALIZED (
                         SELECT n.attempt, n.run, n.priority, n.fresh, n.demand, n.class, s.id AS instance, s.agent, s.seat, s.need, s.memory_left,
                                row_number() OVER (PARTITION BY s.id, s.seat ORDER BY n.priority DESC, n.attempt) AS turn
-                          FROM numbered n JOIN suiting s ON s.class = n.class AND s.number = n.number
+                          FROM numbered n JOIN (SELECT * FROM suiting WHERE number <= count OFFSET 0) s ON s.class = n.class AND s.number = n.number
                 ), ranked AS MATERIALIZED (
                         SELECT c.*, d.project, d.subject, d.subject_room, d.project_room,
                                sum(c.need) FILTER (WHERE c.turn = 1) OVER (PARTITION BY c.instance ORDER BY c.priority DESC, c.attempt) AS memory_sum,

@@ -73,7 +73,7 @@ BEGIN
                 SELECT array_agg(s.run) FILTER (WHERE s.waiting), array_agg(s.run) FILTER (WHERE NOT s.live)
                   INTO v_waiting, v_over
                   FROM (SELECT t.run, bool_or(t.state = 'waiting') AS waiting, bool_or(t.state IN ('waiting', 'queued', 'running')) AS live
-                          FROM unnest(p_runs) r (run) JOIN sluice.task t ON t.run = r.run GROUP BY t.run) s;
+                          FROM unnest(p_runs) r (run) CROSS JOIN LATERAL (SELECT t.* FROM sluice.task t WHERE t.run = r.run OFFSET 0) t GROUP BY t.run) s;
 
                 EXIT WHEN v_waiting IS NULL OR v_round = 2;
                 PERFORM sluice.tasks_queue(v_waiting);
@@ -107,15 +107,15 @@ BEGIN
                 INSERT INTO sluice.attempt (run, task, try)
                 SELECT t.run, t.name, CASE WHEN r.revision = 1 THEN 1 -- it is new
                                            ELSE 1 + coalesce((SELECT max(a.try) FROM sluice.attempts_of(t.run) a WHERE a.task = t.name), 0) END
-                  FROM ready t JOIN sluice.run r ON r.id = t.run
+                  FROM ready t CROSS JOIN LATERAL (SELECT r.revision FROM sluice.run r WHERE r.id = t.run OFFSET 0) r
                  ORDER BY t.run, t.position
                 RETURNING id, run, task, queued_at
-        )
+        ) -- OFFSET 0 keeps a look-up by key what it is, whatever is believed of the size of the tables
         INSERT INTO sluice.queue (attempt, run, demand, priority, instance, queued_at)
         SELECT m.id, m.run, v.demands[t.position + 1], coalesce((v.spec ->> 'priority')::int, 0), r.instance, m.queued_at
           FROM made m
           JOIN ready t ON t.run = m.run AND t.name = m.task
-          JOIN sluice.run r ON r.id = m.run
+         CROSS JOIN LATERAL (SELECT r.* FROM sluice.run r WHERE r.id = m.run OFFSET 0) r
           JOIN sluice.pipe_version v ON (v.project, v.pipe, v.version) = (r.project, r.pipe, r.version);
 END
 $$;
@@ -158,7 +158,7 @@ BEGIN
                 SELECT t.run, CASE WHEN bool_or(t.state = 'cancelled') THEN 'cancelled'
                                    WHEN bool_and(t.state = 'succeeded') THEN 'succeeded'
                                    ELSE 'failed' END AS state
-                  FROM unnest(p_runs) r (run) JOIN sluice.task t ON t.run = r.run GROUP BY t.run
+                  FROM unnest(p_runs) r (run) CROSS JOIN LATERAL (SELECT t.* FROM sluice.task t WHERE t.run = r.run OFFSET 0) t GROUP BY t.run
         ), ended AS (
                 UPDATE sluice.run r
                    SET state = o.state, ended_at = clock_timestamp(), revision = r.revision + 1,

@@ -109,23 +109,24 @@ LANGUAGE plpgsql STABLE SET enable_seqscan = off SET enable_hashjoin = off SET e
 BEGIN
         RETURN QUERY
         WITH given AS MATERIALIZED (
-                SELECT x.instance, x.attempt, x.epoch, x.run, r.project, r.pipe, r.version, a.task, t.position
+                SELECT x.instance, x.attempt, x.epoch, x.run, r.project, r.pipe, r.version, a.task
                   FROM (SELECT x.*, row_number() OVER (PARTITION BY x.instance ORDER BY x.attempt) AS n FROM sluice.assignment x
                          WHERE x.instance = ANY (p_instances) AND x.state = 'assigned' AND NOT x.recover
                            AND (x.attempt = ANY (p_given) OR x.instance = ANY (p_all))) x
-                  JOIN sluice.attempt a ON a.id = x.attempt
-                  JOIN sluice.run r ON r.id = x.run
-                  JOIN sluice.task t ON t.run = x.run AND t.name = a.task
+                 CROSS JOIN LATERAL (SELECT a.task FROM sluice.attempt a WHERE a.id = x.attempt OFFSET 0) a
+                 CROSS JOIN LATERAL (SELECT r.project, r.pipe, r.version FROM sluice.run r WHERE r.id = x.run OFFSET 0) r
                  WHERE x.n <= 64
         ), kind AS MATERIALIZED (
-                SELECT k.*, sluice.is_fenced(v.spec, v.spec -> 'tasks' -> k.position) AS fence, v.spec -> 'tasks' -> k.position -> 'directives' AS directives
-                  FROM (SELECT DISTINCT g.project, g.pipe, g.version, g.position FROM given g) k
+                SELECT k.*, sluice.is_fenced(v.spec, t.value) AS fence, t.value -> 'directives' AS directives
+                  FROM (SELECT DISTINCT g.project, g.pipe, g.version, g.task FROM given g) k
                   JOIN sluice.pipe_version v ON (v.project, v.pipe, v.version) = (k.project, k.pipe, k.version)
+                 CROSS JOIN LATERAL jsonb_array_elements(v.spec -> 'tasks') t
+                 WHERE t.value ->> 'name' = k.task
         )
         SELECT g.instance, json_agg(json_build_object(
                        'attempt', g.attempt, 'epoch', g.epoch, 'run', g.run, 'project', g.project, 'pipe', g.pipe, 'task', g.task,
                        'fence', k.fence, 'directives', k.directives) ORDER BY g.attempt)
-          FROM given g JOIN kind k ON (k.project, k.pipe, k.version, k.position) = (g.project, g.pipe, g.version, g.position)
+          FROM given g JOIN kind k ON (k.project, k.pipe, k.version, k.task) = (g.project, g.pipe, g.version, g.task)
          GROUP BY g.instance;
 END
 $$;
