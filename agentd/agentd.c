@@ -3,6 +3,7 @@
 #include "agentd.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -65,6 +66,8 @@ struct Agentd {
         bool listed;
         bool fence_asked, fence_resumed; /* a deadline stands for what was found */
         bool polling;
+        bool drain_heard; /* the control plane wants nothing new to begin here */
+        bool finishing;   /* we are to end when all tasks have: DrainOnStopSec= */
         bool leaving;
 };
 
@@ -74,6 +77,8 @@ static uint64_t monotonic_usec(void) {
         (void) clock_gettime(CLOCK_MONOTONIC, &ts);
         return (uint64_t) ts.tv_sec * USEC_PER_SEC + (uint64_t) ts.tv_nsec / 1000;
 }
+
+static void leave(Agentd *a);
 
 static void settle(Agentd *a) {
         (void) sd_event_source_set_enabled(a->settle, SD_EVENT_ONESHOT);
@@ -262,6 +267,8 @@ static int on_settle(sd_event_source *source, void *userdata) {
                         let_go(a, attempt);
         }
         advance(a);
+        if (attempt_count(a->attempts) == 0 && a->finishing && !a->leaving)
+                leave(a);
         if (attempt_count(a->attempts) == 0) {
                 (void) sd_event_source_set_time_relative(a->rest, REST_USEC);
                 (void) sd_event_source_set_enabled(a->rest, SD_EVENT_ONESHOT);
@@ -299,6 +306,14 @@ static bool fence_fell(void *userdata) {
         return contact_is_over(a->contact);
 }
 
+static void hear_drain(Agentd *a, const char *drain) {
+        if (!drain || str_eq(drain, "true") == a->drain_heard)
+                return;
+        a->drain_heard = !a->drain_heard;
+        log_notice(a->drain_heard ? "Draining: the control plane wants nothing new to begin here."
+                                  : "Draining is over: the control plane gives tasks again.");
+}
+
 static void start_attempt(Agentd *a, ProtoAssignment *assignment, uint64_t deadline_usec) {
         _cleanup_(freep) char *id = strdup(assignment->attempt);
         uint32_t epoch = assignment->epoch;
@@ -308,8 +323,10 @@ static void start_attempt(Agentd *a, ProtoAssignment *assignment, uint64_t deadl
 
         if (attempt || !id || attempt_is_past(a->attempts, id, epoch))
                 return; /* offered again because our word crossed the offer */
-        if (full) {
-                r = attempt_refuse(a->attempts, id, epoch, true, "All slots are taken.", &attempt);
+        if (full || a->drain_heard || a->finishing) {
+                r = attempt_refuse(a->attempts, id, epoch, true,
+                                   full ? "All slots are taken." : "The agent is draining.",
+                                   &attempt);
         } else {
                 r = attempt_start(a->attempts, assignment, deadline_usec, &attempt);
                 if (r >= 0)
@@ -392,6 +409,7 @@ static void on_work(ProtoWork *work, uint64_t sent_usec, void *userdata) {
         ProtoStop *stop = work->stop.items;
         Agentd *a = userdata;
 
+        hear_drain(a, work->drain);
         contact_note(a->contact, sent_usec);
         keep_fence(a, work);
         for (size_t i = 0; i < work->release.count; i++) {
@@ -460,27 +478,58 @@ static void on_goodbye_answer(Channel *c, const ChannelAnswer *answer, void *use
 }
 
 /* Ends, telling the control plane if it is there. Tasks go on without us. */
-static int on_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata) {
-        Agentd *a = userdata;
-
-        (void) source;
-        (void) info;
+static void leave(Agentd *a) {
         (void) sd_notify(false, "STOPPING=1\nSTATUS=Saying goodbye");
         if (a->leaving || !a->polling || !link_is_up(a->link)) {
                 fail(a, 0);
-                return 0;
+                return;
         }
         a->leaving = true;
         unit_bus_let_go(a->bus);
         a->poller = poller_free(a->poller);
+        a->leave = sd_event_source_disable_unref(a->leave);
         if (channel_new(a->link, "goodbye", on_goodbye_turn, on_goodbye_answer, a, &a->goodbye) <
                     0 ||
             sd_event_add_time_relative(a->event, &a->leave, CLOCK_MONOTONIC, GOODBYE_USEC, 0,
                                        on_leave, a) < 0) {
                 fail(a, 0);
-                return 0;
+                return;
         }
         channel_kick(a->goodbye);
+}
+
+static int on_patience_over(sd_event_source *source, uint64_t usec, void *userdata) {
+        (void) source;
+        (void) usec;
+        leave(userdata);
+        return 0;
+}
+
+/* DrainOnStopSec=: first the tasks, then we. */
+static bool finish_tasks(Agentd *a) {
+        uint64_t usec = a->settings->drain_on_stop_usec;
+
+        if (usec == 0 || a->finishing || !a->polling || attempt_count(a->attempts) == 0)
+                return false;
+        if (sd_event_add_time_relative(a->event, &a->leave, CLOCK_MONOTONIC, usec, 0,
+                                       on_patience_over, a) < 0)
+                return false;
+        a->finishing = true;
+        (void) sd_notifyf(false,
+                          "STOPPING=1\nSTATUS=Waiting for tasks\nEXTEND_TIMEOUT_USEC=%" PRIu64,
+                          (uint64_t) (usec + 2 * GOODBYE_USEC));
+        log_notice("Ending when the tasks have, at the latest in %" PRIu64 " s.",
+                   (uint64_t) (usec / USEC_PER_SEC));
+        return true;
+}
+
+static int on_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata) {
+        Agentd *a = userdata;
+
+        (void) source;
+        (void) info;
+        if (!finish_tasks(a))
+                leave(a);
         return 0;
 }
 
@@ -537,7 +586,8 @@ static int make_parts(Agentd *a) {
         if (r >= 0)
                 r = poller_new(a->link, a->attempts,
                                &(PollerSpec){ a->session, a->facts.boot, s->slots,
-                                              s->self_fence_usec, on_work, on_replaced, a },
+                                              s->self_fence_usec, &a->finishing, &a->drain_heard,
+                                              on_work, on_replaced, a },
                                &a->poller);
         return r;
 }

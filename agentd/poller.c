@@ -64,7 +64,8 @@ static void on_turn(Channel *c, void *userdata) {
         json_out_text(&o, "boot", p->spec.boot);
         json_out_text(&o, "version", PACKAGE_VERSION);
         json_out_u64(&o, "slots", p->spec.slots);
-        json_out_bool(&o, "draining", false);
+        json_out_bool(&o, "draining", *p->spec.draining || *p->spec.drain_heard);
+        json_out_bool(&o, "drain_heard", *p->spec.drain_heard);
         json_out_u64(&o, "self_fence_sec", p->spec.self_fence_usec / USEC_PER_SEC);
         json_out_u64(&o, "wait_sec", wait_sec(p));
         write_attempts(&o, p->attempts);
@@ -81,7 +82,7 @@ static bool is_empty(const ProtoWork *work) {
         return work->start.count + work->stop.count + work->release.count + work->resume.count +
                                work->recover.count ==
                        0 &&
-               !work->clean;
+               !work->clean && !work->drain;
 }
 
 static void on_answer(Channel *c, const ChannelAnswer *answer, void *userdata) {

@@ -15,6 +15,8 @@ typedef struct PollerSpec {
         const char *session, *boot; /* borrowed */
         uint32_t slots;
         uint64_t self_fence_usec;
+        const bool *draining,
+                *drain_heard; /* nothing new is taken; the control plane's last word about it */
         poller_work_t on_work;
         poller_refused_t on_replaced;
         void *userdata;

@@ -37,6 +37,8 @@ static const ConfigField fields[] = {
           offsetof(Settings, metrics_interval_usec), "10s" },
         { "Agent", "SelfFenceSec", "self-fence", CONFIG_SPAN, offsetof(Settings, self_fence_usec),
           "5min" },
+        { "Agent", "DrainOnStopSec", "drain-on-stop", CONFIG_SPAN,
+          offsetof(Settings, drain_on_stop_usec), "0" },
         { "Agent", "LogLevel", "log-level", CONFIG_TEXT, offsetof(Settings, log_level), "info" },
         {},
 };

@@ -21,6 +21,7 @@ typedef struct Settings {
         uint32_t slots;
         uint64_t metrics_interval_usec;
         uint64_t self_fence_usec;
+        uint64_t drain_on_stop_usec; /* 0: tasks are left alone */
 } Settings;
 
 /* path: the file, or NULL for the usual one. Takes what it knows out of argv. 1 when --print-config has been answered. */

@@ -32,6 +32,9 @@ static const struct {
         [OPTION_LABELS] = { "--labels", 0, true },
         [OPTION_AGENT_TYPE] = { "--agent-type", 0, true },
         [OPTION_DESCRIPTION] = { "--description", 0, true },
+        [OPTION_REASON] = { "--reason", 0, true },
+        [OPTION_DEADLINE] = { "--deadline", 0, true },
+        [OPTION_FORCE] = { "--force", 0, false },
 };
 
 const char *option_name(Option o) {

@@ -22,6 +22,9 @@ typedef enum Option {
         OPTION_LABELS,
         OPTION_AGENT_TYPE,
         OPTION_DESCRIPTION,
+        OPTION_REASON,
+        OPTION_DEADLINE,
+        OPTION_FORCE,
         _OPTION_MAX,
 } Option;
 

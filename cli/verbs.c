@@ -52,6 +52,13 @@ static const struct {
         { "agent", "show", 1, 1, 0, false, verb_agent_show, "AGENT", "show an agent" },
         { "agent", "create", 1, 1, O(TYPE) | O(LABELS), false, verb_agent_create, "NAME",
           "make an agent that a host joins with an API key" },
+        { "agent", "drain", 1, 1, O(REASON) | O(DEADLINE), false, verb_agent_drain, "AGENT",
+          "give an agent nothing new, until it is resumed; with --deadline stop what still runs" },
+        { "agent", "pause", 1, 1, O(REASON), false, verb_agent_pause, "AGENT",
+          "give an agent nothing new for a while" },
+        { "agent", "resume", 1, 1, 0, false, verb_agent_resume, "AGENT", "end a pause or a drain" },
+        { "agent", "delete", 1, 1, O(FORCE), false, verb_agent_delete, "AGENT",
+          "forget an agent and its credential" },
         { "key", "create", 0, 0,
           O(TYPE) | O(AGENT) | O(USES) | O(EXPIRES) | O(LABELS) | O(AGENT_TYPE) | O(DESCRIPTION),
           false, verb_key_create, "", "make a key that hosts join with; it is shown once" },
@@ -85,6 +92,9 @@ static const char options_help[] =
         "     --uses=NUMBER       key create: how often it may be used\n"
         "     --expires=SPAN      key create: for how long, as \"2h\" or \"30d\"\n"
         "     --description=TEXT  key create: a note\n"
+        "     --reason=TEXT       agent drain, agent pause: why, for those who ask later\n"
+        "     --deadline=SPAN     agent drain: stop after that what still runs, as \"10min\"\n"
+        "     --force             agent delete: also while it has tasks\n"
         "     --project=NAME      the project of pipes and runs (SLUICE_PROJECT)\n"
         "     --url=URL           where the control plane is (SLUICE_URL)\n"
         "     --cafile=FILE       who signed its certificate (SLUICE_CAFILE)\n"

@@ -204,6 +204,9 @@ int config_read_file(Config *c, const char *path, bool must_exist, Error *e) {
         if (!directory)
                 return -ENOMEM;
         n = scandir(directory, &entries, is_drop_in, alphasort);
+        if (n < 0 && errno != ENOENT)
+                return error_set(e, -errno, "bad-config", "Cannot look into %s: %s.", directory,
+                                 strerror(errno));
         for (int i = 0; i < n; i++) {
                 _cleanup_(freep) char *file = str_format("%s/%s", directory, entries[i]->d_name);
 

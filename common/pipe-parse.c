@@ -40,8 +40,7 @@ static const struct {
 };
 
 /* Words of the language that this release does not do: better said than guessed. */
-static const char *const later_keys[] = { "Retry",      "RetryBackoffSec", "Cron",
-                                          "OnCalendar", "OnAgentLoss",     NULL };
+static const char *const later_keys[] = { "Retry", "RetryBackoffSec", "Cron", "OnCalendar", NULL };
 static const char *const later_sections[] = { "Parameter", "Schedule", NULL };
 
 static bool is_later(const char *const list[], const char *word) {

@@ -57,6 +57,7 @@ typedef struct ProtoSync {
         char *version;
         uint32_t slots;
         bool draining;
+        bool drain_heard;
         uint32_t self_fence_sec;
         uint32_t wait_sec;
         JsonArray attempts; /* ProtoKnown */
@@ -147,6 +148,7 @@ typedef struct ProtoWork {
         char **clean;
         JsonArray resume;       /* ProtoResume */
         JsonArray recover;      /* ProtoRecover */
+        char *drain;            /* "true" or "false", NULL when there is no news of it */
         JsonArray acknowledged; /* ProtoAcknowledged; only from events */
 } ProtoWork;
 

@@ -35,6 +35,11 @@ static const JsonField agent_fields[] = {
         { "labels", JSON_MAP, false, offsetof(NamedBody, list[0]), .max = 64 },
         {},
 };
+static const JsonField flag_fields[] = {
+        { "reason", JSON_TEXT, false, offsetof(NamedBody, text[0]), .max = 1000 },
+        { "deadline_sec", JSON_U32, false, offsetof(NamedBody, number[0]), .max = 31536000 },
+        {},
+};
 static const JsonField key_fields[] = {
         { "type", JSON_TEXT, true, offsetof(NamedBody, text[0]), .max = 16 },
         { "agents", JSON_STRV, false, offsetof(NamedBody, list[0]), .max = 1000 },
@@ -168,6 +173,22 @@ const Route routes[] = {
           .statement = S("agent_get", "api.agent_get($1, $2)", 2),
           .binds = { { BIND_AUTH }, { BIND_PATH, 0 } } },
 
+        { "DELETE", "/api/v1/agents/{agent}", true, .handler = route_statement,
+          .statement = S("agent_delete", "api.agent_delete($1, $2, $3)", 3),
+          .binds = { { BIND_AUTH }, { BIND_PATH, 0 }, { BIND_QUERY, .name = "force" } } },
+        { "PUT",
+          "/api/v1/agents/{agent}/flags/{flag}",
+          true,
+          BODY_JSON,
+          4 * KIB,
+          route_statement,
+          S("agent_flag_set", "api.agent_flag_set($1, $2, $3, $4::text::jsonb)", 4),
+          { { BIND_AUTH }, { BIND_PATH, 0 }, { BIND_PATH, 1 }, { BIND_BODY } },
+          flag_fields,
+          sizeof(NamedBody) },
+        { "DELETE", "/api/v1/agents/{agent}/flags/{flag}", true, .handler = route_statement,
+          .statement = S("agent_flag_clear", "api.agent_flag_clear($1, $2, $3)", 3),
+          .binds = { { BIND_AUTH }, { BIND_PATH, 0 }, { BIND_PATH, 1 } } },
         { "GET", "/api/v1/agents/{agent}/explain", true, .handler = route_statement,
           .statement = S("agent_explain", "api.agent_explain($1, $2)", 2),
           .binds = { { BIND_AUTH }, { BIND_PATH, 0 } } },

@@ -53,10 +53,13 @@ CREATE OR REPLACE FUNCTION sluice.attempt_end(p_attempt uuid, p_outcome text, p_
 RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
         v_attempt sluice.attempt;
+        v_interrupt boolean := p_outcome IN ('success', 'signal', 'stopped', 'timeout', 'exit-code') -- what a stop looks like
+                AND NOT (p_outcome = 'success' AND (p_end ->> 'exit_code') IS NOT DISTINCT FROM 'exited')
+                AND EXISTS (SELECT FROM sluice.assignment WHERE attempt = p_attempt AND interrupt);
 BEGIN
         UPDATE sluice.attempt
            SET state = 'ended', ended_at = clock_timestamp(),
-               outcome = CASE WHEN stop_requested_at IS NULL THEN p_outcome ELSE 'cancelled' END,
+               outcome = CASE WHEN stop_requested_at IS NOT NULL THEN 'cancelled' WHEN v_interrupt THEN 'interrupted' ELSE p_outcome END,
                result = coalesce(p_end ->> 'result', p_outcome),
                exit_code = p_end ->> 'exit_code', exit_status = (p_end ->> 'exit_status')::int,
                reason = coalesce(p_end ->> 'reason', reason),
@@ -83,6 +86,11 @@ BEGIN
                             WHEN sluice.loss_is_retried(v_attempt) THEN 'waiting'
                             ELSE 'failed' END
          WHERE run = v_attempt.run AND name = v_attempt.task;
+
+        -- Of a host that is drained, the run goes elsewhere once all of it is there no more.
+        IF v_attempt.outcome = 'interrupted' AND NOT EXISTS (SELECT FROM sluice.assignment WHERE run = v_attempt.run) THEN
+                PERFORM sluice.run_unbind(v_attempt.run, v_attempt.instance);
+        END IF;
 END
 $$;
 

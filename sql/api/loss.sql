@@ -47,7 +47,7 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT interval '30 seconds' $$;
 CREATE OR REPLACE FUNCTION sluice.loss_is_retried(p_attempt sluice.attempt) RETURNS boolean
 LANGUAGE plpgsql STABLE AS $$
 BEGIN
-        IF p_attempt.outcome NOT IN ('lost', 'fenced') THEN
+        IF p_attempt.outcome NOT IN ('lost', 'fenced', 'interrupted') THEN
                 RETURN false;
         END IF;
 
@@ -100,6 +100,21 @@ BEGIN
 END
 $$;
 
+-- What its tasks made stays behind, so all of it begins again, if any of it does.
+CREATE OR REPLACE FUNCTION sluice.run_unbind(p_run uuid, p_instance uuid) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+        IF EXISTS (SELECT FROM sluice.task WHERE run = p_run AND state = 'waiting')
+           AND NOT EXISTS (SELECT FROM sluice.task WHERE run = p_run AND state IN ('failed', 'cancelled', 'skipped')) THEN
+                UPDATE sluice.task SET state = 'waiting' WHERE run = p_run AND state = 'succeeded';
+                UPDATE sluice.run SET instance = NULL WHERE id = p_run;
+                UPDATE sluice.queue SET instance = NULL WHERE run = p_run;
+                PERFORM sluice.live_end(p_run);
+                INSERT INTO sluice.cleanup (instance, run) VALUES (p_instance, p_run) ON CONFLICT DO NOTHING;
+        END IF;
+END
+$$;
+
 -- The caller holds the lock of the run. What its tasks made is on the host that is gone, so all of it begins again, elsewhere
 -- or there; the agent, when it comes back, stops what it has and removes the old workspace.
 CREATE OR REPLACE FUNCTION sluice.run_lost(p_run uuid, p_instance uuid, p_heard timestamptz, p_retried boolean) RETURNS void
@@ -112,14 +127,9 @@ BEGIN
                         'Its agent was not heard of since %s.', sluice.rfc3339(p_heard))), true);
         END LOOP;
 
-        IF p_retried AND EXISTS (SELECT FROM sluice.task WHERE run = p_run AND state = 'waiting')
-           AND NOT EXISTS (SELECT FROM sluice.task WHERE run = p_run AND state IN ('failed', 'cancelled')) THEN
-                UPDATE sluice.task SET state = 'waiting' WHERE run = p_run AND state = 'succeeded';
-                UPDATE sluice.run SET instance = NULL WHERE id = p_run;
-                PERFORM sluice.live_end(p_run);
-                INSERT INTO sluice.cleanup (instance, run) VALUES (p_instance, p_run) ON CONFLICT DO NOTHING;
+        IF p_retried THEN
+                PERFORM sluice.run_unbind(p_run, p_instance);
         END IF;
-
         PERFORM sluice.run_advance(p_run);
 END
 $$;

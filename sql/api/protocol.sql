@@ -38,6 +38,17 @@ BEGIN
 END
 $$;
 
+-- Whether the agent shall drain, when that is another word than the last one that it has heard.
+CREATE OR REPLACE FUNCTION sluice.drain_news(p_instance uuid, p_request jsonb) RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+        v_wanted boolean := EXISTS (SELECT FROM sluice.agent_flag f JOIN sluice.instance i ON i.agent = f.agent
+                                     WHERE i.id = p_instance AND f.flag = 'draining');
+BEGIN
+        RETURN CASE WHEN p_request ? 'drain_heard' AND v_wanted <> sluice.json_bool(p_request, 'drain_heard') THEN v_wanted END;
+END
+$$;
+
 CREATE OR REPLACE FUNCTION sluice.presence_touch(p_instance uuid) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
@@ -113,12 +124,12 @@ BEGIN
 
         IF (v.session, v.boot, v.version, v.slots, v.draining, v.self_fence_sec) IS DISTINCT FROM
            (v_session, v_boot, v_version, v_slots, v_draining, v_fence)
-           OR v.goodbye_at IS NOT NULL OR v.credential_used_at IS NULL THEN
+           OR v.goodbye_at IS NOT NULL OR v.broke_at IS NOT NULL OR v.credential_used_at IS NULL THEN
                 UPDATE sluice.instance i
                    SET old_sessions = CASE WHEN i.session <> v_session
                                            THEN (i.session || i.old_sessions)[1:8] ELSE i.old_sessions END,
                        session = v_session, boot = v_boot, version = v_version, slots = v_slots,
-                       draining = v_draining, self_fence_sec = v_fence, goodbye_at = NULL, goodbye_reason = NULL,
+                       draining = v_draining, self_fence_sec = v_fence, goodbye_at = NULL, goodbye_reason = NULL, broke_at = NULL,
                        credential_used_at = coalesce(i.credential_used_at, clock_timestamp())
                  WHERE i.id = v.id;
                 v_opened := true;

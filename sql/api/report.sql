@@ -101,7 +101,7 @@ BEGIN
 
         WITH said AS MATERIALIZED (
                 SELECT e.n, a.run,
-                       a.instance = e.instance AND a.epoch = e.epoch AND x.recover IS NOT TRUE
+                       a.instance = e.instance AND a.epoch = e.epoch AND x.recover IS NOT TRUE AND x.interrupt IS NOT TRUE
                        AND CASE e.state
                            WHEN 'running' THEN a.ended_at IS NULL AND a.started_at IS NULL
                            WHEN 'ended' THEN a.ended_at IS NULL AND e.result NOT IN ('lost', 'fenced')

@@ -222,15 +222,17 @@ BEGIN
           FROM said s;
 
         RETURN QUERY
-        SELECT a.n::int, json_build_object(
-                        'start', coalesce(s.start, '[]'), 'stop', coalesce(w.stop, '[]'), 'release', coalesce(w.release, '[]'),
-                        'clean', coalesce(c.clean, '[]'), 'resume', coalesce(w.resume, '[]'), 'recover', coalesce(w.recover, '[]'))
+        SELECT a.n::int, CASE WHEN d.drain IS NULL THEN o.answer ELSE (o.answer::jsonb || jsonb_build_object('drain', d.drain))::json END
           FROM unnest(p_instances) WITH ORDINALITY a (instance, n)
+         CROSS JOIN LATERAL sluice.drain_news(a.instance, p_requests -> a.n::int - 1) d (drain)
           LEFT JOIN (SELECT * FROM sluice.answers_start(v_all, v_given, '{}') WHERE v_given IS NOT NULL) s ON s.instance = a.instance
           LEFT JOIN sluice.answers_clean(v_all) c ON c.instance = a.instance
           LEFT JOIN unnest(v_told, v_stop, v_release, v_resume, v_recover) w (request, stop, release, resume, recover) ON w.request = a.n
+         CROSS JOIN LATERAL (SELECT json_build_object(
+                        'start', coalesce(s.start, '[]'), 'stop', coalesce(w.stop, '[]'), 'release', coalesce(w.release, '[]'),
+                        'clean', coalesce(c.clean, '[]'), 'resume', coalesce(w.resume, '[]'), 'recover', coalesce(w.recover, '[]')) AS answer) o
          WHERE a.instance IS NOT NULL
-           AND (s.instance IS NOT NULL OR c.instance IS NOT NULL OR w.request IS NOT NULL);
+           AND (s.instance IS NOT NULL OR c.instance IS NOT NULL OR w.request IS NOT NULL OR d.drain IS NOT NULL);
 END
 $$;
 
@@ -251,7 +253,7 @@ BEGIN
           INTO v_instances, v_stale, v_takers
           FROM (SELECT r.n, i.id, i.draining, p.last_seen_at,
                        i.id IS NOT NULL AND coalesce(p.last_seen_at > now() - sluice.lease(), false)
-                       AND i.goodbye_at IS NULL AND i.credential_used_at IS NOT NULL
+                       AND i.goodbye_at IS NULL AND i.broke_at IS NULL AND i.credential_used_at IS NOT NULL
                        AND coalesce((r.value ->> 'session', r.value ->> 'boot', r.value ->> 'version')
                                     = (i.session::text, i.boot, i.version), false)
                        AND r.value -> 'slots' = to_jsonb(i.slots)

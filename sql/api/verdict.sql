@@ -45,7 +45,8 @@ RETURNS TABLE (instance uuid, agent uuid, name text, hostname text, here boolean
                memory_left int8, need int8, last_seen_at timestamptz, goodbye_at timestamptz)
 LANGUAGE sql STABLE AS $$
         SELECT i.id, a.id, a.name, i.hostname,
-               coalesce(sluice.instance_status(p.last_seen_at, i.goodbye_at) = 'Running', false), i.draining, i.slots, x.count,
+               coalesce(sluice.instance_status(i, p.last_seen_at) = 'Running', false),
+               i.draining OR EXISTS (SELECT FROM sluice.agent_flag f WHERE f.agent = a.id), i.slots, x.count,
                i.memory_bytes, i.memory_bytes - x.memory,
                sluice.memory_need(p_demand.memory_bytes, p_demand.memory_permyriad, i.memory_bytes), p.last_seen_at, i.goodbye_at
           FROM sluice.agent a
@@ -91,7 +92,7 @@ BEGIN
         IF p_instance IS NOT NULL AND v.known > 0 THEN
                 RETURN format('waits for agent "%s" on %s, where the run began: %s', v.name, v.hostname,
                         CASE WHEN v.here = 0 THEN 'it is not connected'
-                             WHEN v.open = 0 THEN 'it is draining'
+                             WHEN v.open = 0 THEN 'it is draining or paused'
                              WHEN v.avoided > 0 THEN 'it could not take the task just now and is asked again soon'
                              WHEN v.seated = 0 THEN format('its %s slots are taken', v.slots)
                              WHEN v.too_small > 0 THEN format('its memory of %s is less than MemoryMax= of %s',
@@ -106,7 +107,7 @@ BEGIN
         ELSIF v.here = 0 THEN
                 RETURN format('none of the %s instances of %s is connected', v.known, v_wish);
         ELSIF v.open = 0 THEN
-                RETURN format('all %s connected instances of %s are draining', v.here, v_wish);
+                RETURN format('all %s connected instances of %s are draining or paused', v.here, v_wish);
         ELSIF v.open = v.avoided THEN
                 RETURN format('agent "%s", the only one connected of %s, could not take it just now and is asked again soon',
                               v.name, v_wish);

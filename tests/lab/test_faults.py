@@ -15,7 +15,7 @@ def test_a_partition_delays_the_outcome_and_loses_nothing(agent):
 
 
 def test_a_power_cut_ends_what_ran_as_lost(agent):
-    run = agent.shell("echo before the cut; exec sleep 600").wait_running()
+    run = agent.shell("echo before the cut; exec sleep 600", ["OnAgentLoss=fail"]).wait_running()
     agent.node.run("journalctl --sync && sync", check=True)
     agent.node.power_cut()
     agent.node.boot()
@@ -25,6 +25,16 @@ def test_a_power_cut_ends_what_ran_as_lost(agent):
     assert run.wait_log_complete().lines() == ["before the cut"]
     agent.wait_status("Running")
     agent.run(["/bin/true"]).wait_succeeded()
+
+
+def test_what_a_power_cut_took_is_done_again(agent):
+    run = agent.shell("[ -e /srv/cut ] && exit 0; echo on; exec sleep 600").wait_running()
+    wait_until("the task to have looked", lambda: run.lines() == ["on"], 30)
+    agent.node.run("touch /srv/cut; sync", check=True)
+    agent.node.power_cut()
+    agent.node.boot()
+    run.wait_succeeded(timeout=180)
+    assert [a["outcome"] for a in run.attempts()] == ["lost", "success"]
 
 
 @pytest.mark.parametrize("seen_by", ["agentd", "systemd"])
@@ -53,7 +63,7 @@ def test_a_unit_that_somebody_stopped_is_no_success(agent):
 
 
 def test_a_unit_that_went_while_agentd_was_away_is_lost(agent):
-    run = agent.shell("echo on; exec sleep 600").wait_running()
+    run = agent.shell("echo on; exec sleep 600", ["OnAgentLoss=fail"]).wait_running()
     unit = run.attempt()["unit"]
     agent.node.run(f"systemctl stop agentd && systemctl stop {unit} && systemctl start agentd", check=True)
     attempt = run.wait_failed().attempt()

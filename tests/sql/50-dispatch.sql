@@ -80,7 +80,7 @@ SELECT is(t.answer(t.events('us', t.success(:'one')) - 'acknowledged'), 'clean:1
 SELECT t.sync('us', '[]', '{"slots": 2, "draining": true}') \g /dev/null
 UPDATE sluice.instance SET draining = true WHERE id IN (t.id('eu'), t.id('big'));
 SELECT t.run('any') AS r \gset
-SELECT is(pg_temp.why(:'r'), 'all 3 connected instances of type batch are draining', 'draining');
+SELECT is(pg_temp.why(:'r'), 'all 3 connected instances of type batch are draining or paused', 'draining');
 SELECT is(t.answer(t.sync('us', '[]', '{"slots": 2, "draining": true}')), 'nothing', 'nor does it take');
 SELECT is(t.answer(t.sync('us', '[]', '{"slots": 2}')), 'start:1', 'until it no longer drains');
 SELECT api.agent_goodbye(t.h('us'), jsonb_build_object('session', t.id('session of us'))) \g /dev/null
@@ -152,7 +152,7 @@ $$;
 SELECT t.silent('one', '91 seconds') \g /dev/null
 SELECT is(pg_temp.swept(), 'waits for agent "one" on one.example, where the run began: it is not connected', 'silent');
 SELECT t.sync('one', '[]', '{"draining": true}') \g /dev/null
-SELECT is(pg_temp.swept(), 'waits for agent "one" on one.example, where the run began: it is draining', 'draining');
+SELECT is(pg_temp.swept(), 'waits for agent "one" on one.example, where the run began: it is draining or paused', 'draining');
 UPDATE sluice.instance SET draining = false, slots = 1 WHERE id = t.id('one');
 UPDATE sluice.assignment SET seat = 3;
 SELECT is(pg_temp.swept(), 'waits for agent "one" on one.example, where the run began: its 1 slots are taken',

@@ -96,7 +96,7 @@ SELECT is(pg_temp.agent('new') ->> 'reason', 'no host has joined as this agent',
 SELECT is(pg_temp.agent('gone') ->> 'status' || ', ' || (pg_temp.agent('gone') ->> 'reason'), 'Stopped, it said goodbye: the host goes down', 'stopped');
 SELECT is(pg_temp.agent('silent') ->> 'status', 'Unknown', 'unknown');
 SELECT matches(pg_temp.agent('silent') ->> 'since', '^\d{4}-', 'since when');
-SELECT is(pg_temp.agent('drains') -> 'flags', '["draining"]', 'flags');
+SELECT is(pg_temp.agent('drains') -> 'flags', '["draining by the agent"]', 'flags');
 SELECT is(pg_temp.agent('full') #>> '{instances,0,has,0,run}', :'r', 'what it has');
 SELECT is(pg_temp.agent('full') #>> '{instances,0,has,0,state}', 'stopping', 'in which state');
 SELECT is(pg_temp.agent('short') #>> '{instances,0,memory_used_bytes}', '67108864', 'how much of its memory is given away');

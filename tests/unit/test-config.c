@@ -108,6 +108,22 @@ static void test_bad_values_name_their_place(void) {
         }
 }
 
+/* What is there and cannot be read must not count as nothing. */
+static void test_drop_ins_that_cannot_be_read(void) {
+        _cleanup_(freep) char *path = str_format("%s/odd.conf", directory);
+        _cleanup_(freep) char *drop_ins = str_format("%s.d", path);
+        _cleanup_(config_freep) Config *c = NULL;
+        Error e = {};
+
+        write_file("odd.conf", "");
+        write_file("odd.conf.d", "");
+        ok_int(config_new(fields, &c), 0);
+        ok_int(config_read_file(c, path, true, &e), -ENOTDIR);
+        ok_contains(e.detail, "odd.conf.d");
+        (void) unlink(path);
+        (void) unlink(drop_ins);
+}
+
 int main(void) {
         _cleanup_(freep) char *drop_ins = NULL;
 
@@ -117,6 +133,7 @@ int main(void) {
         ok_int(mkdir(drop_ins, 0755), 0);
         RUN(test_later_layers_win);
         RUN(test_bad_values_name_their_place);
+        RUN(test_drop_ins_that_cannot_be_read);
         for (size_t i = 0; i < 4; i++) {
                 static const char *const files[] = { "test.conf", "test.conf.d/10-a.conf",
                                                      "test.conf.d/20-b.conf",

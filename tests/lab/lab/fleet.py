@@ -27,6 +27,11 @@ def _quote(argument):
     return '"' + argument.replace("\\", "\\\\").replace('"', '\\"').replace("$", "$$") + '"'
 
 
+def command(argv):
+    """The value of ExecStart= that executes this."""
+    return " ".join(_quote(a) for a in argv)
+
+
 class Fleet:
     """One control plane and its agents, each on a node of its own."""
 
@@ -136,12 +141,12 @@ class Agent:
             raise LabError(f"{error}\n{self.node.journal('-u agentd -n 20')}") from None
         return self
 
-    def run(self, argv, **directives):
+    def run(self, argv, pipe_lines=(), **directives):
         """Runs one command as a pipe of one task on this agent; does not wait for it."""
-        return self.run_tasks({"task": {"ExecStart": " ".join(_quote(a) for a in argv), **directives}})
+        return self.run_tasks({"task": {"ExecStart": command(argv), **directives}}, pipe_lines)
 
-    def shell(self, script, **directives):
-        return self.run(["/bin/sh", "-c", script], **directives)
+    def shell(self, script, pipe_lines=(), **directives):
+        return self.run(["/bin/sh", "-c", script], pipe_lines, **directives)
 
     def run_tasks(self, tasks, pipe_lines=()):
         return self.fleet.start_tasks(tasks, f"node={self.name}", pipe_lines)

@@ -99,7 +99,7 @@ class Node:
 
     def put(self, path, content, mode=0o644, owner="root:root"):
         data = content.encode() if isinstance(content, str) else content
-        self.run(f"umask 077; mkdir -p $(dirname {path}) && cat >{path} && chown {owner} {path} && chmod {mode:o} {path}",
+        self.run(f"mkdir -p $(dirname {path}) && umask 077 && cat >{path} && chown {owner} {path} && chmod {mode:o} {path}",
                  stdin=data, check=True)
 
     def get(self, path):

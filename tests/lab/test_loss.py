@@ -1,0 +1,93 @@
+"""A host that is cut off stops what another may be given, before the other is given it."""
+
+import time
+
+import pytest
+from lab.fleet import command, pipe_text
+from lab.shell import wait_until
+
+FENCE_SEC = 15
+GRACE_SEC = FENCE_SEC + 2 + 30  # and TimeoutStopSec=, and the control plane's margin
+
+
+@pytest.fixture
+def pair(fleet):
+    """Two agents with short fences; the second is off afterwards."""
+    agents = [fleet.agent("a"), *fleet.boot_together("b")] if "b" not in fleet.agents else [fleet.agent("a"), fleet.agent("b")]
+    for agent in agents:
+        if not agent.node.pid:
+            agent.node.boot()
+        agent.node.put("/etc/sluice/agentd.conf.d/fence.conf", f"[Agent]\nSelfFenceSec={FENCE_SEC}s\n")
+        agent.node.run("systemctl restart agentd", check=True)
+        agent.wait_status("Running")
+    yield agents
+    for agent in agents:
+        agent.node.run("rm -f /etc/sluice/agentd.conf.d/fence.conf; systemctl restart agentd")
+    agents[1].node.shut_down()
+
+
+def start(fleet, pipe_lines=()):
+    task = {"ExecStart": command(["/bin/sh", "-c", "echo on; exec sleep 25"]), "TimeoutStopSec": "2s"}
+    return fleet.start_run(fleet.deploy("moving", pipe_text({"task": task}, "lab", pipe_lines)))
+
+
+def is_alive(agent, unit):
+    return agent.node.run(f"systemctl show --value -p MainPID {unit}").text not in ("0", "")
+
+
+@pytest.mark.parametrize("agentd", ["alive", "dead"])
+def test_a_run_moves_and_never_runs_twice_at_a_time(fleet, pair, agentd):
+    run = start(fleet).wait_running()
+    first = run.attempt()
+    home, other = pair if first["agent"] == "a" else reversed(pair)
+    home.node.cut()
+    begun = time.monotonic()
+    try:
+        if agentd == "dead":
+            home.node.run("systemctl kill --signal=KILL agentd; systemctl stop agentd", check=True)
+
+        def moved():
+            there = len(run.attempts()) > 1 and run.attempt()["agent"] == other.name and is_alive(other, run.attempt()["unit"])
+            assert not (there and is_alive(home, first["unit"])), "it runs in two places"
+            return there
+        wait_until("the run to go on elsewhere", moved, 3 * GRACE_SEC, interval=0.2)
+        assert time.monotonic() - begun >= FENCE_SEC
+    finally:
+        home.node.mend()
+        home.node.run("systemctl start agentd")
+    run.wait_succeeded(timeout=120)
+    assert [(a["agent"], a["outcome"]) for a in run.attempts()] == [(home.name, "lost"), (other.name, "success")]
+    home.wait_status("Running")
+    wait_until("the first unit to be gone", lambda: first["unit"] not in home.node.run("systemctl list-units --all").text, 30)
+
+
+def test_a_short_cut_moves_nothing(fleet, pair):
+    run = start(fleet).wait_running()
+    home = next(a for a in pair if a.name == run.attempt()["agent"])
+    with home.node.partitioned():
+        home.node.run("sleep 5")
+    run.wait_succeeded(timeout=120)
+    assert len(run.attempts()) == 1
+
+
+def test_who_shall_wait_runs_on(fleet, pair):
+    run = start(fleet, ["OnAgentLoss=wait"]).wait_running()
+    home = next(a for a in pair if a.name == run.attempt()["agent"])
+    with home.node.partitioned():
+        wait_until("the task to end by itself", lambda: not is_alive(home, run.attempt()["unit"]), 60)
+        assert home.node.property(run.attempt()["unit"], "SubState") == "exited"
+        home.node.run(f"sleep {FENCE_SEC}")
+    run.wait_succeeded(timeout=120)
+    assert len(run.attempts()) == 1
+
+
+def test_an_agent_that_was_stopped_is_waited_for(fleet, pair):
+    run = start(fleet).wait_running()
+    home = next(a for a in pair if a.name == run.attempt()["agent"])
+    home.node.run("systemctl stop agentd", check=True)
+    home.wait_status("Stopped")
+    home.node.run(f"sleep {FENCE_SEC + 5}")
+    assert is_alive(home, run.attempt()["unit"]) or home.node.property(run.attempt()["unit"], "SubState") == "exited"
+    home.node.run("systemctl start agentd", check=True)
+    run.wait_succeeded(timeout=120)
+    assert len(run.attempts()) == 1
