@@ -29,6 +29,11 @@ static const JsonField run_fields[] = {
         { "version", JSON_TEXT, false, offsetof(NamedBody, text[1]), .max = 16 },
         {},
 };
+static const JsonField runs_fields[] = {
+        { "runs", JSON_ARRAY, true, 0, .max = 1000, .fields = run_fields,
+          .size = sizeof(NamedBody) },
+        {},
+};
 static const JsonField agent_fields[] = {
         { "name", JSON_TEXT, true, offsetof(NamedBody, text[0]), .max = 30 },
         { "type", JSON_TEXT, false, offsetof(NamedBody, text[1]), .max = 16 },
@@ -132,6 +137,20 @@ const Route routes[] = {
           201,
           &(const Statement){ "run_create_batch",
                               "SELECT * FROM api.run_create_batch($1, $2::text::jsonb)", 2 } },
+        { "POST",
+          "/api/v1/projects/{project}/runs/batch",
+          true,
+          BODY_JSON,
+          256 * KIB,
+          route_statement,
+          S("run_create_many", "api.run_create_many($1, $2, $3::text::jsonb, $4)", 4),
+          { { BIND_AUTH },
+            { BIND_PATH, 0 },
+            { BIND_BODY },
+            { BIND_HEADER, .name = "Idempotency-Key" } },
+          runs_fields,
+          sizeof(JsonArray),
+          201 },
         { "GET", "/api/v1/runs/{run}", true, .handler = route_run_get,
           .statement = S("run_get", "api.run_get($1, $2::text::uuid, $3)", 3) },
         { "POST", "/api/v1/runs/{run}/cancel", true, .handler = route_statement,

@@ -128,5 +128,60 @@ BEGIN
 END
 $$;
 
-REVOKE ALL ON FUNCTION api.run_create(bytea, text, text, text, text), api.run_create_batch(bytea, jsonb) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION api.run_create(bytea, text, text, text, text), api.run_create_batch(bytea, jsonb) TO sluice_controld;
+-- Many runs of one project by one caller: all of them, or none.
+CREATE OR REPLACE FUNCTION api.run_create_many(p_auth bytea, p_project text, p_request jsonb, p_idempotency_key text) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, sluice, pg_temp
+SET plan_cache_mode = force_generic_plan AS $$
+DECLARE
+        v_token sluice.token := sluice.auth_token(p_auth, 'operator');
+        v_wanted jsonb := sluice.json_array(p_request, 'runs', 1000, true);
+        v_request text := md5(p_project || ' ' || p_request::text);
+        v_runs uuid[] := ARRAY(SELECT sluice.uuid_v7() FROM jsonb_array_elements(v_wanted));
+        v_pipes text[] := '{}';
+        v_versions text[] := '{}';
+        v_before sluice.idempotency;
+        v jsonb;
+BEGIN
+        IF v_runs = '{}' THEN
+                PERFORM sluice.fail(400, 'bad-request', 'Member "runs" is empty.');
+        ELSIF length(p_idempotency_key) NOT BETWEEN 1 AND 255 THEN
+                PERFORM sluice.fail(400, 'bad-idempotency-key', 'Idempotency-Key has 1 to 255 characters.');
+        ELSIF p_idempotency_key IS NOT NULL THEN
+                INSERT INTO sluice.idempotency (token, key, request, run, runs)
+                VALUES (v_token.id, p_idempotency_key, v_request, v_runs[1], v_runs)
+                    ON CONFLICT (token, key) DO NOTHING;
+
+                IF NOT FOUND THEN
+                        SELECT * INTO STRICT v_before FROM sluice.idempotency
+                         WHERE token = v_token.id AND key = p_idempotency_key;
+                        IF v_before.request <> v_request THEN
+                                PERFORM sluice.fail(409, 'idempotency-key-reused',
+                                                    'This Idempotency-Key was used for another request.');
+                        END IF;
+                        RETURN (SELECT json_build_object('items', json_agg(sluice.run_json(sluice.run_find(r.run), false, false) ORDER BY r.n), 'next', NULL)
+                                  FROM unnest(v_before.runs) WITH ORDINALITY r (run, n));
+                END IF;
+        END IF;
+
+        FOR v IN SELECT value FROM jsonb_array_elements(v_wanted) LOOP
+                v_pipes := v_pipes || sluice.json_text(v, 'pipe', true);
+                v_versions := v_versions || sluice.json_text(v, 'version');
+        END LOOP;
+        v_versions := ARRAY(SELECT k.version
+                              FROM unnest(v_pipes, v_versions) WITH ORDINALITY w (pipe, version, n)
+                              JOIN (SELECT d.pipe, d.version AS wanted, (sluice.pipe_find(p_project, d.pipe, d.version)).version
+                                      FROM (SELECT DISTINCT * FROM unnest(v_pipes, v_versions) d (pipe, version)) d) k
+                                ON k.pipe = w.pipe AND k.wanted IS NOT DISTINCT FROM w.version
+                             ORDER BY w.n);
+        PERFORM sluice.runs_make(v_runs, array_fill(p_project, ARRAY[cardinality(v_runs)]), v_pipes, v_versions,
+                                 array_fill(v_token.name, ARRAY[cardinality(v_runs)]));
+
+        RETURN (SELECT json_build_object('items', json_agg(sluice.run_json(sluice.run_find(r.run), false, false) ORDER BY r.n), 'next', NULL)
+                  FROM unnest(v_runs) WITH ORDINALITY r (run, n));
+END
+$$;
+
+REVOKE ALL ON FUNCTION api.run_create(bytea, text, text, text, text), api.run_create_batch(bytea, jsonb),
+        api.run_create_many(bytea, text, jsonb, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION api.run_create(bytea, text, text, text, text), api.run_create_batch(bytea, jsonb),
+        api.run_create_many(bytea, text, jsonb, text) TO sluice_controld;

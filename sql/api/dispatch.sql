@@ -225,7 +225,7 @@ BEGIN
                 ), chosen AS MATERIALIZED (
                         SELECT * FROM judged WHERE granted
                 ), taken AS (
-                        DELETE FROM sluice.queue q USING chosen c WHERE q.attempt = c.attempt
+                        DELETE FROM sluice.queue q WHERE q.attempt = ANY (ARRAY(SELECT c.attempt FROM chosen c))
                         RETURNING q.attempt
                 ), moved AS (
                         UPDATE sluice.attempt a

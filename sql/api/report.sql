@@ -96,7 +96,8 @@ DECLARE
         v_outcomes text[];
         v_some boolean;
 BEGIN
-        v_runs := ARRAY(SELECT a.run FROM (SELECT DISTINCT e.attempt FROM unnest(p_reports) e) e JOIN sluice.attempt a ON a.id = e.attempt);
+        v_runs := ARRAY(SELECT a.run FROM (SELECT DISTINCT e.attempt FROM unnest(p_reports) e) e
+                         CROSS JOIN LATERAL (SELECT a.run FROM sluice.attempt a WHERE a.id = e.attempt OFFSET 0) a);
         PERFORM FROM sluice.run r WHERE r.id = ANY (v_runs) ORDER BY r.id FOR NO KEY UPDATE;
 
         WITH said AS MATERIALIZED (
@@ -112,8 +113,8 @@ BEGIN
                        AND (e.state <> 'running' OR coalesce(min(e.n) FILTER (WHERE e.state = 'ended') OVER (PARTITION BY e.attempt) > e.n, true))
                        AS plain
                   FROM unnest(p_reports) e
-                  LEFT JOIN LATERAL (SELECT * FROM sluice.attempt a WHERE a.id = e.attempt) a ON true
-                  LEFT JOIN sluice.assignment x ON x.attempt = e.attempt
+                  LEFT JOIN LATERAL (SELECT * FROM sluice.attempt a WHERE a.id = e.attempt OFFSET 0) a ON true
+                  LEFT JOIN LATERAL (SELECT * FROM sluice.assignment x WHERE x.attempt = e.attempt OFFSET 0) x ON true
         )
         SELECT array_agg(s.run ORDER BY s.n), array_agg(s.plain ORDER BY s.n), bool_or(s.plain)
           INTO runs, v_plain, v_some
@@ -183,7 +184,7 @@ BEGIN
                   FROM one o WHERE a.id = o.attempt
                 RETURNING a.run, a.task, a.outcome, o.attempt, o.instance, (o.r).n IS NOT NULL OR (o.e).n IS NOT NULL AS begun, (o.e).n IS NOT NULL AS over
         ), gone AS (
-                DELETE FROM sluice.assignment x USING attempt a WHERE a.over AND x.attempt = a.attempt
+                DELETE FROM sluice.assignment x WHERE x.attempt = ANY (ARRAY(SELECT a.attempt FROM attempt a WHERE a.over))
         ), here AS (
                 UPDATE sluice.assignment x SET state = 'running' FROM attempt a
                  WHERE a.begun AND NOT a.over AND x.attempt = a.attempt AND x.state = 'assigned'

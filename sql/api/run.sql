@@ -175,7 +175,7 @@ BEGIN
                  WHERE r.id = o.run AND r.ended_at IS NULL
                 RETURNING r.id, r.instance
         ), freed AS (
-                DELETE FROM sluice.live_run l USING ended e WHERE l.run = e.id RETURNING l.project, l.subject
+                DELETE FROM sluice.live_run l WHERE l.run = ANY (ARRAY(SELECT e.id FROM ended e)) RETURNING l.project, l.subject
         ), clean AS (
                 INSERT INTO sluice.cleanup (instance, run)
                 SELECT e.instance, e.id FROM ended e WHERE e.instance IS NOT NULL

@@ -185,7 +185,8 @@ BEGIN
                   FROM asked a
                  CROSS JOIN LATERAL jsonb_to_recordset(CASE jsonb_typeof(a.attempts) WHEN 'array' THEN a.attempts ELSE '[]' END)
                        AS k (attempt uuid, epoch int, state text, resume boolean)
-                  LEFT JOIN sluice.assignment x ON x.attempt = k.attempt AND x.epoch = k.epoch AND x.instance = a.instance
+                  LEFT JOIN LATERAL (SELECT * FROM sluice.assignment x WHERE x.attempt = k.attempt AND x.epoch = k.epoch
+                                                                             AND x.instance = a.instance OFFSET 0) x ON true
                   LEFT JOIN LATERAL (SELECT * FROM sluice.attempt h WHERE h.id = k.attempt AND x.attempt IS NULL) h ON true
         ), rest AS MATERIALIZED (
                 SELECT a.request, x.*

@@ -118,4 +118,26 @@ SELECT ended_at AS ended FROM sluice.run WHERE id = :'r' \gset
 SELECT t.events(:'who', jsonb_build_object('state', 'cleaned', 'run', :'r')), t.events(:'who', t.event(:'a', 1, 'logged', '{"sequence": 0}')) \g /dev/null
 SELECT is((SELECT ended_at FROM sluice.run WHERE id = :'r'), :'ended'::timestamptz, 'a run ends once');
 SELECT is((SELECT count(*) FROM sluice.cleanup WHERE run = :'r'), 0::bigint, 'and its workspace goes once');
+-- Many runs in one request.
+CREATE FUNCTION pg_temp.many(p_runs jsonb, p_key text DEFAULT NULL) RETURNS text[] LANGUAGE sql AS $$
+        SELECT ARRAY(SELECT r ->> 'run' FROM json_array_elements(api.run_create_many(
+                t.h('operator'), 'default', jsonb_build_object('runs', p_runs), p_key) -> 'items') r)
+$$;
+SELECT version AS v1 FROM sluice.pipe WHERE name = 'line' \gset
+SELECT t.pipe('line', '{a,b<a,c}') \g /dev/null
+SELECT pg_temp.many(jsonb_build_array('{"pipe": "line"}'::jsonb, '{"pipe": "one"}'::jsonb,
+                                      jsonb_build_object('pipe', 'line', 'version', :'v1'), '{"pipe": "line", "version": null}'::jsonb), 'm') AS many \gset
+SELECT is((SELECT string_agg(r.pipe || (SELECT count(*) FROM sluice.task t WHERE t.run = r.id), ' ' ORDER BY m.n)
+             FROM unnest(:'many'::uuid[]) WITH ORDINALITY m (id, n) JOIN sluice.run r USING (id)), 'line3 one1 line2 line3', 'in their order, each with its version');
+SELECT is(pg_temp.many(jsonb_build_array('{"pipe": "line"}'::jsonb, '{"pipe": "one"}'::jsonb,
+                                         jsonb_build_object('pipe', 'line', 'version', :'v1'), '{"pipe": "line", "version": null}'::jsonb), 'm'),
+          :'many'::text[], 'the same key is the same runs');
+SELECT is(t.error($$SELECT pg_temp.many('[{"pipe": "one"}]', 'm')$$), 'ZF409 idempotency-key-reused', 'and the same request');
+SELECT count(*) AS before FROM sluice.run \gset
+SELECT is(t.error($$SELECT pg_temp.many('[{"pipe": "one"}, {"pipe": "nothing"}]')$$), 'ZF404 pipe-not-found', 'one of nothing');
+SELECT is(t.error($$SELECT pg_temp.many('[{"pipe": "one"}, {}]')$$) || ', ' || t.error($$SELECT pg_temp.many('[]')$$) || ', '
+          || t.error($$SELECT pg_temp.many((SELECT jsonb_agg('{"pipe": "one"}'::jsonb) FROM generate_series(1, 1001)))$$),
+          'ZF400 bad-request, ZF400 bad-request, ZF400 bad-request', 'one that says nothing; none; too many');
+SELECT is((SELECT count(*) FROM sluice.run), :before::bigint, 'and there is none of them');
+SELECT is(cardinality(pg_temp.many((SELECT jsonb_agg('{"pipe": "one"}'::jsonb) FROM generate_series(1, 1000)))), 1000, 'a thousand');
 SELECT * FROM finish();
