@@ -12,7 +12,7 @@
 
 #define GROUPS_MAX 4
 #define ITEMS_MAX 100
-#define BYTES_MAX (1024UL * 1024)
+#define BYTES_MAX (256UL * 1024)
 
 struct BatchGroup {
         Batches *all;               /* borrowed: has us */

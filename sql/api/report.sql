@@ -80,11 +80,11 @@ BEGIN
 END
 $$;
 
--- Takes in what p_reports say. fates: what became of each, as event_apply() says, or `cleaned`. changed: runs that are to be
--- advanced. touched: runs of which something else has changed. requeued: runs. freed: instances that have a seat more.
--- The locks of the runs stay with the caller.
-CREATE OR REPLACE FUNCTION sluice.reports_apply(p_reports sluice.report[], p_requests jsonb, p_void int[], OUT fates text[],
-                                                OUT runs uuid[], OUT changed uuid[], OUT touched uuid[], OUT requeued uuid[], OUT freed uuid[])
+-- Takes in what p_reports say. early: those that are not to be acknowledged, since chunks of their log are missing. repeated:
+-- instances that have repeated something. runs: of each report. changed: runs that are to be advanced. touched: runs of which
+-- something else has changed. requeued: runs. freed: instances that have a seat more. The locks of the runs stay with the caller.
+CREATE OR REPLACE FUNCTION sluice.reports_apply(p_reports sluice.report[], p_requests jsonb, p_void int[], OUT early int[],
+                                                OUT repeated uuid[], OUT runs uuid[], OUT changed uuid[], OUT touched uuid[], OUT requeued uuid[], OUT freed uuid[])
 LANGUAGE plpgsql SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
 DECLARE
         v_runs uuid[];
@@ -95,13 +95,15 @@ DECLARE
         v_tasks text[];
         v_outcomes text[];
         v_some boolean;
+        v_rest boolean;
+        v_fate text;
 BEGIN
         v_runs := ARRAY(SELECT a.run FROM (SELECT DISTINCT e.attempt FROM unnest(p_reports) e) e
                          CROSS JOIN LATERAL (SELECT a.run FROM sluice.attempt a WHERE a.id = e.attempt OFFSET 0) a);
         PERFORM FROM sluice.run r WHERE r.id = ANY (v_runs) ORDER BY r.id FOR NO KEY UPDATE;
 
         WITH said AS MATERIALIZED (
-                SELECT e.n, a.run,
+                SELECT e.n, e.state, a.run,
                        a.instance = e.instance AND a.epoch = e.epoch AND x.recover IS NOT TRUE AND x.interrupt IS NOT TRUE
                        AND CASE e.state
                            WHEN 'running' THEN a.ended_at IS NULL AND a.started_at IS NULL
@@ -116,35 +118,37 @@ BEGIN
                   LEFT JOIN LATERAL (SELECT * FROM sluice.attempt a WHERE a.id = e.attempt OFFSET 0) a ON true
                   LEFT JOIN LATERAL (SELECT * FROM sluice.assignment x WHERE x.attempt = e.attempt OFFSET 0) x ON true
         )
-        SELECT array_agg(s.run ORDER BY s.n), array_agg(s.plain ORDER BY s.n), bool_or(s.plain)
-          INTO runs, v_plain, v_some
-          FROM (SELECT n, run, run IS NOT NULL AND bool_and(coalesce(plain, false)) OVER (PARTITION BY run) AS plain FROM said) s;
+        SELECT array_agg(s.run ORDER BY s.n), array_agg(s.plain ORDER BY s.n), bool_or(s.plain), bool_or(NOT s.plain AND s.state <> 'cleaned')
+          INTO runs, v_plain, v_some, v_rest
+          FROM (SELECT n, state, run, run IS NOT NULL AND bool_and(coalesce(plain, false)) OVER (PARTITION BY run) AS plain FROM said) s;
 
-        fates := ARRAY(SELECT CASE WHEN e.state = 'cleaned' THEN 'cleaned' WHEN v_plain[e.n] THEN 'applied' END FROM unnest(p_reports) e ORDER BY e.n);
+        early := '{}';
+        repeated := '{}';
         changed := '{}';
         touched := '{}';
         requeued := '{}';
         freed := '{}';
 
-        IF 'cleaned' = ANY (fates) THEN
+        IF EXISTS (SELECT FROM unnest(p_reports) e WHERE e.state = 'cleaned') THEN
                 DELETE FROM sluice.cleanup c USING unnest(p_reports) e WHERE e.state = 'cleaned' AND c.instance = e.instance AND c.run = e.run;
         END IF;
 
-        IF array_position(fates, NULL) IS NOT NULL THEN
+        IF v_rest THEN
                 FOREACH v IN ARRAY p_reports LOOP
-                        CONTINUE WHEN fates[v.n] IS NOT NULL;
+                        CONTINUE WHEN v_plain[v.n] OR v.state = 'cleaned';
                         v_event := sluice.event_parse(p_requests -> v.request - 1 -> 'events' -> v.place - 1);
 
                         IF v.state = 'refused' AND v.request = ANY (p_void) THEN
                                 PERFORM sluice.evidence_add(v.instance, v_event, 'superseded');
-                                fates[v.n] := 'evidence';
                                 CONTINUE;
                         END IF;
 
-                        fates[v.n] := sluice.event_apply(v.instance, v_event);
-                        CONTINUE WHEN fates[v.n] NOT IN ('applied', 'requeued');
+                        v_fate := sluice.event_apply(v.instance, v_event);
+                        early := early || CASE v_fate WHEN 'early' THEN ARRAY[v.n] END;
+                        repeated := repeated || CASE v_fate WHEN 'repeat' THEN ARRAY[v.instance] END;
+                        CONTINUE WHEN v_fate NOT IN ('applied', 'requeued');
                         changed := changed || runs[v.n];
-                        requeued := requeued || CASE fates[v.n] WHEN 'requeued' THEN ARRAY[runs[v.n]] END;
+                        requeued := requeued || CASE v_fate WHEN 'requeued' THEN ARRAY[runs[v.n]] END;
                         freed := freed || CASE WHEN v.state IN ('ended', 'refused') THEN ARRAY[v.instance] END;
                 END LOOP;
         END IF;
@@ -211,7 +215,7 @@ BEGIN
                    SET state = CASE e.outcome WHEN 'success' THEN 'succeeded' WHEN 'cancelled' THEN 'cancelled' ELSE 'failed' END
                   FROM unnest(v_task_runs, v_tasks, v_outcomes) e (run, task, outcome)
                  WHERE t.run = e.run AND t.name = e.task;
-                touched := ARRAY(SELECT t.run FROM unnest(touched) t (run) WHERE t.run <> ALL (changed));
+                touched := ARRAY(SELECT unnest(touched) EXCEPT SELECT unnest(changed));
         END IF;
 END
 $$;
@@ -226,7 +230,6 @@ DECLARE
         v_void int[] := '{}';
         v_is record;
         v_given uuid[] := '{}';
-        v_repeated uuid[];
         v_start_instances uuid[];
         v_starts json[];
         v_clean_instances uuid[];
@@ -252,17 +255,17 @@ BEGIN
         END IF;
 
         -- Late news may be of a run that waits for another instance, which passed over it meanwhile.
-        IF EXISTS (SELECT FROM unnest(p_reports) e JOIN sluice.queue q ON q.run = v_is.runs[e.n] AND q.instance IS DISTINCT FROM e.instance) THEN
+        IF EXISTS (SELECT FROM sluice.queue)
+           AND EXISTS (SELECT FROM unnest(p_reports) e JOIN sluice.queue q ON q.run = v_is.runs[e.n] AND q.instance IS DISTINCT FROM e.instance) THEN
                 PERFORM sluice.look();
         END IF;
 
         v_given := v_given || ARRAY(SELECT t.attempt FROM sluice.take_many(v_all, v_is.freed) t);
 
         -- A repeat means that an answer was lost, and with it perhaps what it gave.
-        v_repeated := ARRAY(SELECT DISTINCT e.instance FROM unnest(p_reports) e WHERE v_is.fates[e.n] = 'repeat');
-        IF v_given <> '{}' OR v_repeated <> '{}' THEN
+        IF v_given <> '{}' OR v_is.repeated <> '{}' THEN
                 SELECT array_agg(s.instance), array_agg(s.start) INTO v_start_instances, v_starts
-                  FROM sluice.answers_start(v_all, v_given, v_repeated) s;
+                  FROM sluice.answers_start(v_all, v_given, v_is.repeated) s;
         END IF;
         SELECT array_agg(c.instance), array_agg(c.clean) INTO v_clean_instances, v_cleans FROM sluice.answers_clean(v_all) c;
 
@@ -275,7 +278,7 @@ BEGIN
                   FROM unnest(p_instances) WITH ORDINALITY i (id, n) WHERE i.id IS NOT NULL) r
           LEFT JOIN (SELECT e.request, json_agg(CASE e.state WHEN 'cleaned' THEN json_build_object('state', e.state, 'run', e.run)
                             ELSE json_build_object('attempt', e.attempt, 'epoch', e.epoch, 'state', e.state) END ORDER BY e.n) AS acknowledged
-                       FROM unnest(p_reports) e WHERE v_is.fates[e.n] <> 'early' GROUP BY e.request) a ON a.request = r.n;
+                       FROM unnest(p_reports) e WHERE e.n <> ALL (v_is.early) GROUP BY e.request) a ON a.request = r.n;
 END
 $$;
 

@@ -103,20 +103,19 @@ BEGIN
                         SELECT FROM sluice.task b
                          WHERE b.run = t.run AND b.name = ANY (t.after) AND b.state <> 'succeeded'))
                 RETURNING t.run, t.name, t.position
-        ), made AS (
-                INSERT INTO sluice.attempt (run, task, try)
-                SELECT t.run, t.name, CASE WHEN r.revision = 1 THEN 1 -- it is new
-                                           ELSE 1 + coalesce((SELECT max(a.try) FROM sluice.attempts_of(t.run) a WHERE a.task = t.name), 0) END
-                  FROM ready t CROSS JOIN LATERAL (SELECT r.revision FROM sluice.run r WHERE r.id = t.run OFFSET 0) r
-                 ORDER BY t.run, t.position
-                RETURNING id, run, task, queued_at
-        ) -- OFFSET 0 keeps a look-up by key what it is, whatever is believed of the size of the tables
+        ), made AS MATERIALIZED ( -- OFFSET 0 keeps a look-up by key what it is, whatever is believed of the size of the tables
+                SELECT sluice.uuid_v7() AS id, clock_timestamp() AS queued_at, t.run, t.name, v.demands[t.position + 1] AS demand,
+                       coalesce((v.spec ->> 'priority')::int, 0) AS priority, r.instance, CASE WHEN r.revision = 1 THEN 1 -- it is new
+                                           ELSE 1 + coalesce((SELECT max(a.try) FROM sluice.attempts_of(t.run) a WHERE a.task = t.name), 0) END AS try
+                  FROM (SELECT * FROM ready ORDER BY run, position OFFSET 0) t
+                 CROSS JOIN LATERAL (SELECT r.* FROM sluice.run r WHERE r.id = t.run OFFSET 0) r
+                  JOIN sluice.pipe_version v ON (v.project, v.pipe, v.version) = (r.project, r.pipe, r.version)
+        ), attempts AS (
+                INSERT INTO sluice.attempt (id, run, task, try, queued_at)
+                SELECT m.id, m.run, m.name, m.try, m.queued_at FROM made m
+        )
         INSERT INTO sluice.queue (attempt, run, demand, priority, instance, queued_at)
-        SELECT m.id, m.run, v.demands[t.position + 1], coalesce((v.spec ->> 'priority')::int, 0), r.instance, m.queued_at
-          FROM made m
-          JOIN ready t ON t.run = m.run AND t.name = m.task
-         CROSS JOIN LATERAL (SELECT r.* FROM sluice.run r WHERE r.id = m.run OFFSET 0) r
-          JOIN sluice.pipe_version v ON (v.project, v.pipe, v.version) = (r.project, r.pipe, r.version);
+        SELECT m.id, m.run, m.demand, m.priority, m.instance, m.queued_at FROM made m;
 END
 $$;
 
@@ -132,7 +131,7 @@ BEGIN
         END IF;
 
         v_ended := sluice.runs_step(p_runs);
-        v_rest := ARRAY(SELECT r.run FROM unnest(p_runs) r (run) WHERE r.run <> ALL (v_ended));
+        v_rest := ARRAY(SELECT unnest(p_runs) EXCEPT SELECT unnest(v_ended));
         IF v_rest <> '{}' THEN
                 UPDATE sluice.run r SET revision = r.revision + 1 WHERE r.id = ANY (v_rest);
         END IF;
