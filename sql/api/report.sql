@@ -130,7 +130,9 @@ BEGIN
         freed := '{}';
 
         IF EXISTS (SELECT FROM unnest(p_reports) e WHERE e.state = 'cleaned') THEN
-                DELETE FROM sluice.cleanup c USING unnest(p_reports) e WHERE e.state = 'cleaned' AND c.instance = e.instance AND c.run = e.run;
+                DELETE FROM sluice.cleanup c
+                 WHERE c.instance = ANY (ARRAY(SELECT DISTINCT e.instance FROM unnest(p_reports) e WHERE e.state = 'cleaned'))
+                   AND (c.instance, c.run) IN (SELECT e.instance, e.run FROM unnest(p_reports) e WHERE e.state = 'cleaned' OFFSET 0);
         END IF;
 
         IF v_rest THEN
@@ -223,7 +225,7 @@ $$;
 -- What p_instances have said in p_requests, in this order, with all that follows, and the answers. p_reports are their events.
 CREATE OR REPLACE FUNCTION sluice.reports_take(p_reports sluice.report[], p_requests jsonb, p_instances uuid[])
 RETURNS TABLE (request int, answer json)
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
         v_all uuid[] := ARRAY(SELECT DISTINCT i.id FROM unnest(p_instances) i (id) WHERE i.id IS NOT NULL ORDER BY i.id);

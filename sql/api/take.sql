@@ -149,7 +149,7 @@ BEGIN
                          ORDER BY c.run LIMIT 64 FOR UPDATE SKIP LOCKED) c
         ), said AS (
                 UPDATE sluice.cleanup c SET offered_at = clock_timestamp()
-                  FROM due d WHERE c.instance = d.id AND c.run = d.run
+                 WHERE c.instance = ANY (p_instances) AND (c.instance, c.run) IN (SELECT d.id, d.run FROM due d OFFSET 0)
                 RETURNING c.instance, c.run
         )
         SELECT s.instance, json_agg(s.run ORDER BY s.run) FROM said s GROUP BY s.instance;
