@@ -10,6 +10,7 @@
 #include "cleanup.h"
 #include "json-out.h"
 #include "parse.h"
+#include "router.h"
 #include "str.h"
 #include "timespan.h"
 #include "worker.h"
@@ -107,9 +108,41 @@ void exchange_query(Exchange *x, const Statement *statement, const PgParam *para
         int r;
 
         x->asked_sequence = waits_sequence(worker_waits(x->worker));
+        x->row = x->column = 0;
         r = pg_call(worker_pg(x->worker), statement, params, done, x, &x->call);
         if (r < 0)
                 exchange_reply_error(x, r, NULL);
+}
+
+static void on_part_done(BatchItem *item, const PgReply *reply, int row) {
+        Exchange *x = (Exchange *) ((char *) item - offsetof(Exchange, item));
+
+        if (row < 0 && reply->r >= 0) {
+                x->alone(x);
+                return;
+        }
+        x->row = row < 0 ? 0 : (unsigned) row;
+        x->column = 1;
+        x->done(reply, x);
+}
+
+void exchange_query_together(Exchange *x, const char *json, PgDone done,
+                             void (*alone)(Exchange *x)) {
+        int r;
+
+        x->asked_sequence = waits_sequence(worker_waits(x->worker));
+        x->alone = alone;
+        x->done = done;
+        x->item = (BatchItem){ .auth = x->auth, .json = json, .done = on_part_done };
+        r = batch_add(worker_batches(x->worker), x->route->together, &x->item);
+        if (r < 0) {
+                batch_item_unlink(&x->item);
+                exchange_reply_error(x, r, NULL);
+        }
+}
+
+const char *exchange_text(const Exchange *x, const PgReply *reply, unsigned column) {
+        return pg_text(reply->rows, x->row, x->column + column);
 }
 
 static void on_wake(Waiter *w, bool timed_out) {

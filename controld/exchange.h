@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "batch.h"
 #include "error.h"
 #include "http-server.h"
 #include "pg.h"
@@ -26,7 +27,11 @@ struct Exchange {
         char *text;      /* owned: a handler's own text, alive while its statement runs */
         char secret[64]; /* of a key or credential being made */
         PgCall *call;    /* owned */
-        Waiter waiter;   /* embedded; unlinked with us */
+        BatchItem item;  /* embedded; unlinked with us */
+        void (*alone)(Exchange *x);   /* makes the call that was a part of a batch by itself */
+        PgDone done;                  /* of that part */
+        unsigned row, column;         /* of the reply: where our answer begins */
+        Waiter waiter;                /* embedded; unlinked with us */
         void (*again)(Exchange *x);   /* runs the statement once more after a wake-up */
         void (*nothing)(Exchange *x); /* replies that nothing is new: the wait is over */
         uint64_t deadline_usec;       /* CLOCK_MONOTONIC: when a wait is over; 0: none is wanted */
@@ -44,6 +49,13 @@ void exchange_reply_pg(Exchange *x, const PgReply *reply); /* a statement that f
 
 /* Sends the statement; replies by itself when that cannot be done. done gets the Exchange as userdata. */
 void exchange_query(Exchange *x, const Statement *statement, const PgParam *params, PgDone done);
+
+/* The same as a part of a batch of the route's. json: its element, alive until done or alone, which is called when it cannot be a part. */
+void exchange_query_together(Exchange *x, const char *json, PgDone done,
+                             void (*alone)(Exchange *x));
+
+/* The n-th column of our answer, from 0; NULL for SQL NULL. */
+const char *exchange_text(const Exchange *x, const PgReply *reply, unsigned column);
 
 /* A statement found nothing new: x->again when key is notified, x->nothing at the deadline, or at once when there is none or
  * controld is about to stop. The database is not asked again for what nobody has notified: the client's next request does. */

@@ -78,8 +78,8 @@ static void on_synced(const PgReply *reply, void *userdata) {
                 exchange_reply_pg(x, reply);
                 return;
         }
-        instance = pg_text(reply->rows, 0, 0);
-        answer = pg_text(reply->rows, 0, 1);
+        instance = exchange_text(x, reply, 0);
+        answer = exchange_text(x, reply, 1);
         if (!instance) {
                 exchange_reply_problem(x, 500, "internal",
                                        "The database answered without an instance.", NULL);
@@ -99,13 +99,19 @@ static void sync_nothing(Exchange *x) {
         exchange_reply_json(x, 200, "{}");
 }
 
-static void sync_ask(Exchange *x) {
+static void sync_alone(Exchange *x) {
         size_t size;
 
         exchange_query(
                 x, x->route->statement,
                 (PgParam[]){ exchange_auth(x), text_param(http_request_body(x->request, &size)) },
                 on_synced);
+}
+
+static void sync_ask(Exchange *x) {
+        size_t size;
+
+        exchange_query_together(x, http_request_body(x->request, &size), on_synced, sync_alone);
 }
 
 void route_agent_sync(Exchange *x) {

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "id.h"
+#include "json-out.h"
 #include "parse.h"
 #include "str.h"
 
@@ -82,7 +83,7 @@ static void on_statement(const PgReply *reply, void *userdata) {
                 exchange_reply_pg(x, reply);
                 return;
         }
-        json = pg_text(reply->rows, 0, 0);
+        json = exchange_text(x, reply, 0);
         if (json && *json)
                 exchange_reply_json(x, x->route->success ? x->route->success : 200, json);
         else
@@ -134,14 +135,46 @@ static int bind(Exchange *x, const Bind *b, char limit[16], PgParam *ret) {
         return 0;
 }
 
-void route_statement(Exchange *x) {
+static void statement_alone(Exchange *x) {
         PgParam params[BINDS_MAX] = {};
         char limit[16];
 
-        if (route_check_body(x) < 0)
-                return;
         for (unsigned i = 0; x->route->binds[i].kind != BIND_END; i++)
                 if (bind(x, &x->route->binds[i], limit, &params[i]) < 0)
                         return;
         exchange_query(x, x->route->statement, params, on_statement);
+}
+
+/* {"project": …, "key": Idempotency-Key, "body": …}, or the body alone where there is no such parameter. */
+static int part_of(Exchange *x, const char **ret) {
+        const char *name = strchr(x->route->path, '{');
+        size_t size;
+        JsonOut o = {};
+        int r;
+
+        if (!name) {
+                *ret = http_request_body(x->request, &size);
+                return 0;
+        }
+        json_out_object(&o, NULL);
+        json_out_text(&o, "project", x->params[0]);
+        json_out_text(&o, "key", http_request_header(x->request, "Idempotency-Key"));
+        json_out_raw(&o, "body", http_request_body(x->request, &size));
+        json_out_end_object(&o);
+        r = json_out_take(&o, &x->text);
+        *ret = x->text;
+        return r;
+}
+
+void route_statement(Exchange *x) {
+        const char *json;
+
+        if (route_check_body(x) < 0)
+                return;
+        if (!x->route->together)
+                statement_alone(x);
+        else if (part_of(x, &json) < 0)
+                exchange_reply_error(x, -ENOMEM, NULL);
+        else
+                exchange_query_together(x, json, on_statement, statement_alone);
 }

@@ -41,10 +41,11 @@ struct Route {
         void (*handler)(Exchange *x); /* route_statement() for most */
         const Statement *statement;   /* answers with one json value, the body of the reply */
         Bind binds[BINDS_MAX];
-        const JsonField *fields; /* what a JSON body may hold */
-        size_t size;             /* of the struct they fill */
-        unsigned success;        /* status, 200 when 0 */
-        bool lenient;            /* unknown members are ignored: the agent protocol */
+        const JsonField *fields;   /* what a JSON body may hold */
+        size_t size;               /* of the struct they fill */
+        unsigned success;          /* status, 200 when 0 */
+        const Statement *together; /* the same for many requests, see batch.h */
+        bool lenient;              /* unknown members are ignored: the agent protocol */
 };
 
 extern const Route routes[]; /* ends with a NULL method */

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "absent.h"
+#include "batch.h"
 #include "cleanup.h"
 #include "dispatch.h"
 #include "exchange.h"
@@ -36,6 +37,7 @@ struct Worker {
         sd_event *event;          /* owned, as all that follows */
         Pg *pg;
         Dispatch *dispatch;
+        Batches *batches;
         Absent *absent;
         PgListener *listener;
         Waits *waits;
@@ -59,6 +61,10 @@ Pg *worker_pg(Worker *w) {
 
 Waits *worker_waits(Worker *w) {
         return w->waits;
+}
+
+Batches *worker_batches(Worker *w) {
+        return w->batches;
 }
 
 bool worker_is_stopping(const Worker *w) {
@@ -288,6 +294,7 @@ static void on_done(HttpRequest *request, void *userdata) {
         if (instance && !x->worker->stopping)
                 absent_broke(x->worker->absent, instance);
         waiter_unlink(&x->waiter);
+        batch_item_unlink(&x->item);
         x->call = pg_call_free(x->call);
         explicit_bzero(x->secret, sizeof(x->secret));
         free(x->text);
@@ -302,7 +309,7 @@ static Statement *collect_statements(void) {
         Statement *all;
 
         for (const Route *r = routes; r->method; r++)
-                n += r->statement != NULL;
+                n += (r->statement != NULL) + (r->together != NULL);
         all = calloc(n + 1, sizeof(*all));
         if (!all)
                 return NULL;
@@ -315,6 +322,8 @@ static Statement *collect_statements(void) {
                         known = str_eq(all[i].name, r->statement->name);
                 if (!known)
                         all[k++] = *r->statement;
+                if (r->together)
+                        all[k++] = *r->together;
         }
         return all;
 }
@@ -344,6 +353,8 @@ static int set_up(Worker *w, const char *conninfo, const Statement *statements, 
                 r = pg_new(w->event, &pg_options, on_pg_ready, w, &w->pg);
         if (r >= 0)
                 r = dispatch_new(w->event, w->pg, &w->dispatch);
+        if (r >= 0)
+                r = batches_new(w->event, w->pg, &w->batches);
         if (r >= 0)
                 r = absent_new(w->event, w->pg, w->settings->absence_grace_usec, &w->absent);
         if (r >= 0)
@@ -376,6 +387,7 @@ static void tear_down(Worker *w) {
         w->absent = absent_free(w->absent);
         w->pg = pg_free(w->pg);
         w->http = http_server_free(w->http);
+        w->batches = batches_free(w->batches);
         w->listener = pg_listener_free(w->listener);
         w->waits = waits_free(w->waits);
         w->seen = strv_free(w->seen);

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 
+#include "batch.h"
 #include "id.h"
 #include "pg.h"
 #include "settings.h"
@@ -16,6 +17,7 @@ int worker_run(const Settings *settings, int listen_fd, int status_fd, unsigned 
 
 Pg *worker_pg(Worker *w);
 Waits *worker_waits(Worker *w);
+Batches *worker_batches(Worker *w);
 bool worker_is_stopping(const Worker *w);
 
 /* The instance was heard of now; told to the database with the next batch. */

@@ -4,8 +4,9 @@ SET LOCAL check_function_bodies = off;
 -- p_why: with the verdict of what waits, which looks at every agent that suits it.
 DROP FUNCTION IF EXISTS sluice.attempt_json(sluice.attempt); -- of the release before
 CREATE OR REPLACE FUNCTION sluice.attempt_json(a sluice.attempt, p_why boolean) RETURNS json
-LANGUAGE sql STABLE AS $$
-        SELECT json_build_object(
+LANGUAGE plpgsql STABLE AS $$ -- not sql, which would be planned anew each time
+BEGIN
+        RETURN json_build_object(
                 'attempt', a.id, 'run', a.run, 'task', a.task, 'epoch', a.epoch, 'state', a.state,
                 'outcome', a.outcome, 'result', a.result, 'exit_code', a.exit_code, 'exit_status', a.exit_status,
                 'reason', a.reason,
@@ -16,13 +17,13 @@ LANGUAGE sql STABLE AS $$
                 'invocation_id', a.invocation_id,
                 'queued_at', sluice.rfc3339(a.queued_at), 'assigned_at', sluice.rfc3339(a.assigned_at),
                 'started_at', sluice.rfc3339(a.started_at), 'ended_at', sluice.rfc3339(a.ended_at),
-                'stop_requested_at', sluice.rfc3339(a.stop_requested_at))::jsonb
-            || jsonb_build_object(
+                'stop_requested_at', sluice.rfc3339(a.stop_requested_at),
                 'runtime_usec', a.runtime_usec, 'cpu_usage_usec', a.cpu_usage_usec, 'memory_peak_bytes', a.memory_peak_bytes,
                 'io_read_bytes', a.io_read_bytes, 'io_write_bytes', a.io_write_bytes, 'oom_kills', a.oom_kills,
                 'memory_max_bytes', a.memory_max_bytes, 'cpu_quota_per_sec_usec', a.cpu_quota_per_sec_usec,
                 'tasks_max', a.tasks_max, 'log_complete', a.log_complete,
-                'why', CASE WHEN p_why AND a.state = 'queued' THEN sluice.verdict_of(a.id) END)
+                'why', CASE WHEN p_why AND a.state = 'queued' THEN sluice.verdict_of(a.id) END);
+END
 $$;
 
 -- All attempts of a run, found in the partitions from the run's own on.

@@ -189,11 +189,14 @@ BEGIN
                          WHERE i.id = ANY (p_instances) AND sluice.is_open(i, p.last_seen_at)
                 ), seat AS MATERIALIZED (
                         SELECT h.*, s.seat, row_number() OVER (PARTITION BY h.id ORDER BY s.seat) AS nth
-                          FROM host h CROSS JOIN generate_series(0, h.slots - 1) s (seat)
+                          FROM host h
+                         CROSS JOIN LATERAL (
+                                SELECT g.seat FROM generate_series(0, h.slots - 1) g (seat)
+                                 WHERE NOT EXISTS (SELECT FROM sluice.assignment x WHERE x.instance = h.id AND x.seat = g.seat)
+                                 LIMIT greatest(4, 2 * v_left / cardinality(p_instances))) s -- more of one host only in the next round
                          WHERE h.free > 0
-                           AND NOT EXISTS (SELECT FROM sluice.assignment x WHERE x.instance = h.id AND x.seat = s.seat)
                 ), suiting AS MATERIALIZED (
-                        SELECT c.class, s.id, s.agent, s.seat, n.need, s.memory_left, row_number() OVER (
+                        SELECT c.class, c.count, s.id, s.agent, s.seat, n.need, s.memory_left, row_number() OVER (
                                 PARTITION BY c.class
                                 ORDER BY (s.id IS NOT DISTINCT FROM c.avoid), s.free - s.nth DESC, s.tie, s.seat) AS number
                           FROM class c
@@ -204,7 +207,7 @@ BEGIN
                 ), claim AS MATERIALIZED (
                         SELECT n.attempt, n.run, n.priority, n.fresh, n.demand, n.class, s.id AS instance, s.agent, s.seat, s.need, s.memory_left,
                                row_number() OVER (PARTITION BY s.id, s.seat ORDER BY n.priority DESC, n.attempt) AS turn
-                          FROM numbered n JOIN suiting s ON s.class = n.class AND s.number = n.number
+                          FROM numbered n JOIN (SELECT * FROM suiting WHERE number <= count OFFSET 0) s ON s.class = n.class AND s.number = n.number
                 ), ranked AS MATERIALIZED (
                         SELECT c.*, d.project, d.subject, d.subject_room, d.project_room,
                                sum(c.need) FILTER (WHERE c.turn = 1) OVER (PARTITION BY c.instance ORDER BY c.priority DESC, c.attempt) AS memory_sum,
@@ -222,7 +225,7 @@ BEGIN
                 ), chosen AS MATERIALIZED (
                         SELECT * FROM judged WHERE granted
                 ), taken AS (
-                        DELETE FROM sluice.queue q USING chosen c WHERE q.attempt = c.attempt
+                        DELETE FROM sluice.queue q WHERE q.attempt = ANY (ARRAY(SELECT c.attempt FROM chosen c))
                         RETURNING q.attempt
                 ), moved AS (
                         UPDATE sluice.attempt a

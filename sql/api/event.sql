@@ -1,6 +1,9 @@
--- What agents report of attempts, and what follows from it. A report is stored and acknowledged whatever
--- it says; it has an effect only with the epoch and the instance of the attempt's assignment.
+-- What agents report of attempts, and what follows from it, one by one. A report is stored and acknowledged whatever
+-- it says; it has an effect only with the epoch and the instance of the attempt's assignment. What is as it should be does not
+-- come here: report.sql does the same for many at once.
 SET LOCAL check_function_bodies = off;
+
+DROP FUNCTION IF EXISTS sluice.event_lock(jsonb[]); -- of the release before
 
 -- The members that are known, each checked; so what is stored as evidence has a bound.
 CREATE OR REPLACE FUNCTION sluice.event_parse(p_event jsonb) RETURNS jsonb
@@ -45,13 +48,15 @@ $$;
 
 -- Kept once, however often it is repeated.
 CREATE OR REPLACE FUNCTION sluice.evidence_add(p_instance uuid, p_event jsonb, p_why text) RETURNS void
-LANGUAGE sql AS $$
+LANGUAGE plpgsql AS $$
+BEGIN
         INSERT INTO sluice.evidence (attempt, epoch, instance, why, event)
         SELECT (p_event ->> 'attempt')::uuid, (p_event ->> 'epoch')::int, p_instance, p_why, p_event
          WHERE NOT EXISTS (
                 SELECT FROM sluice.evidence v
                  WHERE v.attempt = (p_event ->> 'attempt')::uuid AND v.epoch = (p_event ->> 'epoch')::int
-                   AND v.instance = p_instance AND v.event ->> 'state' = p_event ->> 'state')
+                   AND v.instance = p_instance AND v.event ->> 'state' = p_event ->> 'state');
+END
 $$;
 
 -- The process is there: attempt, task and run are running.
@@ -182,97 +187,3 @@ BEGIN
         RETURN 'applied';
 END
 $$;
-
--- The attempts of these events belong to runs; their locks, in order.
-CREATE OR REPLACE FUNCTION sluice.event_lock(p_events jsonb[]) RETURNS void
-LANGUAGE plpgsql AS $$
-DECLARE
-        v_event jsonb;
-        v_runs uuid[] := '{}';
-        v_run uuid;
-BEGIN
-        FOREACH v_event IN ARRAY p_events LOOP
-                v_runs := v_runs || (SELECT run FROM sluice.attempt WHERE id = (v_event ->> 'attempt')::uuid);
-        END LOOP;
-
-        FOR v_run IN SELECT DISTINCT run FROM unnest(v_runs) u (run) WHERE run IS NOT NULL ORDER BY run LOOP
-                PERFORM FROM sluice.run WHERE id = v_run FOR NO KEY UPDATE;
-        END LOOP;
-END
-$$;
-
-CREATE OR REPLACE FUNCTION api.agent_events(p_auth bytea, p_request jsonb) RETURNS json
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, sluice, pg_temp
-SET plan_cache_mode = force_generic_plan AS $$
-DECLARE
-        v_instance sluice.instance := sluice.auth_instance(p_auth);
-        v_events jsonb[];
-        v_event jsonb;
-        v_fate text;
-        v_acknowledged jsonb := '[]';
-        v_changed uuid[] := '{}';
-        v_requeued uuid[] := '{}';
-        v_freed boolean := false;
-        v_run uuid;
-        v_given uuid[] := '{}';
-        v_repeated boolean := false;
-        v_session uuid := sluice.json_uuid(p_request, 'session', true);
-        v_void boolean; -- refusals of another session than the current one
-BEGIN
-        SELECT coalesce(array_agg(sluice.event_parse(e.value) ORDER BY e.ordinality), '{}') INTO v_events
-          FROM jsonb_array_elements(sluice.json_array(p_request, 'events', 64, true)) WITH ORDINALITY e;
-        v_void := EXISTS (SELECT FROM unnest(v_events) e WHERE e ->> 'state' = 'refused')
-                AND NOT sluice.session_is_current(v_instance.id, v_session);
-        PERFORM sluice.event_lock(v_events);
-
-        FOREACH v_event IN ARRAY v_events LOOP
-                IF v_event ->> 'state' = 'cleaned' THEN
-                        DELETE FROM sluice.cleanup WHERE instance = v_instance.id AND run = (v_event ->> 'run')::uuid;
-                        v_acknowledged := v_acknowledged || v_event;
-                        CONTINUE;
-                END IF;
-
-                IF v_void AND v_event ->> 'state' = 'refused' THEN
-                        PERFORM sluice.evidence_add(v_instance.id, v_event, 'superseded');
-                        v_fate := 'evidence';
-                ELSE
-                        v_fate := sluice.event_apply(v_instance.id, v_event);
-                END IF;
-                CONTINUE WHEN v_fate = 'early';
-
-                v_acknowledged := v_acknowledged || jsonb_build_object(
-                        'attempt', v_event -> 'attempt', 'epoch', v_event -> 'epoch', 'state', v_event -> 'state');
-                v_repeated := v_repeated OR v_fate = 'repeat';
-
-                IF v_fate IN ('applied', 'requeued') THEN
-                        SELECT run INTO v_run FROM sluice.attempt WHERE id = (v_event ->> 'attempt')::uuid;
-                        v_changed := v_changed || v_run;
-                        v_requeued := v_requeued || CASE v_fate WHEN 'requeued' THEN v_run END;
-                        v_freed := v_freed OR v_event ->> 'state' IN ('ended', 'refused');
-                END IF;
-        END LOOP;
-
-        FOR v_run IN SELECT DISTINCT run FROM unnest(v_changed) u (run) ORDER BY run LOOP
-                PERFORM sluice.run_advance(v_run);
-        END LOOP;
-
-        IF array_remove(v_requeued, NULL) <> '{}' THEN
-                v_given := ARRAY(SELECT sluice.dispatch_runs(array_remove(v_requeued, NULL), v_instance.id));
-        END IF;
-
-        -- Late news may be of a run that waits for another instance, which passed over it meanwhile.
-        IF EXISTS (SELECT FROM sluice.attempt a JOIN sluice.queue q ON q.run = a.run
-                    WHERE a.id IN (SELECT (e ->> 'attempt')::uuid FROM unnest(v_events) e)
-                      AND q.instance IS DISTINCT FROM v_instance.id) THEN
-                PERFORM sluice.look();
-        END IF;
-
-        v_given := v_given || ARRAY(SELECT sluice.take(v_instance.id, v_freed));
-
-        -- A repeat means that an answer was lost, and with it perhaps what it gave.
-        RETURN sluice.answer_events(v_instance.id, v_acknowledged, CASE WHEN NOT v_repeated THEN v_given END);
-END
-$$;
-
-REVOKE ALL ON FUNCTION api.agent_events(bytea, jsonb) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION api.agent_events(bytea, jsonb) TO sluice_controld;

@@ -184,7 +184,8 @@ BEGIN
                 UPDATE sluice.instance SET credential_hash = p_hash WHERE id = v_id;
                 RETURN QUERY SELECT a.id, v_id, a.name FROM sluice.agent a WHERE a.id = v_old.agent;
                 RETURN;
-        ELSIF v_key.max_uses <= (SELECT count(*) FROM sluice.instance i WHERE i.key = v_key.id) THEN
+        ELSIF v_key.max_uses IS NOT NULL -- else nobody needs to count
+              AND v_key.max_uses <= (SELECT count(*) FROM sluice.instance i WHERE i.key = v_key.id) THEN
                 PERFORM sluice.fail(403, 'key-used-up', format('This key was used %s times, as often as it may be.',
                                                                v_key.max_uses));
         END IF;

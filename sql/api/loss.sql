@@ -3,8 +3,9 @@ SET LOCAL check_function_bodies = off;
 
 -- A time span of systemd's; NULL for infinity and for what is none.
 CREATE OR REPLACE FUNCTION sluice.timespan_parse(p_text text) RETURNS interval
-LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-        SELECT make_interval(secs => least(sum(m[1]::numeric * u.seconds), 1e9)::float8)
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$ -- not sql, which would be planned anew each time
+BEGIN
+        RETURN (SELECT make_interval(secs => least(sum(m[1]::numeric * u.seconds), 1e9)::float8)
           FROM regexp_matches(p_text, '([0-9]+(?:\.[0-9]+)?)\s*([a-zA-Z]*)', 'g') m
           LEFT JOIN (VALUES ('', 1), ('s', 1), ('sec', 1), ('second', 1), ('seconds', 1), ('ms', 0.001), ('msec', 0.001),
                             ('us', 0.000001), ('usec', 0.000001), ('m', 60), ('min', 60), ('minute', 60), ('minutes', 60),
@@ -12,15 +13,18 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
                             ('days', 86400), ('w', 604800), ('week', 604800), ('weeks', 604800), ('M', 2629800),
                             ('month', 2629800), ('months', 2629800), ('y', 31557600), ('year', 31557600),
                             ('years', 31557600)) u (unit, seconds) ON u.unit = m[2]
-        HAVING bool_and(u.seconds IS NOT NULL)
+        HAVING bool_and(u.seconds IS NOT NULL));
+END
 $$;
 
 -- How long a task may take to stop. agentd-exec sets the default where a task is fenced.
 CREATE OR REPLACE FUNCTION sluice.stop_timeout(p_task jsonb) RETURNS interval
-LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-        SELECT sluice.timespan_parse(coalesce((
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+BEGIN
+        RETURN sluice.timespan_parse(coalesce((
                 SELECT d.pair ->> 1 FROM jsonb_array_elements(p_task -> 'directives') WITH ORDINALITY d (pair, n)
-                 WHERE d.pair ->> 0 = 'TimeoutStopSec' ORDER BY d.n DESC LIMIT 1), '90s'))
+                 WHERE d.pair ->> 0 = 'TimeoutStopSec' ORDER BY d.n DESC LIMIT 1), '90s'));
+END
 $$;
 
 CREATE OR REPLACE FUNCTION sluice.on_agent_loss(p_spec jsonb) RETURNS text

@@ -1,75 +1,18 @@
 -- The long poll, and what an answer to an agent holds.
 SET LOCAL check_function_bodies = off;
 
--- Assignments that the agent has to start: of those in p_only where it is given, and none of p_known.
-CREATE OR REPLACE FUNCTION sluice.answer_start(p_instance uuid, p_known uuid[], p_only uuid[]) RETURNS json
-LANGUAGE plpgsql STABLE AS $$ -- not sql, which would be planned anew each time
-BEGIN
-        RETURN (SELECT json_agg(json_build_object(
-                'attempt', x.attempt, 'epoch', x.epoch, 'run', x.run, 'project', r.project, 'pipe', r.pipe,
-                'task', t.name, 'fence', sluice.is_fenced(v.spec, v.spec -> 'tasks' -> t.position), 'directives', v.spec -> 'tasks' -> t.position -> 'directives') ORDER BY x.attempt)
-          FROM (SELECT * FROM sluice.assignment
-                 WHERE instance = p_instance AND state = 'assigned' AND NOT recover AND attempt <> ALL (p_known)
-                   AND (p_only IS NULL OR attempt = ANY (p_only))
-                 ORDER BY attempt LIMIT 64) x
-          JOIN sluice.attempt a ON a.id = x.attempt
-          JOIN sluice.run r ON r.id = x.run
-          JOIN sluice.task t ON t.run = x.run AND t.name = a.task
-          JOIN sluice.pipe_version v ON (v.project, v.pipe, v.version) = (r.project, r.pipe, r.version));
-END
-$$;
+DROP FUNCTION IF EXISTS sluice.answer_start(uuid, uuid[], uuid[]), sluice.answer_clean(uuid), sluice.answer_recover(uuid, uuid[]),
+        sluice.answer_json(json, json, json, json, json, json), sluice.answer_events(uuid, jsonb, uuid[]), sluice.answer_sync(uuid, jsonb); -- of the release before
 
--- Runs whose workspace is to go. Removing one takes time, so each is said again only after a while.
-CREATE OR REPLACE FUNCTION sluice.answer_clean(p_instance uuid) RETURNS json
-LANGUAGE plpgsql AS $$
-DECLARE
-        v_clean json;
-BEGIN
-        IF NOT EXISTS (SELECT FROM sluice.cleanup WHERE instance = p_instance) THEN
-                RETURN NULL;
-        END IF;
-
-        WITH said AS (
-                UPDATE sluice.cleanup SET offered_at = clock_timestamp()
-                 WHERE instance = p_instance AND run IN (
-                        SELECT run FROM sluice.cleanup c
-                         WHERE instance = p_instance
-                           AND NOT EXISTS (SELECT FROM sluice.run r -- begun again here after it was lost
-                                            WHERE r.id = c.run AND r.instance = p_instance AND r.ended_at IS NULL)
-                           AND (offered_at > clock_timestamp() - interval '30 seconds') IS NOT TRUE
-                         ORDER BY run LIMIT 64 FOR UPDATE SKIP LOCKED)
-                RETURNING run
-        )
-        SELECT json_agg(run ORDER BY run) INTO v_clean FROM said;
-
-        RETURN v_clean;
-END
-$$;
-
--- Attempts whose unit is gone, or went with the last boot, and whose end the journal may know.
-CREATE OR REPLACE FUNCTION sluice.answer_recover(p_instance uuid, p_known uuid[]) RETURNS json
-LANGUAGE sql STABLE AS $$
-        SELECT json_agg(sluice.log_position(x.attempt, x.epoch)::jsonb || jsonb_build_object('run', x.run)
-                        ORDER BY x.attempt)
-          FROM sluice.assignment x
-         WHERE x.instance = p_instance AND x.recover AND x.attempt <> ALL (p_known)
-$$;
-
-CREATE OR REPLACE FUNCTION sluice.answer_json(p_start json, p_stop json, p_release json, p_clean json, p_resume json,
-                                              p_recover json)
-RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
-        SELECT jsonb_build_object('start', coalesce(p_start, '[]'), 'stop', coalesce(p_stop, '[]'),
-                                  'release', coalesce(p_release, '[]'), 'clean', coalesce(p_clean, '[]'),
-                                  'resume', coalesce(p_resume, '[]'), 'recover', coalesce(p_recover, '[]'))
-$$;
-
--- p_only: what the agent was given just now; NULL: whatever it has not begun.
-CREATE OR REPLACE FUNCTION sluice.answer_events(p_instance uuid, p_acknowledged jsonb, p_only uuid[]) RETURNS json
-LANGUAGE sql AS $$
-        SELECT sluice.answer_json(
-                CASE WHEN p_only = '{}' THEN NULL ELSE sluice.answer_start(p_instance, '{}', p_only) END,
-                NULL, NULL, sluice.answer_clean(p_instance), NULL, NULL)
-            || jsonb_build_object('acknowledged', p_acknowledged)
+-- Whether all of `attempts`, an array, is as it should be. What a condition cannot be asked of does not fulfil it.
+CREATE OR REPLACE FUNCTION sluice.known_is_plain(p_attempts jsonb) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+        SELECT jsonb_array_length(p_attempts) = jsonb_array_length(jsonb_path_query_array(p_attempts, '$[*] ? (
+                @.attempt.type() == "string" && @.epoch.type() == "number" && @.state.type() == "string"
+                && @.attempt like_regex "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
+                && @.epoch >= 0 && @.epoch <= 2147483647 && @.epoch == @.epoch.floor()
+                && (@.state == "starting" || @.state == "running" || @.state == "stopping" || @.state == "ended")
+                && (!exists(@.resume) || @.resume.type() == "boolean"))'))
 $$;
 
 -- What `attempts` of a sync says, checked.
@@ -77,9 +20,15 @@ CREATE OR REPLACE FUNCTION sluice.known_parse(p_request jsonb)
 RETURNS TABLE (attempt uuid, epoch int, state text, resume boolean)
 LANGUAGE plpgsql IMMUTABLE ROWS 8 AS $$ -- of the thousand that is the default, the whole history would be read
 DECLARE
+        v_attempts jsonb := sluice.json_array(p_request, 'attempts', 4096);
         v jsonb;
 BEGIN
-        FOR v IN SELECT value FROM jsonb_array_elements(sluice.json_array(p_request, 'attempts', 4096)) LOOP
+        IF sluice.known_is_plain(v_attempts) THEN
+                RETURN QUERY SELECT * FROM jsonb_to_recordset(v_attempts) AS k (attempt uuid, epoch int, state text, resume boolean);
+                RETURN;
+        END IF;
+
+        FOR v IN SELECT value FROM jsonb_array_elements(v_attempts) LOOP
                 attempt := sluice.json_uuid(v, 'attempt', true);
                 epoch := sluice.json_int(v, 'epoch', true, 0, 2147483647);
                 state := sluice.json_word(v, 'state', ARRAY['starting', 'running', 'stopping', 'ended'], true);
@@ -97,73 +46,6 @@ DECLARE
                                      WHERE i.id = p_instance AND f.flag = 'draining');
 BEGIN
         RETURN CASE WHEN p_request ? 'drain_heard' AND v_wanted <> sluice.json_bool(p_request, 'drain_heard') THEN v_wanted END;
-END
-$$;
-
--- Stop, release and resume follow from comparing what the agent has with what it should have:
---   assigned here, stop asked for                     stop, until it says that it is stopping
---   over, its outcome and log stored                  release
---   never heard of                                    release
---   over, given up or given to another, and it runs   stop
-CREATE OR REPLACE FUNCTION sluice.answer_sync(p_instance uuid, p_request jsonb) RETURNS json
-LANGUAGE plpgsql AS $$
-DECLARE
-        v_known uuid[];
-        v_start json;
-        v_stop json;
-        v_release json;
-        v_resume json;
-        v_recover json;
-        v_drain boolean := sluice.drain_news(p_instance, p_request);
-        v_clean json := sluice.answer_clean(p_instance);
-BEGIN
-        IF p_request ? 'attempts' THEN
-                WITH said AS MATERIALIZED (
-                        SELECT k.*, x.attempt IS NOT NULL AS assigned, x.stop_reason, a.id IS NOT NULL AS known,
-                               a.ended_at IS NOT NULL AND a.epoch = k.epoch AND a.instance = p_instance AS over,
-                               a.log_complete
-                          FROM sluice.known_parse(p_request) k
-                          LEFT JOIN sluice.assignment x
-                                 ON x.attempt = k.attempt AND x.epoch = k.epoch AND x.instance = p_instance
-                          LEFT JOIN LATERAL (SELECT * FROM sluice.attempt a
-                                              WHERE a.id = k.attempt AND x.attempt IS NULL) a ON true
-                )
-                SELECT array_agg(s.attempt),
-                       json_agg(json_build_object('attempt', s.attempt, 'epoch', s.epoch, 'reason',
-                                coalesce(s.stop_reason, 'the control plane has given up this attempt')))
-                       FILTER (WHERE s.state IN ('starting', 'running')
-                                 AND (s.stop_reason IS NOT NULL OR s.known)),
-                       json_agg(json_build_object('attempt', s.attempt, 'epoch', s.epoch))
-                       FILTER (WHERE NOT s.assigned
-                                 AND (NOT s.known OR s.over AND s.log_complete AND s.state = 'ended')),
-                       json_agg(sluice.log_position(s.attempt, s.epoch))
-                       FILTER (WHERE s.resume AND (s.assigned OR s.known))
-                  INTO v_known, v_stop, v_release, v_resume
-                  FROM said s;
-        END IF;
-        v_known := coalesce(v_known, '{}');
-
-        IF EXISTS (SELECT FROM sluice.assignment WHERE instance = p_instance AND (state <> 'running' OR recover)
-                      AND attempt <> ALL (v_known)) THEN
-                v_start := sluice.answer_start(p_instance, v_known, NULL);
-                v_recover := sluice.answer_recover(p_instance, v_known);
-
-                -- Asked to stop before the agent had begun: it says that it refuses.
-                SELECT json_agg(e) INTO v_stop FROM (
-                        SELECT e FROM json_array_elements(v_stop) e
-                        UNION ALL
-                        SELECT json_build_object('attempt', attempt, 'epoch', epoch, 'reason', stop_reason)
-                          FROM sluice.assignment
-                         WHERE instance = p_instance AND state = 'stopping' AND NOT recover
-                           AND attempt <> ALL (v_known)) s (e);
-        END IF;
-
-        IF coalesce(v_start, v_stop, v_release, v_clean, v_resume, v_recover) IS NULL AND v_drain IS NULL THEN
-                RETURN NULL;
-        END IF;
-
-        RETURN sluice.answer_json(v_start, v_stop, v_release, v_clean, v_resume, v_recover)
-            || CASE WHEN v_drain IS NULL THEN '{}' ELSE jsonb_build_object('drain', v_drain) END;
 END
 $$;
 
@@ -257,7 +139,8 @@ BEGIN
                 PERFORM sluice.take(v.id, v_opened);
         END IF;
 
-        RETURN QUERY SELECT v.id, sluice.answer_sync(v.id, p_request);
+        PERFORM FROM sluice.known_parse(p_request);
+        RETURN QUERY SELECT v.id, (SELECT a.answer FROM sluice.answers_sync(ARRAY[v.id], jsonb_build_array(p_request)) a);
 END
 $$;
 

@@ -1,7 +1,7 @@
 -- Runs: created, shown, cancelled, and moved along the graph of their tasks.
 SET LOCAL check_function_bodies = off;
 
-DROP FUNCTION IF EXISTS sluice.run_json(sluice.run, boolean); -- of the release before
+DROP FUNCTION IF EXISTS sluice.run_json(sluice.run, boolean), sluice.run_step(uuid), sluice.run_end(sluice.run); -- of the release before
 CREATE OR REPLACE FUNCTION sluice.run_json(r sluice.run, p_tasks boolean, p_why boolean) RETURNS json
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
@@ -44,151 +44,151 @@ BEGIN
 END
 $$;
 
--- Something that is shown of the run has changed.
+-- Those who wait for news of these runs, whose revisions have changed, are woken.
+CREATE OR REPLACE FUNCTION sluice.runs_tell(p_runs uuid[]) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+        PERFORM pg_notify('sluice', 'run ' || r.run) FROM unnest(p_runs) r (run);
+END
+$$;
+
+-- Something that is shown of these runs has changed.
 CREATE OR REPLACE FUNCTION sluice.run_touch(p_runs uuid[]) RETURNS void
 LANGUAGE plpgsql AS $$
-DECLARE
-        v_run uuid;
 BEGIN
-        FOREACH v_run IN ARRAY p_runs LOOP
-                UPDATE sluice.run SET revision = revision + 1 WHERE id = v_run;
-                PERFORM pg_notify('sluice', 'run ' || v_run);
-        END LOOP;
+        UPDATE sluice.run r SET revision = r.revision + 1 WHERE r.id = ANY (p_runs);
+        PERFORM sluice.runs_tell(p_runs);
 END
 $$;
 
 -- What follows from the states of the tasks: the next ones are queued, those that can never run are
--- given up, and a run of which nothing is left ends. The caller holds the lock of the run.
-CREATE OR REPLACE FUNCTION sluice.run_step(p_run uuid) RETURNS void
-LANGUAGE plpgsql AS $$
+-- given up, and a run of which nothing is left ends. The caller holds the locks of the runs. Answers those that have ended.
+CREATE OR REPLACE FUNCTION sluice.runs_step(p_runs uuid[]) RETURNS uuid[]
+LANGUAGE plpgsql SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
 DECLARE
-        v_run sluice.run := sluice.run_find(p_run);
-        v_end record;
+        v_waiting uuid[];
+        v_over uuid[];
+BEGIN
+        FOR v_round IN 1 .. 2 LOOP
+                SELECT array_agg(s.run) FILTER (WHERE s.waiting), array_agg(s.run) FILTER (WHERE NOT s.live)
+                  INTO v_waiting, v_over
+                  FROM (SELECT t.run, bool_or(t.state = 'waiting') AS waiting, bool_or(t.state IN ('waiting', 'queued', 'running')) AS live
+                          FROM unnest(p_runs) r (run) CROSS JOIN LATERAL (SELECT t.* FROM sluice.task t WHERE t.run = r.run OFFSET 0) t GROUP BY t.run) s;
+
+                EXIT WHEN v_waiting IS NULL OR v_round = 2;
+                PERFORM sluice.tasks_queue(v_waiting);
+        END LOOP;
+
+        RETURN CASE WHEN v_over IS NOT NULL THEN sluice.runs_end(v_over) ELSE '{}' END;
+END
+$$;
+
+-- Of these runs, what can be queued is, and what can never run is skipped.
+CREATE OR REPLACE FUNCTION sluice.tasks_queue(p_runs uuid[]) RETURNS void
+LANGUAGE plpgsql SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
 BEGIN
         LOOP
                 UPDATE sluice.task t SET state = 'skipped'
-                 WHERE t.run = p_run AND t.state = 'waiting'
+                 WHERE t.run = ANY (p_runs) AND t.state = 'waiting' AND t.after <> '{}'
                    AND EXISTS (SELECT FROM sluice.task b
-                                WHERE b.run = p_run AND b.name = ANY (t.after)
+                                WHERE b.run = t.run AND b.name = ANY (t.after)
                                   AND b.state IN ('failed', 'skipped', 'cancelled'));
                 EXIT WHEN NOT FOUND;
         END LOOP;
 
         WITH ready AS (
                 UPDATE sluice.task t SET state = 'queued'
-                 WHERE t.run = p_run AND t.state = 'waiting'
-                   AND NOT EXISTS (SELECT FROM sluice.task b
-                                    WHERE b.run = p_run AND b.name = ANY (t.after) AND b.state <> 'succeeded')
-                RETURNING t.name, t.position
-        ), made AS (
-                INSERT INTO sluice.attempt (run, task, try)
-                SELECT p_run, name, 1 + coalesce((SELECT max(a.try) FROM sluice.attempts_of(p_run) a WHERE a.task = name), 0)
-                  FROM ready ORDER BY position
-                RETURNING id, task, queued_at
+                 WHERE t.run = ANY (p_runs) AND t.state = 'waiting'
+                   AND (t.after = '{}' OR NOT EXISTS (
+                        SELECT FROM sluice.task b
+                         WHERE b.run = t.run AND b.name = ANY (t.after) AND b.state <> 'succeeded'))
+                RETURNING t.run, t.name, t.position
+        ), made AS MATERIALIZED ( -- OFFSET 0 keeps a look-up by key what it is, whatever is believed of the size of the tables
+                SELECT sluice.uuid_v7() AS id, clock_timestamp() AS queued_at, t.run, t.name, v.demands[t.position + 1] AS demand,
+                       coalesce((v.spec ->> 'priority')::int, 0) AS priority, r.instance, CASE WHEN r.revision = 1 THEN 1 -- it is new
+                                           ELSE 1 + coalesce((SELECT max(a.try) FROM sluice.attempts_of(t.run) a WHERE a.task = t.name), 0) END AS try
+                  FROM (SELECT * FROM ready ORDER BY run, position OFFSET 0) t
+                 CROSS JOIN LATERAL (SELECT r.* FROM sluice.run r WHERE r.id = t.run OFFSET 0) r
+                  JOIN sluice.pipe_version v ON (v.project, v.pipe, v.version) = (r.project, r.pipe, r.version)
+        ), attempts AS (
+                INSERT INTO sluice.attempt (id, run, task, try, queued_at)
+                SELECT m.id, m.run, m.name, m.try, m.queued_at FROM made m
         )
         INSERT INTO sluice.queue (attempt, run, demand, priority, instance, queued_at)
-        SELECT m.id, p_run, v.demands[t.position + 1], coalesce((v.spec ->> 'priority')::int, 0), v_run.instance, m.queued_at
-          FROM made m JOIN ready t ON t.name = m.task, sluice.pipe_version v
-         WHERE v.project = v_run.project AND v.pipe = v_run.pipe AND v.version = v_run.version;
+        SELECT m.id, m.run, m.demand, m.priority, m.instance, m.queued_at FROM made m;
+END
+$$;
 
-        IF v_run.ended_at IS NULL
-           AND NOT EXISTS (SELECT FROM sluice.task WHERE run = p_run AND state IN ('waiting', 'queued', 'running')) THEN
-                PERFORM sluice.run_end(v_run);
+-- Something of these runs has changed that may have moved them; the caller holds their locks.
+CREATE OR REPLACE FUNCTION sluice.runs_advance(p_runs uuid[]) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+        v_ended uuid[];
+        v_rest uuid[];
+BEGIN
+        IF p_runs = '{}' THEN
+                RETURN;
         END IF;
+
+        v_ended := sluice.runs_step(p_runs);
+        v_rest := ARRAY(SELECT unnest(p_runs) EXCEPT SELECT unnest(v_ended));
+        IF v_rest <> '{}' THEN
+                UPDATE sluice.run r SET revision = r.revision + 1 WHERE r.id = ANY (v_rest);
+        END IF;
+        PERFORM sluice.runs_tell(p_runs);
 END
 $$;
 
 CREATE OR REPLACE FUNCTION sluice.run_advance(p_run uuid) RETURNS void
-LANGUAGE sql AS $$
-        SELECT sluice.run_step(p_run);
-        SELECT sluice.run_touch(ARRAY[p_run]);
-$$;
-
--- The outcome is that of the task that failed first; its exit status is what --wait ends with.
-CREATE OR REPLACE FUNCTION sluice.run_end(p_run sluice.run) RETURNS void
 LANGUAGE plpgsql AS $$
-DECLARE
-        v_state text;
-        v_failed sluice.attempt;
 BEGIN
-        SELECT CASE WHEN bool_or(t.state = 'cancelled') THEN 'cancelled'
-                    WHEN bool_and(t.state = 'succeeded') THEN 'succeeded'
-                    ELSE 'failed' END
-          INTO v_state
-          FROM sluice.task t WHERE t.run = p_run.id;
-
-        IF v_state = 'failed' THEN
-                SELECT a.* INTO v_failed
-                  FROM (SELECT DISTINCT ON (task) * FROM sluice.attempts_of(p_run.id) ORDER BY task, try DESC) a
-                  JOIN sluice.task t ON t.run = p_run.id AND t.name = a.task AND t.state = 'failed'
-                 ORDER BY a.ended_at, a.id LIMIT 1;
-        END IF;
-
-        UPDATE sluice.run
-           SET state = v_state, ended_at = clock_timestamp(),
-               outcome = CASE v_state WHEN 'failed' THEN v_failed.outcome WHEN 'succeeded' THEN 'success'
-                                      ELSE 'cancelled' END,
-               exit_status = CASE v_state WHEN 'failed' THEN v_failed.exit_status WHEN 'succeeded' THEN 0 END,
-               reason = CASE v_state
-                        WHEN 'failed' THEN v_failed.reason
-                        WHEN 'cancelled' THEN 'cancelled by ' || cancel_requested_by END
-         WHERE id = p_run.id;
-
-        PERFORM sluice.live_end(p_run.id);
-        INSERT INTO sluice.cleanup (instance, run)
-        SELECT p_run.instance, p_run.id WHERE p_run.instance IS NOT NULL
-            ON CONFLICT DO NOTHING;
+        PERFORM sluice.runs_advance(ARRAY[p_run]);
 END
 $$;
 
--- Why it waits, if it does, is not in the answer: that may take longer than making it.
-CREATE OR REPLACE FUNCTION api.run_create(p_auth bytea, p_project text, p_pipe text, p_version text,
-                                          p_idempotency_key text) RETURNS json
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, sluice, pg_temp
-SET plan_cache_mode = force_generic_plan AS $$
+-- The outcome is that of the task that failed first; its exit status is what --wait ends with. Answers the runs that had not ended before.
+CREATE OR REPLACE FUNCTION sluice.runs_end(p_runs uuid[]) RETURNS uuid[]
+LANGUAGE plpgsql SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
 DECLARE
-        v_token sluice.token := sluice.auth_token(p_auth, 'operator');
-        v_request text := concat_ws('/', p_project, p_pipe, p_version);
-        v_pipe sluice.pipe_version;
-        v_run uuid := sluice.uuid_v7();
-        v_before sluice.idempotency;
+        v_ended uuid[];
+        v_limits boolean;
 BEGIN
-        IF p_idempotency_key IS NOT NULL THEN
-                IF length(p_idempotency_key) NOT BETWEEN 1 AND 255 THEN
-                        PERFORM sluice.fail(400, 'bad-idempotency-key', 'Idempotency-Key has 1 to 255 characters.');
-                END IF;
+        WITH over AS MATERIALIZED (
+                SELECT t.run, CASE WHEN bool_or(t.state = 'cancelled') THEN 'cancelled'
+                                   WHEN bool_and(t.state = 'succeeded') THEN 'succeeded'
+                                   ELSE 'failed' END AS state
+                  FROM unnest(p_runs) r (run) CROSS JOIN LATERAL (SELECT t.* FROM sluice.task t WHERE t.run = r.run OFFSET 0) t GROUP BY t.run
+        ), ended AS (
+                UPDATE sluice.run r
+                   SET state = o.state, ended_at = clock_timestamp(), revision = r.revision + 1,
+                       outcome = CASE o.state WHEN 'failed' THEN f.outcome WHEN 'succeeded' THEN 'success' ELSE 'cancelled' END,
+                       exit_status = CASE o.state WHEN 'failed' THEN f.exit_status WHEN 'succeeded' THEN 0 END,
+                       reason = CASE o.state WHEN 'failed' THEN f.reason WHEN 'cancelled' THEN 'cancelled by ' || r.cancel_requested_by END
+                  FROM over o
+                  LEFT JOIN LATERAL (
+                        SELECT a.outcome, a.exit_status, a.reason
+                          FROM (SELECT DISTINCT ON (a.task) a.* FROM sluice.attempts_of(o.run) a ORDER BY a.task, a.try DESC) a
+                          JOIN sluice.task t ON t.run = o.run AND t.name = a.task AND t.state = 'failed'
+                         WHERE o.state = 'failed'
+                         ORDER BY a.ended_at, a.id LIMIT 1) f ON true
+                 WHERE r.id = o.run AND r.ended_at IS NULL
+                RETURNING r.id, r.instance
+        ), freed AS (
+                DELETE FROM sluice.live_run l WHERE l.run = ANY (ARRAY(SELECT e.id FROM ended e)) RETURNING l.project, l.subject
+        ), clean AS (
+                INSERT INTO sluice.cleanup (instance, run)
+                SELECT e.instance, e.id FROM ended e WHERE e.instance IS NOT NULL
+                    ON CONFLICT DO NOTHING
+        )
+        SELECT ARRAY(SELECT e.id FROM ended e),
+               EXISTS (SELECT FROM freed f WHERE f.subject IS NOT NULL)
+               OR EXISTS (SELECT FROM sluice.project p WHERE p.concurrency_limit IS NOT NULL AND p.name IN (SELECT f.project FROM freed f))
+          INTO v_ended, v_limits;
 
-                -- A second call with this key waits here for the first one's commit.
-                INSERT INTO sluice.idempotency (token, key, request, run)
-                VALUES (v_token.id, p_idempotency_key, v_request, v_run)
-                    ON CONFLICT (token, key) DO NOTHING;
-
-                IF NOT FOUND THEN
-                        SELECT * INTO STRICT v_before FROM sluice.idempotency
-                         WHERE token = v_token.id AND key = p_idempotency_key;
-                        IF v_before.request <> v_request THEN
-                                PERFORM sluice.fail(409, 'idempotency-key-reused',
-                                                    'This Idempotency-Key was used for another request.');
-                        END IF;
-                        RETURN sluice.run_json(sluice.run_find(v_before.run), true, false);
-                END IF;
+        IF v_limits THEN
+                PERFORM sluice.look();
         END IF;
-
-        v_pipe := sluice.pipe_find(p_project, p_pipe, p_version);
-
-        INSERT INTO sluice.run (id, project, pipe, version, created_by)
-        VALUES (v_run, v_pipe.project, v_pipe.pipe, v_pipe.version, v_token.name);
-
-        INSERT INTO sluice.task (run, name, position, after)
-        SELECT v_run, t.value ->> 'name', t.ordinality - 1,
-               ARRAY(SELECT jsonb_array_elements_text(sluice.json_array(t.value, 'after', 256)))
-          FROM jsonb_array_elements(v_pipe.spec -> 'tasks') WITH ORDINALITY t;
-
-        -- Nobody can wait for news of it yet. A notification has its price: those who commit one do so one after the other.
-        PERFORM sluice.run_step(v_run);
-        PERFORM sluice.dispatch_runs(ARRAY[v_run], NULL);
-
-        RETURN sluice.run_json(sluice.run_find(v_run), true, false);
+        RETURN v_ended;
 END
 $$;
 
@@ -282,7 +282,7 @@ BEGIN
 END
 $$;
 
-REVOKE ALL ON FUNCTION api.run_create(bytea, text, text, text, text), api.run_get(bytea, uuid, text),
+REVOKE ALL ON FUNCTION api.run_get(bytea, uuid, text),
         api.run_list(bytea, text, text, text, int, uuid), api.run_cancel(bytea, uuid) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION api.run_create(bytea, text, text, text, text), api.run_get(bytea, uuid, text),
+GRANT EXECUTE ON FUNCTION api.run_get(bytea, uuid, text),
         api.run_list(bytea, text, text, text, int, uuid), api.run_cancel(bytea, uuid) TO sluice_controld;

@@ -2,10 +2,12 @@
 SET LOCAL check_function_bodies = off;
 
 -- Kind, from, to. `new` is where it begins. An array of constants: PostgreSQL folds it into the condition
--- of the triggers (migration 0005), so that a legal move costs next to nothing.
+-- of the triggers (migration 0005), so that a legal move costs next to nothing. It does so
+-- for each statement, by a call; of language sql, that would be parsed and planned each time.
 CREATE OR REPLACE FUNCTION sluice.state_moves() RETURNS text[]
-LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-        SELECT ARRAY[
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+BEGIN
+        RETURN ARRAY[
                 'run new queued',
                 'run queued running',
                 'run queued failed',
@@ -46,7 +48,8 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
                 'instance Stopped Running',
                 'instance Unknown Running',
                 'instance Unknown Stopped'
-        ]
+        ];
+END
 $$;
 
 -- The same as rows.

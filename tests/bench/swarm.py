@@ -312,7 +312,7 @@ class Bench:
         o = self.options
         self.say("## (a) Attempts a second\n")
         batched, single = self.reference(100, o.span // 3, 400000 if o.quick else 1000000), self.reference(1, o.span // 3, 200000)
-        f = self.load("100 agents of 64 slots, as fast as it goes", 100, 1000000, o.span, slots=64, submitters=32)
+        f = self.load("100 agents of 64 slots, as fast as it goes", 100, 1000000, o.span, slots=64, submitters=256)
         self.rate = f["rate"]
         self.say(f"pgbench on the same PostgreSQL, 4 clients: claims and finishes **{batched:.0f}** jobs/s in batches of 100, "
                  f"**{single:.0f}**/s one by one. Ratios are to the batches.\n")
@@ -391,7 +391,7 @@ class Bench:
         rows.append((f"{n} agents: cancel sent to agent has the stop", cancelled["cancel_to_stop"]))
         if self.rate:
             half = max(1, int(self.rate / 2))
-            busy = self.load("half", 100, half * o.span // 2, o.span * 2, slots=64, rate=half, submitters=32)
+            busy = self.load("half", 100, half * o.span // 2, o.span * 2, slots=64, rate=half, submitters=256)
             rows.append((f"100 agents at half of (a), {half} runs/s: sent to agent has it", busy["created_to_got"]))
         self.latencies(rows)
 
@@ -432,7 +432,7 @@ class Bench:
     def f_growth(self):
         o = self.options
         self.say(f"## (f) Growth\n\nThe same load each time: 100 agents of 64 slots, beside more that wait or more rows.\n")
-        options = {"slots": 64, "submitters": 32}
+        options = {"slots": 64, "submitters": 256}
         rows = [self.load("100 agents", 100, 1000000, o.span, **options)]
         rows.append(self.load(f"{o.agents} agents", o.agents, 1000000, o.span, **options))
         self.grow(o.history, 0)

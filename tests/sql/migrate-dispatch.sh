@@ -24,7 +24,7 @@ INSERT INTO sluice.queue (attempt, run, type, selector, instance)
 SELECT attempt, run, 'batch', CASE p WHEN 'p' THEN '{"region": "eu", "disk": null}' ELSE '{}' END::jsonb,
        CASE p WHEN 'p' THEN sluice.uuid_v7() END FROM made;
 SQL
-{ echo "BEGIN;"; cat "$SLUICE_SQL"/migrations/000[5-9]_*.sql "$SLUICE_SQL"/api/*.sql; echo "COMMIT;"; } | ask >/dev/null
+{ echo "BEGIN;"; cat "$SLUICE_SQL"/migrations/000[5-9]_*.sql "$SLUICE_SQL"/migrations/00[1-9]?_*.sql "$SLUICE_SQL"/api/*.sql; echo "COMMIT;"; } | ask >/dev/null
 is "$?" 0 "the migrations apply to a database with rows"
 is "$(ask -c "SELECT version, sluice.selector_text(spec -> 'agent_selector') FROM sluice.pipe_version ORDER BY pipe" | paste -sd' ')" \
    "aaaaaaaaaaaaaaaa|disk, region=eu bbbbbbbbbbbbbbbb|" "versions keep their names, selectors are terms"
