@@ -92,6 +92,21 @@ static int write_and_sync(int fd, const char *data, size_t size) {
         return fsync(fd) < 0 ? -errno : 0;
 }
 
+/* The name is in the directory, and on the disk only when that is. */
+static int sync_directory(const char *path) {
+        const char *slash = strrchr(path, '/');
+        _cleanup_(freep) char *directory =
+                slash ? strndup(path, slash == path ? 1 : (size_t) (slash - path)) : strdup(".");
+        _cleanup_(fd_closep) int fd = -EBADF;
+
+        if (!directory)
+                return -ENOMEM;
+        fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0)
+                return errno == EACCES ? 0 : -errno; /* we may write to it, and not read it */
+        return fsync(fd) < 0 && errno != EINVAL ? -errno : 0;
+}
+
 int file_write_atomic(const char *path, const char *data, size_t size, mode_t mode) {
         _cleanup_(freep) char *temporary = str_format("%s.XXXXXX", path);
         _cleanup_(fd_closep) int fd = -EBADF;
@@ -105,7 +120,9 @@ int file_write_atomic(const char *path, const char *data, size_t size, mode_t mo
         r = fchmod(fd, mode) < 0 ? -errno : write_and_sync(fd, data, size);
         if (r >= 0 && rename(temporary, path) < 0)
                 r = -errno;
-        if (r < 0)
+        if (r < 0) {
                 (void) unlink(temporary);
-        return r;
+                return r;
+        }
+        return sync_directory(path);
 }
