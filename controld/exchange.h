@@ -31,6 +31,8 @@ struct Exchange {
         void (*nothing)(Exchange *x); /* replies that nothing is new: the wait is over */
         uint64_t deadline_usec;       /* CLOCK_MONOTONIC: when a wait is over; 0: none is wanted */
         uint64_t asked_sequence;      /* of notifications, when the statement was sent */
+        uint64_t
+                patience_usec; /* CLOCK_MONOTONIC: how long it waits for a database; 0: never had to */
 };
 
 /* Replies. Bodies are JSON or problem documents (RFC 9457). */
@@ -44,6 +46,9 @@ void exchange_reply_pg(Exchange *x, const PgReply *reply); /* a statement that f
 
 /* Sends the statement; replies by itself when that cannot be done. done gets the Exchange as userdata. */
 void exchange_query(Exchange *x, const Statement *statement, const PgParam *params, PgDone done);
+
+/* Requests that wait for a database begin anew. */
+void exchange_database_is_back(Waits *waits);
 
 /* A statement found nothing new: x->again when key is notified, x->nothing at the deadline, or at once when there is none or
  * controld is about to stop. The database is not asked again for what nobody has notified: the client's next request does. */
