@@ -142,7 +142,7 @@ class Ground:
     def load(self, what, seconds, **options):
         """The swarm does what it can for so long while the body makes trouble; then all that was promised must be there."""
         before = int(self.primary.sql("SELECT count(*) FROM sluice.run"))
-        runs = swarm.Swarm(self, self.options.agents, self.options.rate * seconds, seconds + 100, slots=8, rate=self.options.rate, **options)
+        runs = swarm.Swarm(self, self.options.agents, self.options.rate * seconds, 3 * seconds + 100, slots=8, rate=self.options.rate, **options)
         runs.until("running")
         time.sleep(3)
         yield
