@@ -92,17 +92,19 @@ static int write_and_sync(int fd, const char *data, size_t size) {
         return fsync(fd) < 0 ? -errno : 0;
 }
 
-/* A new name is on disk when its directory is. */
-static int sync_directory_of(const char *path) {
+/* The name is in the directory, and on the disk only when that is. */
+static int sync_directory(const char *path) {
         const char *slash = strrchr(path, '/');
         _cleanup_(freep) char *directory =
-                slash ? strndup(path, (size_t) (slash - path) + 1) : strdup(".");
+                slash ? strndup(path, slash == path ? 1 : (size_t) (slash - path)) : strdup(".");
         _cleanup_(fd_closep) int fd = -EBADF;
 
         if (!directory)
                 return -ENOMEM;
         fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        return fd < 0 || fsync(fd) < 0 ? -errno : 0;
+        if (fd < 0)
+                return errno == EACCES ? 0 : -errno; /* we may write to it, and not read it */
+        return fsync(fd) < 0 && errno != EINVAL ? -errno : 0;
 }
 
 int file_write_atomic(const char *path, const char *data, size_t size, mode_t mode) {
@@ -118,7 +120,9 @@ int file_write_atomic(const char *path, const char *data, size_t size, mode_t mo
         r = fchmod(fd, mode) < 0 ? -errno : write_and_sync(fd, data, size);
         if (r >= 0 && rename(temporary, path) < 0)
                 r = -errno;
-        if (r < 0)
+        if (r < 0) {
                 (void) unlink(temporary);
-        return r < 0 ? r : sync_directory_of(path);
+                return r;
+        }
+        return sync_directory(path);
 }

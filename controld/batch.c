@@ -51,9 +51,13 @@ static void on_reply(const PgReply *reply, void *userdata) {
         for (unsigned row = 0; row < n; row++)
                 if (parse_u64_range(pg_text(reply->rows, row, 0), 1, g->n_sent, &number) >= 0)
                         finish(g, (size_t) number - 1, reply, (int) row);
-        /* Of one that failed nobody knows which request is to blame: each finds out for itself. */
+        /* Of one that failed nobody knows which request is to blame: each finds out for itself. But not when it may have been
+         * done, or when the database has no time for more. */
         for (size_t i = 0; i < g->n_sent; i++)
-                finish(g, i, reply->r == -ENOTCONN ? reply : &alone, -1);
+                finish(g, i,
+                       reply->unknown || reply->r == -ENOTCONN || reply->r == -ETIMEDOUT ? reply
+                                                                                         : &alone,
+                       -1);
         g->n_sent = 0;
         group_send(g);
 }

@@ -5,15 +5,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <time.h>
 
 #include "cleanup.h"
+#include "call-class.h"
 #include "json-out.h"
 #include "parse.h"
 #include "router.h"
 #include "str.h"
 #include "timespan.h"
 #include "worker.h"
+
+#define DATABASE_KEY "database"
+#define PATIENCE_USEC (3 * USEC_PER_SEC)
+#define RETRY_MIN_SEC 2
+#define RETRY_SPREAD_SEC 4
 
 static const struct {
         unsigned status;
@@ -58,9 +65,18 @@ void exchange_reply_empty(Exchange *x, unsigned status) {
         http_request_reply(x->request, status, NULL, NULL, 0);
 }
 
+/* Not the same for all, so that they do not all come back in one moment. */
+static const char *retry_after(char seconds[8]) {
+        unsigned char random = 0;
+
+        (void) !getrandom(&random, sizeof(random), GRND_NONBLOCK);
+        (void) snprintf(seconds, 8, "%u", RETRY_MIN_SEC + random % RETRY_SPREAD_SEC);
+        return seconds;
+}
+
 void exchange_reply_problem(Exchange *x, unsigned status, const char *code, const char *detail,
                             const char *hint) {
-        char *body = NULL;
+        char *body = NULL, seconds[8];
         JsonOut o = {};
 
         json_out_object(&o, NULL);
@@ -76,27 +92,90 @@ void exchange_reply_problem(Exchange *x, unsigned status, const char *code, cons
         if (status == 401)
                 (void) http_request_add_header(x->request, "WWW-Authenticate", "Bearer");
         if (status == 503)
-                (void) http_request_add_header(x->request, "Retry-After", "2");
+                (void) http_request_add_header(x->request, "Retry-After", retry_after(seconds));
         http_request_reply(x->request, status, "application/problem+json", body,
                            body ? strlen(body) : 0);
 }
 
 void exchange_reply_error(Exchange *x, int r, const Error *e) {
-        if (r == -ENOMEM || r == -ENOTCONN || r == -ENOBUFS)
+        if (r == -ENOMEM || r == -ENOTCONN || r == -ENOBUFS || r == -ETIMEDOUT)
                 exchange_reply_problem(x, 503, "unavailable",
-                                       r == -ENOTCONN ? "The database cannot be reached."
-                                                      : "Too much to do.",
+                                       r == -ENOTCONN    ? "The database cannot be reached."
+                                       : r == -ETIMEDOUT ? "The database took too long."
+                                                         : "Too much to do.",
                                        "The request can be repeated.");
         else
                 exchange_reply_problem(x, 400, e && *e->slug ? e->slug : "bad-request",
                                        error_text(e, r), NULL);
 }
 
+static uint64_t monotonic_usec(void) {
+        struct timespec ts;
+
+        (void) clock_gettime(CLOCK_MONOTONIC, &ts);
+        return (uint64_t) ts.tv_sec * USEC_PER_SEC + (uint64_t) ts.tv_nsec / 1000;
+}
+
+static Exchange *exchange_of(Waiter *w) {
+        return (Exchange *) ((char *) w - offsetof(Exchange, waiter));
+}
+
+/* The request begins anew: what came with it is all still there. */
+static void on_database(Waiter *w, bool timed_out) {
+        Exchange *x = exchange_of(w);
+
+        w->on_wake = NULL;
+        if (timed_out || worker_is_stopping(x->worker)) {
+                exchange_reply_error(x, -ENOTCONN, NULL);
+                return;
+        }
+        free(x->text);
+        x->text = NULL;
+        x->deadline_usec = 0;
+        x->route->handler(x);
+}
+
+/* A server that restarts, or another that takes over, is often back within seconds: who asked meanwhile need not hear of it. But
+ * not when it has been away for longer, and not what nobody knows to be undone and may not be done twice. */
+static bool wait_for_database(Exchange *x) {
+        Waits *waits = worker_waits(x->worker);
+        uint64_t now = monotonic_usec(), lost = worker_database_lost_usec(x->worker);
+
+        if (x->patience_usec == 0)
+                x->patience_usec = (lost > 0 ? lost : now) + PATIENCE_USEC;
+        if (now >= x->patience_usec || worker_is_stopping(x->worker))
+                return false;
+        x->waiter.on_wake = on_database;
+        if (waits_add(waits, &x->waiter, DATABASE_KEY, waits_sequence(waits), x->patience_usec) !=
+            0)
+                return false;
+        http_request_watch_peer(x->request);
+        return true;
+}
+
+void exchange_database_is_back(Waits *waits) {
+        waits_notify(waits, DATABASE_KEY);
+}
+
+static bool may_be_repeated(const Exchange *x) {
+        CallClass class = call_class(x->route->statement->name);
+
+        return class == CALL_SAFE ||
+               (class == CALL_KEYED && http_request_header(x->request, "Idempotency-Key"));
+}
+
 void exchange_reply_pg(Exchange *x, const PgReply *reply) {
         if (reply->status > 0)
                 exchange_reply_problem(x, reply->status, reply->error.slug, reply->error.detail,
                                        reply->hint);
-        else if (reply->r == -ENOTCONN || reply->r == -ENOBUFS)
+        else if (reply->unknown && !may_be_repeated(x))
+                exchange_reply_problem(x, 503, "outcome-unknown",
+                                       "The database was lost before it said whether this was "
+                                       "done.",
+                                       "It may have been: look before you ask for it again.");
+        else if (reply->r == -ENOTCONN && wait_for_database(x))
+                return;
+        else if (reply->r == -ENOTCONN || reply->r == -ENOBUFS || reply->r == -ETIMEDOUT)
                 exchange_reply_error(x, reply->r, NULL);
         else
                 exchange_reply_problem(x, 500, "internal",
@@ -110,7 +189,7 @@ void exchange_query(Exchange *x, const Statement *statement, const PgParam *para
         x->asked_sequence = waits_sequence(worker_waits(x->worker));
         x->row = x->column = 0;
         r = pg_call(worker_pg(x->worker), statement, params, done, x, &x->call);
-        if (r < 0)
+        if (r < 0 && (r != -ENOTCONN || !wait_for_database(x)))
                 exchange_reply_error(x, r, NULL);
 }
 
@@ -146,7 +225,7 @@ const char *exchange_text(const Exchange *x, const PgReply *reply, unsigned colu
 }
 
 static void on_wake(Waiter *w, bool timed_out) {
-        Exchange *x = (Exchange *) ((char *) w - offsetof(Exchange, waiter));
+        Exchange *x = exchange_of(w);
 
         if (timed_out || worker_is_stopping(x->worker))
                 x->nothing(x);

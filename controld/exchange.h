@@ -36,6 +36,8 @@ struct Exchange {
         void (*nothing)(Exchange *x); /* replies that nothing is new: the wait is over */
         uint64_t deadline_usec;       /* CLOCK_MONOTONIC: when a wait is over; 0: none is wanted */
         uint64_t asked_sequence;      /* of notifications, when the statement was sent */
+        uint64_t
+                patience_usec; /* CLOCK_MONOTONIC: how long it waits for a database; 0: never had to */
 };
 
 /* Replies. Bodies are JSON or problem documents (RFC 9457). */
@@ -56,6 +58,9 @@ void exchange_query_together(Exchange *x, const char *json, PgDone done,
 
 /* The n-th column of our answer, from 0; NULL for SQL NULL. */
 const char *exchange_text(const Exchange *x, const PgReply *reply, unsigned column);
+
+/* Requests that wait for a database begin anew. */
+void exchange_database_is_back(Waits *waits);
 
 /* A statement found nothing new: x->again when key is notified, x->nothing at the deadline, or at once when there is none or
  * controld is about to stop. The database is not asked again for what nobody has notified: the client's next request does. */

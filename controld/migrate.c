@@ -62,7 +62,11 @@ static void on_notice(void *userdata, const char *message) {
 }
 
 static int connect_once(const char *conninfo, PGconn **ret, Error *e) {
-        PGconn *conn = PQconnectdb(conninfo);
+        /* What is in the connection string counts more than what stands before it. */
+        static const char *const keywords[] = { "target_session_attrs", "connect_timeout", "dbname",
+                                                NULL };
+        const char *const values[] = { "read-write", "5", conninfo, NULL };
+        PGconn *conn = PQconnectdbParams(keywords, values, 1);
 
         if (!conn)
                 return -ENOMEM;

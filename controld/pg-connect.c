@@ -12,6 +12,8 @@
 #include "str.h"
 #include "timespan.h"
 
+#define CONNECT_USEC (5 * USEC_PER_SEC) /* with one host */
+
 static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userdata);
 static int on_retry(sd_event_source *source, uint64_t usec, void *userdata);
 
@@ -42,20 +44,25 @@ static void complain(PgConnect *c, uint64_t delay) {
         c->complained = true;
         log_message(LOG_WARNING, NULL, NULL,
                     "No connection to PostgreSQL for %s: %s; trying again, first in %s.", c->what,
-                    c->silent ? "it does not answer"
-                    : words   ? str_strip(words)
-                              : "",
+                    c->why  ? c->why
+                    : words ? str_strip(words)
+                            : "",
                     timespan_format(delay, text));
 }
 
 void pg_connect_lose(PgConnect *c) {
         bool was_connected = c->connected;
-        uint64_t delay = backoff_next_usec(&c->backoff);
+        uint64_t delay = 0;
 
-        complain(c, delay);
+        /* The next host at once; after all of them, a while later. */
+        c->turn = (c->turn + 1) % c->n_hosts;
+        if (++c->failed % c->n_hosts == 0) {
+                delay = backoff_next_usec(&c->backoff);
+                complain(c, delay);
+        }
         drop(c);
         c->connected = false;
-        c->silent = false;
+        c->why = NULL;
         if (sd_event_source_set_time_relative(c->retry, delay) < 0 ||
             sd_event_source_set_enabled(c->retry, SD_EVENT_ONESHOT) < 0)
                 log_error(-EIO, "Cannot arm the timer of a reconnect");
@@ -79,9 +86,49 @@ static void step(PgConnect *c) {
                 pg_connect_lose(c);
 }
 
+/* Entry i of a list, or its only one; NULL for an empty one. */
+static char *entry_of(const char *list, unsigned i) {
+        const char *comma;
+
+        if (!list)
+                return NULL;
+        for (comma = strchr(list, ','); comma && i > 0; comma = strchr(list, ','), i--)
+                list = comma + 1;
+        return comma ? strndup(list, (size_t) (comma - list)) : strdup(list);
+}
+
+/* The last word about a parameter counts: ours in front of the connection string are defaults, those behind it choose the host. */
+static PGconn *start_conn(PgConnect *c) {
+        _cleanup_(freep) char *host = entry_of(c->host, c->turn),
+                              *hostaddr = entry_of(c->hostaddr, c->turn),
+                              *port = entry_of(c->port, c->turn);
+        const char *keywords[16] = { "target_session_attrs",
+                                     "fallback_application_name",
+                                     "keepalives_idle",
+                                     "keepalives_interval",
+                                     "keepalives_count",
+                                     "tcp_user_timeout",
+                                     "dbname" },
+                   *values[16] = { "read-write", "sluice-controld", "5",        "1",
+                                   "5",          "10000",           c->conninfo };
+        const struct {
+                const char *keyword, *value;
+        } chosen[] = { { "host", host }, { "hostaddr", hostaddr }, { "port", port } };
+        size_t n = 7;
+
+        for (size_t i = 0; i < ELEMENTSOF(chosen) && c->n_hosts > 1; i++)
+                if (chosen[i].value) {
+                        keywords[n] = chosen[i].keyword;
+                        values[n++] = chosen[i].value;
+                }
+        return PQconnectStartParams(keywords, values, 1);
+}
+
 static void begin(PgConnect *c) {
-        c->conn = PQconnectStart(c->conninfo);
-        pg_connect_expect(c, true);
+        uint64_t patience = c->silence_usec < CONNECT_USEC ? c->silence_usec : CONNECT_USEC;
+
+        c->conn = start_conn(c);
+        (void) lazy_timer_set(&c->silence, patience);
         if (!c->conn || PQstatus(c->conn) == CONNECTION_BAD || watch(c, EPOLLOUT) < 0)
                 pg_connect_lose(c);
 }
@@ -96,7 +143,7 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *userdata) {
 static void on_silence(void *userdata) {
         PgConnect *c = userdata;
 
-        c->silent = PQstatus(c->conn) != CONNECTION_BAD;
+        c->why = PQstatus(c->conn) != CONNECTION_BAD ? "it does not answer" : NULL;
         pg_connect_lose(c);
 }
 
@@ -135,6 +182,7 @@ void pg_connect_lose_later(PgConnect *c) {
 
 void pg_connect_settled(PgConnect *c) {
         backoff_reset(&c->backoff);
+        c->failed = 0;
         if (c->complained)
                 log_notice("Connected to PostgreSQL for %s again.", c->what);
         c->complained = false;
@@ -148,14 +196,42 @@ int pg_connect_flush(PgConnect *c) {
         return sd_event_source_set_io_events(c->io, left > 0 ? EPOLLIN | EPOLLOUT : EPOLLIN);
 }
 
+static unsigned entries_of(const char *list) {
+        unsigned n = 1;
+
+        for (; list && (list = strchr(list, ',')); list++)
+                n++;
+        return n;
+}
+
+/* What is no connection string libpq refuses later, with words. */
+static int find_hosts(PgConnect *c) {
+        PQconninfoOption *options = PQconninfoParse(c->conninfo, NULL);
+        int r = 0;
+
+        for (PQconninfoOption *o = options; o && o->keyword && r >= 0; o++)
+                if (str_eq(o->keyword, "host"))
+                        r = str_replace(&c->host, o->val);
+                else if (str_eq(o->keyword, "hostaddr"))
+                        r = str_replace(&c->hostaddr, o->val);
+                else if (str_eq(o->keyword, "port"))
+                        r = str_replace(&c->port, o->val);
+        PQconninfoFree(options);
+        c->n_hosts = entries_of(c->hostaddr ? c->hostaddr : c->host);
+        return r;
+}
+
 int pg_connect_start(PgConnect *c, sd_event *event, const char *conninfo) {
         int r;
 
         c->event = sd_event_ref(event);
         c->conninfo = strdup(conninfo);
-        c->backoff = (Backoff){ .first_usec = 100 * USEC_PER_MSEC, .limit_usec = 5 * USEC_PER_SEC };
+        c->backoff = (Backoff){ .first_usec = 100 * USEC_PER_MSEC, .limit_usec = 2 * USEC_PER_SEC };
         if (!c->conninfo)
                 return -ENOMEM;
+        r = find_hosts(c);
+        if (r < 0)
+                return r;
         r = sd_event_add_time_relative(event, &c->retry, CLOCK_MONOTONIC, 0, PROMPT_USEC, on_retry,
                                        c);
         if (r >= 0)
@@ -171,5 +247,8 @@ void pg_connect_done(PgConnect *c) {
         drop(c);
         lazy_timer_done(&c->silence);
         free(c->conninfo);
+        free(c->host);
+        free(c->hostaddr);
+        free(c->port);
         c->event = sd_event_unref(c->event);
 }

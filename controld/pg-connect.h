@@ -1,5 +1,6 @@
 /* A libpq connection made and watched on the event loop, for pg.c and pg-listen.c: connects, reconnects with backoff,
- * remakes its io source because libpq may change the socket. */
+ * remakes its io source because libpq may change the socket. Of several hosts each is tried by itself, so that one that says
+ * nothing does not keep us from the next; only one that takes writes will do. */
 #pragma once
 
 #include <libpq-fe.h>
@@ -10,15 +11,18 @@
 #include "lazy-timer.h"
 
 typedef struct PgConnect {
-        sd_event *event;             /* owned (reference) */
-        char *conninfo;              /* owned */
-        PGconn *conn;                /* owned; NULL between tries */
-        sd_event_source *io, *retry; /* owned */
+        sd_event *event;              /* owned (reference) */
+        char *conninfo;               /* owned */
+        char *host, *hostaddr, *port; /* owned: lists, of which one entry each is used at a time */
+        unsigned n_hosts, turn, failed; /* which is next; how many in a row have failed */
+        PGconn *conn;                   /* owned; NULL between tries */
+        sd_event_source *io, *retry;    /* owned */
         LazyTimer silence;
         Backoff backoff;
         uint64_t silence_usec; /* how long the server may take for what it owes us */
         bool connected;
-        bool silent;      /* it is being lost because it does not answer */
+        const char *
+                why; /* borrowed: literal; it is being lost because of this, which libpq does not know */
         bool complained;  /* trouble was logged; said again when it ends */
         const char *what; /* borrowed: literal, for messages */
         int (*on_connected)(

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cleanup.h"
+#include "lazy-timer.h"
 #include "log.h"
 #include "parse.h"
 #include "pg-connect.h"
@@ -14,22 +15,25 @@
 #include "timespan.h"
 
 struct PgCall {
-        PgCall *next;     /* owned by the queue, in order of submission */
-        PgDone done;      /* NULL: forgotten, or ours (preparing) */
-        void *userdata;   /* borrowed: frees the call when it goes away */
-        PGresult *result; /* owned: first result of the statement */
+        PgCall *next;      /* owned by the queue, in order of submission */
+        PgDone done;       /* NULL: forgotten, or ours (preparing) */
+        void *userdata;    /* borrowed: frees the call when it goes away */
+        PGresult *result;  /* owned: first result of the statement */
+        uint64_t due_usec; /* CLOCK_MONOTONIC */
         bool preparing;
 };
 
 struct Pg {
         PgConnect connect;
         const Statement *statements; /* borrowed: static table */
-        char *setup;                 /* owned: first query of a connection */
+        char *setup;        /* owned: first query of a connection, or of each transaction */
+        LazyTimer deadline; /* of the first call that has one */
+        uint64_t patience_usec;
         void (*on_ready)(bool ready, void *userdata);
         void *userdata; /* borrowed: owns us */
         PgCall *first, **last;
         size_t queued;
-        bool ready;
+        bool ready, pooled, advised;
 };
 
 typedef PGresult pg_result_t;
@@ -66,8 +70,9 @@ static const struct {
         { "22", -EREMOTEIO, 400 },       /* data exception: a value that the types do not take */
         { "08", -ENOTCONN },             /* connection exception */
         { "53", -ENOTCONN },             /* insufficient resources */
-        { "57", -ENOTCONN },             /* operator intervention: shutdown, statement_timeout */
-        { "25006", -ENOTCONN },          /* read only: it was demoted */
+        { "57014", -ETIMEDOUT },         /* statement_timeout */
+        { "57", -ENOTCONN },             /* operator intervention: shutdown */
+        { "25006", -ENOTCONN, 0, true }, /* read only: another one is the primary */
         { "40001", -ENOBUFS },           /* serialization failure */
         { "40P01", -ENOBUFS },           /* deadlock */
         { "55P03", -ENOBUFS },           /* lock not available */
@@ -108,8 +113,24 @@ static void reply_from_error(Pg *pg, const PGresult *result, PgReply *reply) {
                             state ? state : "none");
 }
 
+/* A pooler that gives each transaction another session has no idea of our prepared statements. */
+static void advise(Pg *pg, const PGresult *result) {
+        const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+
+        if (pg->advised || pg->pooled || (!str_eq(state, "42P05") && !str_eq(state, "26000")))
+                return;
+        pg->advised = true;
+        log_message(LOG_ERR, NULL, NULL,
+                    "Prepared statements are lost or not ours (SQLSTATE %s). If Database= leads to "
+                    "a connection pooler in transaction mode, set DatabasePooler=yes.",
+                    state);
+}
+
 static void call_finish(Pg *pg, PgCall *call, int r) {
-        PgReply reply = { .r = r };
+        PgReply reply = { .r = r, .unknown = r < 0 };
+
+        if (call->result)
+                advise(pg, call->result);
 
         if (call->done) {
                 if (r >= 0 && PQresultStatus(call->result) == PGRES_TUPLES_OK)
@@ -135,6 +156,24 @@ static void set_ready(Pg *pg, bool ready) {
                 pg->on_ready(ready, pg->userdata);
 }
 
+/* The first result of a call is its result; through a pooler, the one behind that of its setup. */
+static void keep_result(Pg *pg, PGresult *result) {
+        PgCall *call = pg->first;
+
+        if (!call->result || (pg->pooled && PQresultStatus(call->result) == PGRES_TUPLES_OK)) {
+                PQclear(call->result);
+                call->result = result;
+        } else {
+                PQclear(result);
+        }
+}
+
+/* The last column of the setup says so: also of a server that the connection string insists on. */
+static bool takes_no_writes(const PGresult *result) {
+        return PQresultStatus(result) == PGRES_TUPLES_OK && PQntuples(result) == 1 &&
+               str_eq(PQgetvalue(result, 0, PQnfields(result) - 1), "on");
+}
+
 static int on_readable(void *userdata) {
         Pg *pg = userdata;
 
@@ -151,16 +190,40 @@ static int on_readable(void *userdata) {
                                    PQresultStatus(call->result) == PGRES_FATAL_ERROR;
                         bool last = call->preparing && call->userdata;
 
+                        if (call->preparing && takes_no_writes(call->result)) {
+                                pg->connect.why = "it takes no writes";
+                                bad = true;
+                        }
                         call_finish(pg, call, 0);
                         if (bad)
                                 return -ENOTCONN;
                         if (last)
                                 set_ready(pg, true);
-                } else if (!pg->first->result) {
-                        pg->first->result = TAKE_PTR(result);
+                } else {
+                        keep_result(pg, TAKE_PTR(result));
                 }
         }
         return PQstatus(pg->connect.conn) == CONNECTION_OK ? 0 : -ENOTCONN;
+}
+
+/* One call after the other ends here when its time is over; what it answers later is dropped. */
+static void on_deadline(void *userdata) {
+        Pg *pg = userdata;
+        uint64_t now = 0;
+
+        (void) sd_event_now(pg->connect.event, CLOCK_MONOTONIC, &now);
+        for (PgCall *call = pg->first; call; call = call->next) {
+                PgReply reply = { .r = -ETIMEDOUT, .unknown = true };
+                PgDone done = call->done;
+
+                if (done && call->due_usec > now) {
+                        (void) lazy_timer_set(&pg->deadline, call->due_usec - now);
+                        break;
+                }
+                call->done = NULL;
+                if (done)
+                        done(&reply, call->userdata);
+        }
 }
 
 static int push_preparing(Pg *pg, bool last) {
@@ -169,6 +232,7 @@ static int push_preparing(Pg *pg, bool last) {
         if (!call)
                 return -ENOMEM;
         call->preparing = true;
+        call->due_usec = UINT64_MAX;
         call->userdata = last ? pg : NULL;
         queue_push(pg, call);
         return PQpipelineSync(pg->connect.conn) ? 0 : -ENOTCONN;
@@ -183,7 +247,9 @@ static int on_connected(void *userdata) {
             !PQsendQueryParams(conn, pg->setup, 0, NULL, NULL, NULL, NULL, 0))
                 return -ENOTCONN;
         r = push_preparing(pg, false);
-        for (const Statement *s = pg->statements; r >= 0 && s->name; s++) {
+        if (r >= 0 && pg->pooled) /* the check that it answers is all that there is to do */
+                pg->first->userdata = pg;
+        for (const Statement *s = pg->statements; r >= 0 && s->name && !pg->pooled; s++) {
                 if (!PQsendPrepare(conn, s->name, s->sql, 0, NULL))
                         return -ENOTCONN;
                 r = push_preparing(pg, !s[1].name);
@@ -210,22 +276,30 @@ int pg_new(sd_event *event, const PgOptions *options, void (*on_ready)(bool read
         pg->on_ready = on_ready;
         pg->userdata = userdata;
         pg->last = &pg->first;
+        pg->pooled = options->pooled;
         pg->connect.what = "requests";
-        /* The server ends a statement after the timeout; after twice that it is not there. */
-        pg->connect.silence_usec = 2ULL * options->timeout_msec * USEC_PER_MSEC;
+        /* The server ends a statement after the timeout; when nothing came a while after that, it is not there. A call may
+         * have to wait for others before. */
+        pg->connect.silence_usec = options->timeout_msec * USEC_PER_MSEC / 4 * 5;
+        pg->patience_usec = options->timeout_msec * USEC_PER_MSEC / 2 * 3;
         pg->connect.on_connected = on_connected;
         pg->connect.on_readable = on_readable;
         pg->connect.on_lost = on_lost;
         pg->connect.userdata = pg;
         /* The functions ask for rows by key. PostgreSQL would plan each such statement anew at each call, because the key says
          * which partition it is about, and took longer for that than to find it. */
-        pg->setup = str_format("SELECT set_config('role', 'sluice_controld', false), "
-                               "set_config('statement_timeout', '%u', false),"
-                               " set_config('plan_cache_mode', 'force_generic_plan', false),"
-                               " set_config('sluice.lease', '%ums', false),"
-                               " set_config('application_name', 'sluice-controld', false)",
-                               options->timeout_msec, options->lease_msec);
-        r = pg->setup ? pg_connect_start(&pg->connect, event, options->conninfo) : -ENOMEM;
+        pg->setup = str_format("SELECT set_config('role', 'sluice_controld', %1$s),"
+                               " set_config('statement_timeout', '%2$u', %1$s),"
+                               " set_config('plan_cache_mode', 'force_generic_plan', %1$s),"
+                               " set_config('sluice.lease', '%3$ums', %1$s),"
+                               " set_config('application_name', 'sluice-controld', %1$s),"
+                               " current_setting('transaction_read_only')",
+                               options->pooled ? "true" : "false", options->timeout_msec,
+                               options->lease_msec);
+        r = pg->setup ? lazy_timer_init(&pg->deadline, event, "pg-deadline", on_deadline, pg)
+                      : -ENOMEM;
+        if (r >= 0)
+                r = pg_connect_start(&pg->connect, event, options->conninfo);
         if (r < 0) {
                 (void) pg_free(pg);
                 return r;
@@ -240,6 +314,7 @@ Pg *pg_free(Pg *pg) {
         pg->on_ready = NULL;
         on_lost(pg);
         pg_connect_done(&pg->connect);
+        lazy_timer_done(&pg->deadline);
         free(pg->setup);
         free(pg);
         return NULL;
@@ -249,8 +324,24 @@ bool pg_is_ready(const Pg *pg) {
         return pg->ready;
 }
 
+/* Without a session of our own, what a session has goes before the statement, into the same transaction. */
+static bool send_statement(Pg *pg, const Statement *s, const char *const *values,
+                           const int *lengths, const int *formats) {
+        PGconn *conn = pg->connect.conn;
+
+        if (!pg->pooled)
+                return PQsendQueryPrepared(conn, s->name, (int) s->n_params, values, lengths,
+                                           formats, 0) &&
+                       PQpipelineSync(conn);
+        return PQsendQueryParams(conn, pg->setup, 0, NULL, NULL, NULL, NULL, 0) &&
+               PQsendQueryParams(conn, s->sql, (int) s->n_params, NULL, values, lengths, formats,
+                                 0) &&
+               PQpipelineSync(conn);
+}
+
 int pg_call(Pg *pg, const Statement *statement, const PgParam *params, PgDone done, void *userdata,
             PgCall **ret) {
+        uint64_t now = 0;
         const char *values[PG_PARAMS_MAX];
         int lengths[PG_PARAMS_MAX], formats[PG_PARAMS_MAX];
         PgCall *call;
@@ -267,13 +358,15 @@ int pg_call(Pg *pg, const Statement *statement, const PgParam *params, PgDone do
         call = calloc(1, sizeof(*call));
         if (!call)
                 return -ENOMEM;
-        if (!PQsendQueryPrepared(pg->connect.conn, statement->name, (int) statement->n_params,
-                                 values, lengths, formats, 0) ||
-            !PQpipelineSync(pg->connect.conn)) {
+        if (!send_statement(pg, statement, values, lengths, formats)) {
                 free(call);
                 pg_connect_lose_later(&pg->connect);
                 return -ENOTCONN;
         }
+        (void) sd_event_now(pg->connect.event, CLOCK_MONOTONIC, &now);
+        call->due_usec = now + pg->patience_usec;
+        if (pg->deadline.due_usec == UINT64_MAX)
+                (void) lazy_timer_set(&pg->deadline, pg->patience_usec);
         call->done = done;
         call->userdata = userdata;
         queue_push(pg, call);

@@ -1,6 +1,6 @@
 /* One pipelined connection to PostgreSQL on the event loop. A call is one prepared statement and its sync, so each is a
  * transaction of its own. Results come in the order of the calls. Losing the server ends every call with -ENOTCONN and
- * reconnects by itself. */
+ * reconnects by itself; a call that waits for too long behind others ends with -ETIMEDOUT. */
 #pragma once
 
 #include <stdbool.h>
@@ -29,7 +29,8 @@ typedef struct PgParam {
 } PgParam;
 
 typedef struct PgReply {
-        int r;           /* 0, -ENOTCONN, -EREMOTEIO with error set, … */
+        int r;           /* 0, -ENOTCONN, -ETIMEDOUT, -EREMOTEIO with error set, … */
+        bool unknown;    /* it was sent, and nobody knows whether it was done */
         unsigned status; /* the HTTP status that the database asks for (SQLSTATE ZFnnn), or 0 */
         const char *hint;
         Error error;
@@ -44,6 +45,7 @@ typedef struct PgOptions {
         const Statement *statements; /* borrowed: end with a NULL name, outlive the connection */
         unsigned timeout_msec;       /* of a statement, at least 1 */
         unsigned lease_msec;         /* sluice.lease() of our sessions */
+        bool pooled;                 /* each transaction may be in another session of the server */
 } PgOptions;
 
 /* on_ready (may be NULL) is called at each connect and loss. */

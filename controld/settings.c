@@ -44,6 +44,12 @@ static const ConfigField fields[] = {
           offsetof(Settings, max_connections), "16384", 16, 1000000 },
         { "Controld", "StatementTimeoutSec", "statement-timeout", CONFIG_SPAN,
           offsetof(Settings, statement_timeout_usec), "10s" },
+        { "Controld", "DatabasePooler", "database-pooler", CONFIG_BOOL,
+          offsetof(Settings, database_pooler), "no" },
+        { "Controld", "Notifications", "notifications", CONFIG_BOOL,
+          offsetof(Settings, notifications), "yes" },
+        { "Controld", "PollIntervalSec", "poll-interval", CONFIG_SPAN,
+          offsetof(Settings, poll_interval_usec), "1s" },
         { "Controld", "PeerTimeoutSec", "peer-timeout", CONFIG_SPAN,
           offsetof(Settings, peer_timeout_usec), "9s" },
         { "Controld", "AbsenceGraceSec", "absence-grace", CONFIG_SPAN,
@@ -67,6 +73,8 @@ static const struct {
 } spans[] = {
         { "StatementTimeoutSec", offsetof(Settings, statement_timeout_usec),
           STATEMENT_TIMEOUT_MIN_USEC, STATEMENT_TIMEOUT_MAX_USEC, "from 100ms to 1h" },
+        { "PollIntervalSec", offsetof(Settings, poll_interval_usec), 100 * USEC_PER_MSEC,
+          USEC_PER_MINUTE, "from 100ms to 1min" },
         { "PeerTimeoutSec", offsetof(Settings, peer_timeout_usec), PEER_TIMEOUT_MIN_USEC,
           USEC_PER_HOUR, "from 4s to 1h" },
         { "AbsenceGraceSec", offsetof(Settings, absence_grace_usec), 0, USEC_PER_HOUR,
@@ -105,6 +113,8 @@ static int check(Settings *s, Error *e) {
                                  "StateDirectory= and RuntimeDirectory= are absolute paths.");
         if (check_spans(s, e) < 0)
                 return -EINVAL;
+        if (s->database_pooler) /* a session that LISTENs may be anybody's a moment later */
+                s->notifications = false;
         if (!s->database || !s->listen)
                 return error_set(e, -EINVAL, "bad-config",
                                  "Database= and Listen= cannot be empty.");

@@ -18,7 +18,10 @@ typedef struct Settings {
         char *log_level;
         char *sql_directory;
         bool insecure_http;
-        uint32_t max_connections; /* a worker */
+        bool database_pooler;        /* in transaction mode: no session is ours */
+        bool notifications;          /* LISTEN, or ask every poll_interval_usec */
+        uint64_t poll_interval_usec; /* without notifications */
+        uint32_t max_connections;    /* a worker */
         uint64_t statement_timeout_usec;
         uint64_t peer_timeout_usec;  /* of a connection whose other end does not answer */
         uint64_t absence_grace_usec; /* for an agent whose connection broke, to come back */

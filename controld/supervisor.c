@@ -26,6 +26,7 @@
 
 #define SILENCE_USEC (60 * USEC_PER_SEC)
 #define STOP_USEC (15 * USEC_PER_SEC)
+#define READY_TRIES_MAX 2 /* of a back-off that begins with 200 ms */
 #define LISTEN_FD 3
 #define STATUS_FD 4
 
@@ -174,6 +175,9 @@ static void on_worker_exit(Child *c, const siginfo_t *info) {
         Supervisor *s = w->supervisor;
         char how[64];
 
+        /* One that served is missed: whatever killed it, the next is there within a second. One that cannot even start has time. */
+        if (w->ready && w->backoff.tries > READY_TRIES_MAX)
+                w->backoff.tries = READY_TRIES_MAX;
         worker_forget(w);
         if (s->stopping) {
                 stop_postgres_when_alone(s);

@@ -17,17 +17,21 @@
 #define TICKS                                                                                      \
         2048 /* more than twice WAIT_SEC_MAX: the timer may be so late, and a deadline so far ahead */
 
+#define SLOWLY 50
+#define SLOWLY_USEC (50 * USEC_PER_MSEC)
+
 struct Waits {
         sd_event *event;          /* owned (reference) */
         Waiter *buckets[BUCKETS]; /* borrowed: their exchanges own them */
         Waiter *ticks[TICKS];     /* the same ones, by deadline */
-        LazyTimer timer;
+        LazyTimer timer, slowly;
         uint64_t tick;      /* all before it is over */
         uint64_t next_tick; /* what the timer is set for; UINT64_MAX: nothing */
         size_t n;
         char ring[RING][WAIT_KEY_MAX];
         uint64_t sequence;
         uint64_t blind_until; /* notifications before this may have been missed */
+        size_t bucket;        /* the next to be woken slowly */
 };
 
 static size_t bucket_of(const char *key) {
@@ -74,6 +78,8 @@ static void on_tick(void *userdata) {
                 }
 }
 
+static void on_slowly(void *userdata);
+
 int waits_new(sd_event *event, Waits **ret) {
         Waits *w = calloc(1, sizeof(*w));
         int r;
@@ -83,6 +89,8 @@ int waits_new(sd_event *event, Waits **ret) {
         w->event = sd_event_ref(event);
         w->next_tick = UINT64_MAX;
         r = lazy_timer_init(&w->timer, event, "waits", on_tick, w);
+        if (r >= 0)
+                r = lazy_timer_init(&w->slowly, event, "waits-slowly", on_slowly, w);
         if (r < 0) {
                 (void) waits_free(w);
                 return r;
@@ -95,6 +103,7 @@ Waits *waits_free(Waits *w) {
         if (!w)
                 return NULL;
         lazy_timer_done(&w->timer);
+        lazy_timer_done(&w->slowly);
         sd_event_unref(w->event);
         free(w);
         return NULL;
@@ -140,6 +149,7 @@ int waits_add(Waits *w, Waiter *waiter, const char *key, uint64_t since, uint64_
         link_due(w, waiter, deadline_usec);
         (void) snprintf(waiter->key, sizeof(waiter->key), "%s", key);
         waiter->waits = w;
+        waiter->begun = w->sequence;
         waiter->next = *bucket;
         waiter->slot = bucket;
         if (*bucket)
@@ -164,13 +174,16 @@ void waiter_unlink(Waiter *waiter) {
 }
 
 /* Takes matching waiters off first: waking one may add it, or another, again. */
-static void wake_bucket(Waiter **bucket, const char *key) {
+static unsigned wake_bucket(Waiter **bucket, bool (*fits)(const Waiter *w, const void *what),
+                            const void *what) {
         Waiter *woken = NULL;
+        unsigned n = 0;
 
         for (Waiter *i = *bucket, *next; i; i = next) {
                 next = i->next;
-                if (key && !str_eq(i->key, key))
+                if (!fits(i, what))
                         continue;
+                n++;
                 waiter_unlink(i);
                 i->next = woken;
                 woken = i;
@@ -182,15 +195,57 @@ static void wake_bucket(Waiter **bucket, const char *key) {
                 i->next = NULL;
                 i->on_wake(i, false);
         }
+        return n;
+}
+
+static bool is_any(const Waiter *w, const void *what) {
+        (void) w;
+        (void) what;
+        return true;
+}
+
+static bool has_key(const Waiter *w, const void *key) {
+        return str_eq(w->key, key);
+}
+
+static bool is_kind(const Waiter *w, const void *kind) {
+        const char *rest = str_after(w->key, kind);
+
+        return rest && *rest == ' ';
+}
+
+static bool is_blind(const Waiter *w, const void *blind_until) {
+        return w->begun < *(const uint64_t *) blind_until;
+}
+
+static void on_slowly(void *userdata) {
+        Waits *w = userdata;
+        unsigned n = 0;
+
+        while (n < SLOWLY && w->bucket < BUCKETS)
+                n += wake_bucket(&w->buckets[w->bucket++], is_blind, &w->blind_until);
+        if (w->bucket < BUCKETS)
+                (void) lazy_timer_set(&w->slowly, SLOWLY_USEC);
+}
+
+void waits_notify_slowly(Waits *w) {
+        w->blind_until = ++w->sequence;
+        w->bucket = 0;
+        (void) lazy_timer_set(&w->slowly, 0);
+}
+
+void waits_notify_kind(Waits *w, const char *kind) {
+        for (size_t i = 0; i < BUCKETS; i++)
+                (void) wake_bucket(&w->buckets[i], is_kind, kind);
 }
 
 void waits_notify(Waits *w, const char *key) {
         if (!key) {
                 w->blind_until = ++w->sequence;
                 for (size_t i = 0; i < BUCKETS; i++)
-                        wake_bucket(&w->buckets[i], NULL);
+                        (void) wake_bucket(&w->buckets[i], is_any, NULL);
                 return;
         }
         (void) snprintf(w->ring[w->sequence++ % RING], WAIT_KEY_MAX, "%s", key);
-        wake_bucket(&w->buckets[bucket_of(key)], key);
+        (void) wake_bucket(&w->buckets[bucket_of(key)], has_key, key);
 }

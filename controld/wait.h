@@ -15,6 +15,7 @@ typedef struct Waiter {
         struct Waiter *next, **slot;         /* borrowed: the bucket's list */
         struct Waiter *next_due, **due_slot; /* borrowed: of those that end at the same time */
         char key[WAIT_KEY_MAX];
+        uint64_t begun; /* the sequence when it was linked */
         /* A wake-up, or the deadline. The waiter is unlinked already. */
         void (*on_wake)(struct Waiter *w, bool timed_out);
 } Waiter;
@@ -33,3 +34,8 @@ void waiter_unlink(Waiter *waiter);
 
 /* Wakes those that wait for the key; all of them for NULL. */
 void waits_notify(Waits *w, const char *key);
+/* Those whose key is kind and more, as "run UUID" for "run". */
+void waits_notify_kind(Waits *w, const char *kind);
+/* Notifications may have been missed: wakes all that wait now, some at a time, so that the database is not asked by the whole
+ * fleet at once when it has just come back. */
+void waits_notify_slowly(Waits *w);

@@ -20,6 +20,7 @@
 #include "http-server.h"
 #include "log.h"
 #include "message-ids.h"
+#include "news.h"
 #include "parse.h"
 #include "router.h"
 #include "str.h"
@@ -39,14 +40,16 @@ struct Worker {
         Dispatch *dispatch;
         Batches *batches;
         Absent *absent;
-        PgListener *listener;
+        PgListener *listener; /* or */
+        News *news;
         Waits *waits;
         HttpServer *http;
         sd_event_source *chores, *drain, *sigterm, *sighup, *supervisor;
         PgCall *flush_call, *maintain_call;
         char **seen; /* instances heard of since the last flush */
         size_t n_seen;
-        int status_fd; /* borrowed */
+        int status_fd;      /* borrowed */
+        uint64_t lost_usec; /* CLOCK_MONOTONIC, 0 with a database */
         unsigned index, chores_done;
         bool announced, stopping;
 };
@@ -71,19 +74,28 @@ bool worker_is_stopping(const Worker *w) {
         return w->stopping;
 }
 
+uint64_t worker_database_lost_usec(const Worker *w) {
+        return w->lost_usec;
+}
+
 static void tell_supervisor(Worker *w, const char *word) {
         if (w->status_fd >= 0 && write(w->status_fd, word, strlen(word)) < 0 && errno == EPIPE)
                 log_debug("The supervisor is gone");
 }
 
-static void flush_presence(Worker *w, bool empty_too);
+static void flush_presence(Worker *w);
 
 /* The database hears at once that somebody is there again, and whom they hear. */
 static void on_pg_ready(bool ready, void *userdata) {
         Worker *w = userdata;
 
-        if (ready)
-                flush_presence(w, true);
+        if (!ready) {
+                (void) sd_event_now(w->event, CLOCK_MONOTONIC, &w->lost_usec);
+        } else {
+                w->lost_usec = 0;
+                flush_presence(w);
+                exchange_database_is_back(w->waits);
+        }
         if (!ready || w->announced)
                 return;
         w->announced = true;
@@ -95,7 +107,12 @@ static void on_notify(const char *payload, void *userdata) {
 
         if (!payload || str_eq(payload, "dispatch"))
                 dispatch_look(w->dispatch);
-        waits_notify(w->waits, payload);
+        if (!payload)
+                waits_notify_slowly(w->waits);
+        else if (str_eq(payload, "run"))
+                waits_notify_kind(w->waits, payload);
+        else
+                waits_notify(w->waits, payload);
 }
 
 void worker_saw_instance(Worker *w, const char *instance) {
@@ -113,13 +130,13 @@ static void on_chore(const PgReply *reply, void *userdata) {
 }
 
 /* "{uuid,uuid}" */
-static void flush_presence(Worker *w, bool empty_too) {
+static void flush_presence(Worker *w) {
         Buffer array = {};
         PgParam param;
         int r;
 
-        /* An empty batch still looks after the queue; one worker doing that is enough. */
-        if ((w->n_seen == 0 && !empty_too) || w->flush_call)
+        /* An empty batch still looks after the queue, says that we are here, and finds out whether the database is. */
+        if (w->flush_call)
                 return;
         r = buffer_append_str(&array, "{");
         STRV_FOREACH(i, w->seen)
@@ -138,7 +155,7 @@ static int on_chores(sd_event_source *source, uint64_t usec, void *userdata) {
         Worker *w = userdata;
         Error e = {};
 
-        flush_presence(w, w->index == 0);
+        flush_presence(w);
         if (w->index == 0 && !w->maintain_call && w->chores_done++ % MAINTAIN_EVERY == 0)
                 (void) pg_call(w->pg, &statement_maintain, NULL, on_chore, &w->maintain_call,
                                &w->maintain_call);
@@ -304,7 +321,8 @@ static void on_done(HttpRequest *request, void *userdata) {
 /* The statements of the routes and our own, each once, as pg.c wants them. */
 static Statement *collect_statements(void) {
         static const Statement *const own[] = { &statement_presence, &statement_maintain,
-                                                &statement_dispatch, &statement_presence_broke };
+                                                &statement_dispatch, &statement_presence_broke,
+                                                &statement_news };
         size_t n = ELEMENTSOF(own), k = 0;
         Statement *all;
 
@@ -343,6 +361,7 @@ static int set_up(Worker *w, const char *conninfo, const Statement *statements, 
                 .conninfo = conninfo,
                 .statements = statements,
                 .timeout_msec = (unsigned) (w->settings->statement_timeout_usec / USEC_PER_MSEC),
+                .pooled = w->settings->database_pooler,
                 .lease_msec = (unsigned) (w->settings->lease_usec / USEC_PER_MSEC),
         };
         int r = sd_event_default(&w->event);
@@ -357,8 +376,11 @@ static int set_up(Worker *w, const char *conninfo, const Statement *statements, 
                 r = batches_new(w->event, w->pg, &w->batches);
         if (r >= 0)
                 r = absent_new(w->event, w->pg, w->settings->absence_grace_usec, &w->absent);
-        if (r >= 0)
+        if (r >= 0 && w->settings->notifications)
                 r = pg_listener_new(w->event, conninfo, on_notify, w, &w->listener);
+        else if (r >= 0)
+                r = news_new(w->event, w->pg, w->settings->poll_interval_usec, on_notify, w,
+                             &w->news);
         if (r >= 0)
                 r = http_server_new(w->event, &options, &handlers, w, &w->http, e);
         if (r >= 0)
@@ -385,6 +407,7 @@ static void tear_down(Worker *w) {
         w->stopping = true;
         w->dispatch = dispatch_free(w->dispatch);
         w->absent = absent_free(w->absent);
+        w->news = news_free(w->news);
         w->pg = pg_free(w->pg);
         w->http = http_server_free(w->http);
         w->batches = batches_free(w->batches);

@@ -19,6 +19,8 @@ Pg *worker_pg(Worker *w);
 Waits *worker_waits(Worker *w);
 Batches *worker_batches(Worker *w);
 bool worker_is_stopping(const Worker *w);
+/* CLOCK_MONOTONIC: since when there is no database; 0: there is one. */
+uint64_t worker_database_lost_usec(const Worker *w);
 
 /* The instance was heard of now; told to the database with the next batch. */
 void worker_saw_instance(Worker *w, const char *instance);

@@ -46,6 +46,26 @@ BEGIN
 END
 $$;
 
+-- Where nobody can LISTEN, workers ask this every so often: what would have been told, as far as it can be read from what is
+-- there. Who has begun what was assigned is named until it has said so; it finds nothing new then, and waits on.
+CREATE OR REPLACE FUNCTION api.news() RETURNS SETOF text
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, sluice, pg_temp AS $$
+BEGIN
+        RETURN QUERY
+        SELECT 'instance ' || s.instance
+          FROM (SELECT x.instance FROM sluice.assignment x WHERE x.state <> 'running' OR x.recover
+                UNION
+                SELECT c.instance FROM sluice.cleanup c
+                 WHERE (c.offered_at > clock_timestamp() - interval '30 seconds') IS NOT TRUE
+                UNION
+                SELECT i.id FROM sluice.instance i WHERE i.broke_at > clock_timestamp() - interval '1 minute') s;
+
+        IF EXISTS (SELECT FROM sluice.queue) THEN
+                RETURN NEXT 'dispatch';
+        END IF;
+END
+$$;
+
 -- Partitions ahead of time, and what has had its day. Once an hour is plenty; once in three months needed.
 CREATE OR REPLACE FUNCTION api.maintain() RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, sluice, pg_temp AS $$
@@ -60,5 +80,6 @@ BEGIN
 END
 $$;
 
-REVOKE ALL ON FUNCTION api.presence_flush(uuid[]), api.presence_broke(uuid[], int[]), api.maintain() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION api.presence_flush(uuid[]), api.presence_broke(uuid[], int[]), api.maintain() TO sluice_controld;
+REVOKE ALL ON FUNCTION api.presence_flush(uuid[]), api.presence_broke(uuid[], int[]), api.news(), api.maintain() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION api.presence_flush(uuid[]), api.presence_broke(uuid[], int[]), api.news(), api.maintain()
+        TO sluice_controld;

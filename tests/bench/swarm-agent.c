@@ -101,6 +101,11 @@ static void take_release(Agent *a, const ProtoRelease *release) {
         if (!w || w->epoch != release->epoch)
                 return;
         a->fleet->spec.stats->dropped++;
+        /* Its end is stored: the answer that said so was lost. */
+        if (w->owed & w->sent & OWES_ENDED) {
+                a->fleet->spec.stats->ended++;
+                a->fleet->spec.on_ended(a->fleet->spec.userdata);
+        }
         (void) work_free(w);
 }
 

@@ -302,6 +302,8 @@ static int write_request(Conn *c, const Request *q) {
 
         if (r >= 0 && q->bearer)
                 r = buffer_printf(&c->out, "Authorization: Bearer %s\r\n", q->bearer);
+        if (r >= 0 && q->key)
+                r = buffer_printf(&c->out, "Idempotency-Key: %s\r\n", q->key);
         if (r >= 0 && q->body)
                 r = buffer_printf(&c->out, "Content-Type: %s\r\nContent-Length: %zu\r\n",
                                   q->content_type, q->size);

@@ -37,6 +37,7 @@ typedef struct Answer {
 
 typedef struct Request {
         const char *method, *path, *bearer, *content_type;
+        const char *key;  /* Idempotency-Key, or NULL */
         const char *body; /* NULL: none */
         size_t size;
         unsigned timeout_sec;

@@ -65,7 +65,8 @@ static Run *find(Runs *r, Id id, bool add) {
 }
 
 static void note_latency(Runs *r, const Run *run) {
-        if (run->sent_usec == 0 || run->got_usec == 0)
+        /* One that was begun before the answer that created it, after others that were lost, has no latency. */
+        if (run->sent_usec == 0 || run->got_usec == 0 || run->got_usec < run->sent_usec)
                 return;
         histogram_add(&r->stats->created_to_got, run->got_usec - run->sent_usec);
         histogram_add(&r->stats->answered_to_got,

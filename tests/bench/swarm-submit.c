@@ -34,7 +34,9 @@ typedef struct Line {
         Conn conn;
         Submit *submit; /* borrowed: owns us */
         Asked asked;
-        Cancel *cancel; /* owned: being asked */
+        Cancel *cancel;         /* owned: being asked */
+        char key[ID_TEXT_SIZE]; /* of the run that it creates */
+        bool unsettled;         /* nobody knows whether that is there: asked for again */
 } Line;
 
 struct Submit {
@@ -59,6 +61,7 @@ static int ask(Line *l, Asked asked, const char *method, const char *path, const
                                                 .path = path,
                                                 .bearer = l->submit->spec.options->token,
                                                 .content_type = type,
+                                                .key = asked == ASKED_RUN ? l->key : NULL,
                                                 .body = body,
                                                 .size = body ? strlen(body) : 0,
                                                 .timeout_sec = TIMEOUT_SEC });
@@ -146,11 +149,15 @@ static bool may_create(const Submit *s) {
 
 static void next(Line *l) {
         Submit *s = l->submit;
+        Id id;
 
-        if (!conn_is_free(&l->conn) || take_cancel(l) || !may_create(s) ||
+        if (!conn_is_free(&l->conn) || take_cancel(l) || (!l->unsettled && !may_create(s)) ||
             loop_now() < s->paused_until_usec)
                 return;
-        if (ask(l, ASKED_RUN, "POST", s->runs_path, "application/json", s->run_body) < 0)
+        if (!l->unsettled && (id_random(&id) < 0 || !id_to_text(id, l->key)))
+                return;
+        if (ask(l, ASKED_RUN, "POST", s->runs_path, "application/json", s->run_body) < 0 ||
+            l->unsettled)
                 return;
         s->left--;
         s->out++;
@@ -182,12 +189,12 @@ static void on_created(Line *l, const Answer *answer, int r) {
         uint64_t now = loop_now();
         Id id;
 
-        s->out--;
-        if (r < 0 || answer->status != 201) {
-                s->left++; /* it may exist all the same: nothing but its time is lost */
+        l->unsettled = r < 0 || answer->status != 201;
+        if (l->unsettled) {
                 s->paused_until_usec = now + PAUSE_USEC;
                 return;
         }
+        s->out--;
         s->spec.stats->submitted++;
         s->open++;
         histogram_add(&s->spec.stats->submit, now - l->conn.sent_usec);

@@ -18,6 +18,7 @@ def watch(agent, seconds):
 
 def test_a_host_without_power_is_unknown_within_seconds(agent):
     wait_until("a poll to be held", lambda: watch(agent, 2) == {"Running"}, 30)
+    agent.node.run("sync", check=True)
     agent.node.power_cut()
     began = time.monotonic()
     try:

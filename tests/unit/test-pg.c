@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <systemd/sd-event.h>
@@ -25,6 +26,7 @@ typedef enum Manner {
         SILENT_LATER,   /* nothing but what a new connection asks */
         LEAVES,         /* ends behind its first answer to a call */
         REFUSES,        /* calls, with the SQLSTATE `refusal` */
+        DAWDLES,        /* takes most of the time that a statement has */
 } Manner;
 
 static const Statement statements[] = { { "one", "SELECT 1", 0 }, {} };
@@ -53,9 +55,14 @@ static void answer(Buffer *b, char type) {
                           columns[] = "\0\1v\0\0\0\0\0\0\0\0\0\0\x19\377\377\377\377\377\377\0\0",
                           row[] = "\0\1\0\0\0\1x";
 
-        if (type == 0)
+        static const char writable[] = "in_hot_standby\0off",
+                          unlimited[] = "default_transaction_read_only\0off";
+
+        if (type == 0) {
                 say(b, 'R', greeting, 4);
-        else if (type == 'P')
+                say(b, 'S', writable, sizeof(writable));
+                say(b, 'S', unlimited, sizeof(unlimited));
+        } else if (type == 'P')
                 say(b, '1', "", 0);
         else if (type == 'B')
                 say(b, '2', "", 0);
@@ -94,6 +101,8 @@ static void serve(int fd, Manner manner) {
                         answer(&b, type);
                 else
                         refuse(&b);
+                if (manner == DAWDLES && type == 'S' && syncs > 2)
+                        (void) usleep(TIMEOUT_MSEC * 800);
                 /* Two syncs make a connection ready: that of its setup and that of its only statement. */
                 if (manner == SILENT_AT_ONCE || (manner == SILENT_LATER && syncs > 2))
                         b.size = 0;
@@ -136,6 +145,7 @@ typedef struct Asked {
         PgCall *call;   /* owned */
         int ended, r;
         unsigned status;
+        bool unknown;
 } Asked;
 
 struct Client {
@@ -162,6 +172,7 @@ static void on_answer(const PgReply *reply, void *userdata) {
         a->ended++;
         a->r = reply->r;
         a->status = reply->status;
+        a->unknown = reply->unknown;
         if (a->client->ask_again && reply->r >= 0)
                 (void) ask(a->client);
 }
@@ -205,8 +216,8 @@ static bool happens(Client *c, bool (*what)(const Client *c)) {
         return false;
 }
 
-static void connect_client(Client *c) {
-        _cleanup_(freep) char *conninfo = str_format("host=%s user=u dbname=d", directory);
+static void connect_client_to(Client *c, const char *hosts, bool pooled) {
+        _cleanup_(freep) char *conninfo = str_format("host=%s user=u dbname=d", hosts);
 
         *c = (Client){};
         ok_int(sd_event_new(&c->event), 0);
@@ -214,9 +225,14 @@ static void connect_client(Client *c) {
                       &(PgOptions){ .conninfo = conninfo,
                                     .statements = statements,
                                     .timeout_msec = TIMEOUT_MSEC,
+                                    .pooled = pooled,
                                     .lease_msec = 90000 },
                       on_ready, c, &c->pg),
                0);
+}
+
+static void connect_client(Client *c) {
+        connect_client_to(c, directory, false);
 }
 
 static void free_client(Client *c) {
@@ -310,8 +326,9 @@ static void test_errors_of_the_database(void) {
         } cases[] = {
                 { "ZF404", -EREMOTEIO, 404, 0 }, { "ZF200", -EIO, 0, 0 },
                 { "22P02", -EREMOTEIO, 400, 0 }, { "40P01", -ENOBUFS, 0, 0 },
-                { "57014", -ENOTCONN, 0, 0 },    { "42501", -EIO, 0, 0 },
-                { "0A000", -ENOTCONN, 0, 1 },
+                { "57014", -ETIMEDOUT, 0, 0 },   { "42501", -EIO, 0, 0 },
+                { "0A000", -ENOTCONN, 0, 1 },    { "25006", -ENOTCONN, 0, 1 },
+                { "53300", -ENOTCONN, 0, 0 },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
@@ -361,6 +378,65 @@ static void test_silent_greeting_is_given_up(void) {
         end_server(other);
 }
 
+/* Each statement is in time, but not the last of a queue. */
+static void test_call_behind_others_ends_in_time(void) {
+        pid_t server = start_server(DAWDLES);
+        Client c;
+
+        connect_client(&c);
+        ok_true(happens(&c, is_ready));
+        for (unsigned i = 0; i < 5; i++)
+                ok_int(ask(&c), 0);
+        ok_true(happens(&c, all_ended));
+        ok_int(c.asked[0].r, 0);
+        ok_int(c.asked[4].r, -ETIMEDOUT);
+        ok_true(c.asked[4].unknown);
+        ok_true(!c.asked[0].unknown);
+        ok_int(c.losses, 0);
+        free_client(&c);
+        end_server(server);
+}
+
+/* One host is not there, one takes connections and says nothing: neither keeps us from the third. */
+static void test_hosts_are_tried_in_turn(void) {
+        _cleanup_(freep) char *silent = str_format("%s/silent", directory),
+                              *hosts = str_format("%s/none,%s,%s", directory, silent, directory);
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        pid_t server = start_server(ANSWERS);
+        Client c;
+
+        (void) snprintf(address.sun_path, sizeof(address.sun_path), "%s/.s.PGSQL.5432", silent);
+        ok_int(mkdir(silent, 0700), 0);
+        ok_int(bind(fd, (struct sockaddr *) &address, sizeof(address)), 0);
+        ok_int(listen(fd, 8), 0);
+        connect_client_to(&c, hosts, false);
+        ok_true(happens(&c, is_ready));
+        ok_int(ask(&c), 0);
+        ok_true(happens(&c, all_ended));
+        ok_int(c.asked[0].r, 0);
+        free_client(&c);
+        end_server(server);
+        (void) close(fd);
+        (void) unlink(address.sun_path);
+        (void) rmdir(silent);
+}
+
+static void test_without_a_session_of_our_own(void) {
+        pid_t server = start_server(ANSWERS);
+        Client c;
+
+        connect_client_to(&c, directory, true);
+        ok_true(happens(&c, is_ready));
+        ok_int(ask(&c), 0);
+        ok_int(ask(&c), 0);
+        ok_true(happens(&c, all_ended));
+        ok_int(c.asked[1].r, 0);
+        ok_int(c.losses, 0);
+        free_client(&c);
+        end_server(server);
+}
+
 int main(void) {
         struct sockaddr_un address = { .sun_family = AF_UNIX };
 
@@ -378,6 +454,9 @@ int main(void) {
         RUN(test_errors_of_the_database);
         RUN(test_silent_server_is_given_up);
         RUN(test_silent_greeting_is_given_up);
+        RUN(test_call_behind_others_ends_in_time);
+        RUN(test_hosts_are_tried_in_turn);
+        RUN(test_without_a_session_of_our_own);
         (void) close(listen_fd);
         (void) unlink(address.sun_path);
         (void) rmdir(directory);

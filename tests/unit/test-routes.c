@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "call-class.h"
 #include "cleanup.h"
 #include "fileio.h"
 #include "proto.h"
@@ -140,7 +141,23 @@ static void test_requests_are_bounded(void) {
                 }
 }
 
+static void test_each_function_has_a_class(void) {
+        for (const Route *r = routes; r->method; r++) {
+                if (!r->statement)
+                        continue;
+                printf("# %s\n", r->statement->name);
+                ok_true(call_is_classified(r->statement->name));
+                /* What only reads may be read again. */
+                if (str_eq(r->method, "GET"))
+                        ok_int(call_class(r->statement->name), CALL_SAFE);
+        }
+        ok_int(call_class("run_create"), CALL_KEYED);
+        ok_int(call_class("key_create"), CALL_ONCE);
+        ok_int(call_class("nothing"), CALL_ONCE);
+}
+
 int main(void) {
+        RUN(test_each_function_has_a_class);
         RUN(test_document_is_read);
         RUN(test_each_route_is_described);
         RUN(test_each_description_is_a_route);

@@ -20,6 +20,7 @@ static void test_bad_values_are_refused(void) {
                 { "--statement-timeout=0", "StatementTimeoutSec=" },
                 { "--statement-timeout=infinity", "StatementTimeoutSec=" },
                 { "--statement-timeout=30d", "StatementTimeoutSec=" },
+                { "--poll-interval=10ms", "PollIntervalSec=" },
                 { "--peer-timeout=3s", "PeerTimeoutSec=" },
                 { "--absence-grace=2h", "AbsenceGraceSec=" },
                 { "--lease=60s", "LeaseSec=" },

@@ -220,7 +220,57 @@ static void test_long_keys_are_cut_alike(void) {
         end();
 }
 
+static void turn(unsigned msec) {
+        for (uint64_t end = in_msec(msec); in_msec(0) < end;)
+                (void) sd_event_run(event, 10 * USEC_PER_MSEC);
+}
+
+static void test_all_of_a_kind_are_woken(void) {
+        begin();
+        ok_int(stay(&guests[0], "run 1", 0, 60000), 0);
+        ok_int(stay(&guests[1], "run 2", 0, 60000), 0);
+        ok_int(stay(&guests[2], "runner 2", 0, 60000), 0);
+        ok_int(stay(&guests[3], "instance 1", 0, 60000), 0);
+        waits_notify_kind(waits, "run");
+        ok_int(guests[0].woken, 1);
+        ok_int(guests[1].woken, 1);
+        ok_int(guests[2].woken, 0);
+        ok_int(guests[3].woken, 0);
+        end();
+}
+
+static void test_after_a_gap_all_look_once_and_not_in_one_moment(void) {
+        static Guest crowd[200];
+        unsigned woken = 0;
+        char key[32];
+
+        begin();
+        (void) memset(crowd, 0, sizeof(crowd));
+        for (unsigned i = 0; i < ELEMENTSOF(crowd); i++) {
+                (void) snprintf(key, sizeof(key), "instance %u", i);
+                if (stay(&crowd[i], key, 0, 60000) != 0)
+                        ok_true(false);
+        }
+        waits_notify_slowly(waits);
+        ok_int(stay(&guests[0], "run 1", waits_sequence(waits) - 1, 60000),
+               1); /* it may have missed one */
+        ok_int(stay(&guests[0], "run 1", waits_sequence(waits), 60000), 0);
+        (void) sd_event_run(event, 10 * USEC_PER_MSEC);
+        for (unsigned i = 0; i < ELEMENTSOF(crowd); i++)
+                woken += crowd[i].woken;
+        ok_true(woken >= 50 && woken < 150);
+        turn(400);
+        woken = 0;
+        for (unsigned i = 0; i < ELEMENTSOF(crowd); i++)
+                woken += crowd[i].woken;
+        ok_int(woken, ELEMENTSOF(crowd));
+        ok_int(guests[0].woken, 0); /* it began to wait after the gap */
+        end();
+}
+
 int main(void) {
+        RUN(test_all_of_a_kind_are_woken);
+        RUN(test_after_a_gap_all_look_once_and_not_in_one_moment);
         RUN(test_the_right_ones_wake);
         RUN(test_unlinked_ones_do_not);
         RUN(test_deadline_ends_a_wait);

@@ -1,0 +1,352 @@
+#!/usr/bin/python3
+"""PostgreSQL's bad days, on real clusters: a primary with a synchronous standby, a controld, and the swarm as load. Nothing that was
+acknowledged may be missing, nothing done twice, nothing stuck, and controld is never restarted. Prints TAP.
+
+usage: trouble.py --build=DIR [--only=kill,promote,...] [--kills=N] [--crashes=N] [--agents=N] [--seconds=N]
+"""
+
+import argparse
+import contextlib
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "bench"))
+
+import swarm  # noqa: E402
+from swarm import BenchError, Site, end, tree_of, wait_until  # noqa: E402
+
+POOLER = os.environ.get("SLUICE_PGBOUNCER", "/usr/sbin/pgbouncer")
+SETTINGS = ["listen_addresses=", "max_connections=60", "shared_buffers=64MB", "jit=off", "wal_keep_size=256MB", "hot_standby=on",
+            "log_min_messages=fatal", "wal_receiver_timeout=5s", "wal_retrieve_retry_interval=200ms", "autovacuum_naptime=10s"]
+
+
+class Cluster:
+    """One PostgreSQL with durability on, on a socket in a directory of its own."""
+
+    def __init__(self, site, name):
+        self.site, self.name = site, name
+        self.directory = site.directory / name
+        self.data, self.log = self.directory / "data", self.directory / "log"
+        self.directory.mkdir(mode=0o755)
+        owner = pwd.getpwnam(site.user)
+        os.chown(self.directory, owner.pw_uid, owner.pw_gid)
+
+    def tool(self, name, *arguments, check=True):
+        command = self.site.as_user(name, *arguments)
+        if command[0] == "setpriv":
+            command.remove("--pdeathsig=TERM")  # the server outlives pg_ctl
+        with open(os.devnull, "r+b") as null:
+            return subprocess.run(command, check=check, stdin=null, stdout=null, stderr=null, timeout=120, cwd="/")
+
+    def init(self):
+        self.tool("initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--data-checksums")
+        with open(self.data / "postgresql.conf", "a", encoding="ascii") as conf:
+            for setting in [*SETTINGS, f"unix_socket_directories={self.directory}"]:
+                name, value = setting.split("=", 1)
+                conf.write(f"{name} = '{value}'\n")
+
+    def follow(self, primary):
+        self.tool("pg_basebackup", "-D", self.data, "-h", primary.directory, "-U", "postgres", "-R", "-X", "stream", "-c", "fast")
+        with open(self.data / "postgresql.conf", "a", encoding="ascii") as conf:
+            conf.write(f"unix_socket_directories = '{self.directory}'\n")
+            conf.write(f"primary_conninfo = 'host={primary.directory} user=postgres application_name={self.name}'\n")
+            conf.write("synchronous_standby_names = ''\n")
+        (self.data / "postgresql.auto.conf").write_text("")
+
+    def start(self):
+        self.tool("pg_ctl", "-D", self.data, "-l", self.log, "-w", "-t", "60", "start")
+
+    def stop(self, mode="immediate"):
+        if (self.data / "postmaster.pid").exists():
+            self.signal(signal.SIGCONT)
+            self.tool("pg_ctl", "-D", self.data, "-m", mode, "-w", "stop", check=False)
+
+    def promote(self):
+        self.tool("pg_ctl", "-D", self.data, "-w", "promote")
+
+    def signal(self, number):
+        """To all of its processes; SIGSTOP makes a host that hangs."""
+        pid = int((self.data / "postmaster.pid").read_text().split("\n", 1)[0])
+        for process in reversed(tree_of(pid)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, number)
+
+    def sql(self, text, user="sluice", database="sluice"):
+        command = ["psql", "-X", "-q", "-At", "-v", "ON_ERROR_STOP=1", "-h", self.directory, "-U", user, database]
+        done = subprocess.run(self.site.as_user(*command), input=text, text=True, capture_output=True, check=False, timeout=60, cwd="/")
+        if done.returncode:
+            raise BenchError(f"psql: {done.stderr}")
+        return done.stdout.strip()
+
+
+class Ground:
+    """Two clusters and a controld; and who is the primary now."""
+
+    def __init__(self, options):
+        self.options, self.children = options, []
+        self.site = Site(options)
+        self.one, self.two = Cluster(self.site, "one"), Cluster(self.site, "two")
+        self.primary, self.pooler, self.number, self.failed = self.one, None, 0, 0
+
+    # -- checks
+
+    def ok(self, good, what, more=""):
+        self.number += 1
+        self.failed += not good
+        print(f"{'' if good else 'not '}ok {self.number} - {what}{'' if good else f' # {more}'}", flush=True)
+
+    def same(self, have, want, what):
+        self.ok(have == want, what, f"have {have}, want {want}")
+
+    # -- set-up
+
+    def prepare(self):
+        self.one.init()
+        self.one.start()
+        self.one.sql("CREATE ROLE sluice LOGIN CREATEROLE; CREATE DATABASE sluice OWNER sluice", "postgres", "postgres")
+        self.two.follow(self.one)
+        self.two.start()
+        self.one.sql("ALTER SYSTEM SET synchronous_standby_names = 'two'; SELECT pg_reload_conf()", "postgres", "postgres")
+        self.configure(f"host={self.one.directory},{self.two.directory} dbname=sluice user=sluice")
+        self.site.start()
+        self.site.wait_ready()
+        self.token = self.site.token()
+
+    def configure(self, database, *lines):
+        text = [line for line in self.site.config.read_text().splitlines() if not line.startswith(("Database", "Statement"))]
+        self.site.config.write_text("\n".join([*text, f"Database={database}", "StatementTimeoutSec=2s", *lines]) + "\n")
+
+    def reconfigure(self, database, *lines):
+        self.site.stop()
+        self.configure(database, *lines)
+        self.site.start()
+
+    def ask(self, path="/ready"):
+        """status, Retry-After"""
+        done = subprocess.run(["curl", "-s", "-i", "-m", "10", "--cacert", self.site.ca, f"{self.site.url}{path}"], capture_output=True,
+                              text=True, check=False)
+        status = done.stdout.split(" ")[1] if " " in done.stdout else "none"
+        after = [line.split(": ", 1)[1] for line in done.stdout.splitlines() if line.lower().startswith("retry-after:")]
+        return status, after[0] if after else ""
+
+    # -- load
+
+    @contextlib.contextmanager
+    def load(self, what, seconds, **options):
+        """The swarm does what it can for so long while the body makes trouble; then all that was promised must be there."""
+        before = int(self.primary.sql("SELECT count(*) FROM sluice.run"))
+        runs = swarm.Swarm(self, self.options.agents, self.options.rate * seconds, 3 * seconds + 100, slots=8, rate=self.options.rate, **options)
+        runs.until("running")
+        time.sleep(3)
+        yield
+        said = runs.end_when_done()
+        counts = self.primary.sql(f"""
+            SELECT count(*) FILTER (WHERE state = 'succeeded'), count(*) FILTER (WHERE ended_at IS NULL), count(*) - {before} FROM sluice.run;
+            SELECT count(*) FROM sluice.assignment; SELECT count(*) FROM sluice.queue; SELECT count(*) FROM sluice.live_run;
+            SELECT count(*) FROM (SELECT a.run FROM sluice.attempt a WHERE a.started_at IS NOT NULL GROUP BY a.run, a.task HAVING count(*) > 1) x""").split("\n")
+        made = int(counts[0].split("|")[2])
+        self.ok(said["complete"], f"{what}: the load came to its end ({said['ended']} of {said['submitted']} runs)", str(said))
+        self.same(said["ended"], said["submitted"], f"{what}: what was created has ended")
+        self.ok(made == said["submitted"], f"{what}: each run that was acknowledged is there, and none twice", f"{made} made, {said['submitted']} acknowledged")
+        self.same(counts[0].split("|")[1], "0", f"{what}: no run is left")
+        self.same(counts[1:4], ["0", "0", "0"], f"{what}: no assignment, nothing queued, no live run is left")
+        self.same(counts[4], "0", f"{what}: no task was begun by two attempts")
+
+    def rate(self, seconds):
+        """Runs that end in a second, from now on."""
+        text = "SELECT count(*) FROM sluice.run WHERE ended_at IS NOT NULL"
+        first, began = int(self.primary.sql(text)), time.monotonic()
+        time.sleep(seconds)
+        return (int(self.primary.sql(text)) - first) / (time.monotonic() - began)
+
+    def same_supervisor(self, what, pid):
+        self.ok(self.site.process.poll() is None and self.site.process.pid == pid, f"{what}: controld was not restarted")
+
+    # -- the bad days
+
+    def kill(self):
+        """kill -9 of workers, immediate stops of PostgreSQL."""
+        o, pid = self.options, self.site.process.pid
+        done = {"workers": 0, "servers": 0}
+        seconds = int(30 + o.kills * o.pause + o.crashes * (o.pause + 3))
+        with self.load("kill", seconds):
+            former, deadline = self.rate(5), time.monotonic() + seconds * 4
+            while (done["workers"] < o.kills or done["servers"] < o.crashes) and time.monotonic() < deadline:
+                if done["workers"] * max(1, o.crashes) <= done["servers"] * o.kills and done["workers"] < o.kills or done["servers"] >= o.crashes:
+                    with contextlib.suppress(IndexError, ProcessLookupError):
+                        os.kill(self.site.workers()[done["workers"] % 2], signal.SIGKILL)
+                        done["workers"] += 1
+                    time.sleep(o.pause)
+                else:
+                    self.primary.stop("immediate")
+                    self.primary.start()
+                    done["servers"] += 1
+                    time.sleep(o.pause)
+            wait_until("controld to be ready", lambda: self.ask()[0] == "200", 30)
+            time.sleep(5)
+            after = self.rate(5)
+            print(f"# kill: {done['workers']} kills of workers, {done['servers']} immediate stops; {former:.0f} runs/s before, {after:.0f} from 5 s after "
+                  f"the last ({100 * after / max(1, former):.0f} %)", flush=True)
+        self.same((done["workers"], done["servers"]), (o.kills, o.crashes), "kill: all of the trouble was made")
+        self.ok(after >= 0.95 * former, "kill: 95 % of the former rate after 5 s", f"{after:.0f} of {former:.0f}")
+        self.same_supervisor("kill", pid)
+
+    def hang(self):
+        """A primary that says nothing."""
+        pid = self.site.process.pid
+        with self.load("hang", self.options.seconds):
+            self.primary.signal(signal.SIGSTOP)
+            try:
+                began, seen = time.monotonic(), []
+                while time.monotonic() - began < 9:
+                    seen.append(self.ask())
+                    time.sleep(0.3)
+                self.ok(all(s == "503" and 2 <= int(a or 0) <= 5 for s, a in seen), "hang: 503 with Retry-After meanwhile", str(seen))
+            finally:
+                self.primary.signal(signal.SIGCONT)
+            began = time.monotonic()
+            wait_until("controld to be ready", lambda: self.ask()[0] == "200", 30)
+            print(f"# hang: ready {time.monotonic() - began:.1f} s after the server went on", flush=True)
+        self.same_supervisor("hang", pid)
+
+    def full(self):
+        """No connection is left."""
+        self.site.restart()
+        workers = self.site.workers()
+        self.primary.sql("ALTER ROLE sluice CONNECTION LIMIT 0", "postgres", "postgres")
+        try:
+            for worker in workers:
+                os.kill(worker, signal.SIGKILL)
+            self.primary.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'sluice'", "postgres", "postgres")
+            wait_until("an answer", lambda: self.ask()[0] != "none", 20)
+            wait_until("the refusal", lambda: self.ask()[0] == "503", 20)
+            self.ok(self.ask()[1] != "", "full: 503 with Retry-After while there is no connection for us")
+        finally:
+            self.primary.sql("ALTER ROLE sluice CONNECTION LIMIT -1", "postgres", "postgres")
+        began = time.monotonic()
+        wait_until("controld to be ready", lambda: self.ask()[0] == "200", 20)
+        self.ok(time.monotonic() - began < 5, "full: it serves again within 5 s")
+
+    def readonly(self):
+        """Only a standby is there: 503, also when the connection string insists on it."""
+        for attributes in ("", " target_session_attrs=any"):
+            self.reconfigure(f"host={self.two.directory} dbname=sluice user=sluice{attributes}")
+            wait_until("an answer", lambda: self.ask()[0] != "none" or self.site.process.poll() is not None, 20)
+            time.sleep(2)
+            status, after = self.ask()
+            self.ok(status in ("503", "none") and (after != "" or status == "none"), f"readonly{attributes}: no standby serves", f"{status} {after}")
+        self.reconfigure(f"host={self.one.directory},{self.two.directory} dbname=sluice user=sluice")
+        self.site.wait_ready()
+
+    def pooled(self):
+        """A pooler in transaction mode: no LISTEN, no prepared statement, no setting of a session."""
+        if not os.access(POOLER, os.X_OK):
+            print(f"ok {self.number + 1} - pooled: a pooler in transaction mode # SKIP no {POOLER}")
+            self.number += 1
+            return
+        directory = self.site.directory / "pooler"
+        directory.mkdir(mode=0o755)
+        os.chown(directory, pwd.getpwnam(self.site.user).pw_uid, -1)
+        (directory / "users").write_text('"sluice" ""\n')
+        (directory / "ini").write_text(
+            f"[databases]\nsluice = host={self.primary.directory}\n[pgbouncer]\nunix_socket_dir={directory}\nlisten_port=6432\nlisten_addr=\n"
+            f"auth_type=trust\nauth_file={directory}/users\npool_mode=transaction\ndefault_pool_size=4\nlogfile={directory}/log\npidfile={directory}/pid\n"
+            "ignore_startup_parameters=extra_float_digits\nserver_reset_query_always=1\nserver_reset_query=DISCARD ALL\n")
+        self.pooler = subprocess.Popen(self.site.as_user(POOLER, "-q", directory / "ini"), stderr=subprocess.DEVNULL)
+        wait_until("the pooler", (directory / ".s.PGSQL.6432").exists, 10)
+        self.reconfigure(f"host={directory} port=6432 dbname=sluice user=sluice", "DatabasePooler=yes", "Notifications=yes", "PollIntervalSec=500ms")
+        self.site.wait_ready()
+        listening = self.primary.sql("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'", "postgres", "postgres")
+        self.same(listening, "0", "pooled: nobody listens")
+        with self.load("pooled", 10):
+            pass
+        with self.load("pooled, and the server ends at once", 20):
+            self.primary.stop("immediate")
+            self.primary.start()
+        self.site.config.write_text("\n".join(l for l in self.site.config.read_text().splitlines()
+                                              if not l.startswith(("Notifications", "Poll"))) + "\n")
+        self.reconfigure(f"host={self.one.directory},{self.two.directory} dbname=sluice user=sluice")
+        self.site.wait_ready()
+
+    def promote(self):
+        """The primary is lost; the standby becomes one. Last, because nobody is standby then."""
+        pid = self.site.process.pid
+        with self.load("promote", self.options.seconds):
+            self.one.stop("immediate")
+            wait_until("503", lambda: self.ask()[0] == "503", 20)
+            self.two.promote()
+            self.primary, began = self.two, time.monotonic()
+            wait_until("controld to be ready", lambda: self.ask()[0] == "200", 30)
+            print(f"# promote: ready {time.monotonic() - began:.1f} s after the promotion", flush=True)
+        self.same_supervisor("promote", pid)
+
+    def run(self):
+        self.prepare()
+        for name in self.options.only:
+            getattr(self, name)()
+        errors = [line for line in self.site.log.read_text().splitlines() if line.startswith("<3>") and "PostgreSQL: terminating" not in line]
+        print("".join(f"# controld: {line}\n" for line in errors[:20]), end="")
+        print(f"1..{self.number}")
+        return self.failed == 0
+
+    def close(self):
+        for process in self.children:
+            end(process, timeout=15)
+        self.site.stop()
+        end(self.pooler, signal.SIGINT, 5)
+        for cluster in (self.two, self.one):
+            with contextlib.suppress(OSError, subprocess.SubprocessError):
+                cluster.stop()
+        self.site.close()
+
+
+def end_when_done(self):
+    """Its figures; its own time limit bounds the wait."""
+    said = self.until("end")
+    self.process.wait()
+    return said
+
+
+def main():
+    parser = argparse.ArgumentParser(description="PostgreSQL's bad days.")
+    parser.add_argument("--build", type=Path, required=True, help="where make bench-tools and controld were built")
+    parser.add_argument("--only", default="kill,hang,full,readonly,pooled,promote", help="which")
+    parser.add_argument("--kills", type=int, default=6, help="of workers; the figure asked for is 1000")
+    parser.add_argument("--crashes", type=int, default=2, help="immediate stops of PostgreSQL; the figure asked for is 100")
+    parser.add_argument("--pause", type=float, default=1.0, help="seconds between two faults")
+    parser.add_argument("--agents", type=int, default=20)
+    parser.add_argument("--rate", type=int, default=20, help="runs a second")
+    parser.add_argument("--seconds", type=int, default=30, help="how long a load lasts, where the faults do not say")
+    options = parser.parse_args()
+    options.build, options.only = options.build.resolve(), options.only.split(",")
+    os.environ["PATH"] += "".join(f":{p}" for p in sorted(Path("/usr/lib/postgresql").glob("*/bin")))
+    for name in ("controld/controld", "tests/bench/swarm"):
+        if not (options.build / name).exists():
+            parser.error(f"{options.build / name} is not there: build with make and make bench-tools, and give --build=")
+    for tool in ("initdb", "pg_basebackup", "curl"):
+        if not shutil.which(tool):
+            print(f"1..0 # SKIP no {tool}")
+            return 0
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: sys.exit(143))
+    swarm.Swarm.end_when_done = end_when_done
+    ground = Ground(options)
+    try:
+        good = ground.run()
+    except BenchError as e:
+        print(f"Bail out! {e}")
+        return 1
+    finally:
+        ground.close()
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
