@@ -92,7 +92,8 @@ static const JsonField instance_fields[] = {
         T(Instance, architecture), T(Instance, last_seen_at),
         N32(Instance, cpus),       N32(Instance, slots),
         N32(Instance, slots_used), N64(Instance, memory_bytes),
-        B(Instance, draining),     {},
+        B(Instance, draining),     T(Instance, reason),
+        T(Instance, since),        {},
 };
 
 const JsonField agent_fields[] = {
@@ -100,6 +101,8 @@ const JsonField agent_fields[] = {
         MUST(Agent, name),
         MUST(Agent, type),
         MUST(Agent, status),
+        T(Agent, reason),
+        T(Agent, since),
         T(Agent, created_at),
         { "labels", JSON_MAP, false, offsetof(Agent, labels), .max = 1000 },
         ARRAY(Agent, instances, instance_fields, Instance),

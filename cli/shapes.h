@@ -35,14 +35,14 @@ typedef struct PipeFacts {
 
 typedef struct Instance {
         char *instance, *status, *hostname, *version, *systemd, *kernel, *architecture,
-                *last_seen_at;
+                *last_seen_at, *reason, *since;
         uint32_t cpus, slots, slots_used;
         uint64_t memory_bytes;
         bool draining;
 } Instance;
 
 typedef struct Agent {
-        char *agent, *name, *type, *status, *created_at;
+        char *agent, *name, *type, *status, *reason, *since, *created_at;
         char **labels;       /* label, value */
         JsonArray instances; /* Instance */
 } Agent;

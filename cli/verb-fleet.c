@@ -18,6 +18,7 @@ static void add_agent(const void *item, void *userdata) {
         const Instance *instances = agent->instances.items;
         _cleanup_(freep) char *labels = labels_text(agent->labels);
         unsigned slots = 0, used = 0;
+        char age[FORMAT_MAX];
 
         for (size_t i = 0; i < agent->instances.count; i++) {
                 slots += instances[i].slots;
@@ -25,6 +26,7 @@ static void add_agent(const void *item, void *userdata) {
         }
         table_add(userdata, agent->name);
         table_add_colour(userdata, agent->status, colour_of_state(agent->status));
+        table_add(userdata, format_age(agent->since, age));
         table_add(userdata, agent->type);
         table_addf(userdata, "%u/%u", used, slots);
         table_add(userdata, agent->instances.count > 0 ? instances[0].hostname : NULL);
@@ -33,8 +35,8 @@ static void add_agent(const void *item, void *userdata) {
 }
 
 int verb_agents(Context *x) {
-        static const char *const header[] = { "NAME", "STATUS", "TYPE", "SLOTS",
-                                              "HOST", "LABELS", "ID",   NULL };
+        static const char *const header[] = { "NAME", "STATUS", "SINCE", "TYPE", "SLOTS",
+                                              "HOST", "LABELS", "ID",    NULL };
         _cleanup_(table_freep) Table *table = NULL;
         int status;
 
@@ -56,8 +58,8 @@ static void print_instance(const Instance *n) {
         char text[FORMAT_MAX], age[FORMAT_MAX];
 
         (void) printf("\n Instance: %s\n", n->instance);
-        (void) printf("   Status: %s%s%s, last seen %s\n", colour_begin(colour), n->status,
-                      colour_end(colour), format_age(n->last_seen_at, age));
+        (void) printf("   Status: %s%s%s: %s; last seen %s\n", colour_begin(colour), n->status,
+                      colour_end(colour), dash(n->reason), format_age(n->last_seen_at, age));
         (void) printf("     Host: %s, %s, Linux %s, systemd %s\n", dash(n->hostname),
                       dash(n->architecture), dash(n->kernel), dash(n->systemd));
         (void) printf("     Size: %u CPU%s, %s of memory\n", n->cpus, n->cpus == 1 ? "" : "s",
@@ -74,8 +76,8 @@ static void print_agent(const Agent *agent) {
         char text[FORMAT_MAX], age[FORMAT_MAX];
 
         (void) printf("    Agent: %s (%s)\n", agent->name, agent->agent);
-        (void) printf("   Status: %s%s%s\n", colour_begin(colour), agent->status,
-                      colour_end(colour));
+        (void) printf("   Status: %s%s%s since %s: %s\n", colour_begin(colour), agent->status,
+                      colour_end(colour), format_time(agent->since, text), dash(agent->reason));
         (void) printf("     Type: %s\n", agent->type);
         (void) printf("   Labels: %s\n", dash(labels));
         (void) printf("  Created: %s; %s\n", format_time(agent->created_at, text),

@@ -504,6 +504,10 @@ void http_request_reply(HttpRequest *q, unsigned status, const char *content_typ
         resume(q);
 }
 
+bool http_request_is_gone(const HttpRequest *q) {
+        return q->gone;
+}
+
 int http_request_trouble(const HttpRequest *q) {
         return q->trouble;
 }

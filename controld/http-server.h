@@ -59,5 +59,7 @@ void http_request_watch_peer(HttpRequest *request);
 /* Once per request. body is taken over (may be NULL with size 0). content_type NULL: none. */
 void http_request_reply(HttpRequest *request, unsigned status, const char *content_type, char *body,
                         size_t size);
+/* In on_done: whether it ended because its peer went away while it was held. */
+bool http_request_is_gone(const HttpRequest *request);
 /* 0, or why there is no body: -EFBIG when it was above the limit of on_headers(), -ENOBUFS above that of all, -ENOMEM. */
 int http_request_trouble(const HttpRequest *request);

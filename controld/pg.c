@@ -199,21 +199,20 @@ static void on_lost(void *userdata) {
                 call_finish(pg, queue_pop(pg), -ENOTCONN);
 }
 
-int pg_new(sd_event *event, const char *conninfo, const Statement *statements,
-           unsigned timeout_msec, void (*on_ready)(bool ready, void *userdata), void *userdata,
-           Pg **ret) {
+int pg_new(sd_event *event, const PgOptions *options, void (*on_ready)(bool ready, void *userdata),
+           void *userdata, Pg **ret) {
         Pg *pg = calloc(1, sizeof(*pg));
         int r;
 
         if (!pg)
                 return -ENOMEM;
-        pg->statements = statements;
+        pg->statements = options->statements;
         pg->on_ready = on_ready;
         pg->userdata = userdata;
         pg->last = &pg->first;
         pg->connect.what = "requests";
         /* The server ends a statement after the timeout; after twice that it is not there. */
-        pg->connect.silence_usec = 2ULL * timeout_msec * USEC_PER_MSEC;
+        pg->connect.silence_usec = 2ULL * options->timeout_msec * USEC_PER_MSEC;
         pg->connect.on_connected = on_connected;
         pg->connect.on_readable = on_readable;
         pg->connect.on_lost = on_lost;
@@ -223,9 +222,10 @@ int pg_new(sd_event *event, const char *conninfo, const Statement *statements,
         pg->setup = str_format("SELECT set_config('role', 'sluice_controld', false), "
                                "set_config('statement_timeout', '%u', false),"
                                " set_config('plan_cache_mode', 'force_generic_plan', false),"
+                               " set_config('sluice.lease', '%ums', false),"
                                " set_config('application_name', 'sluice-controld', false)",
-                               timeout_msec);
-        r = pg->setup ? pg_connect_start(&pg->connect, event, conninfo) : -ENOMEM;
+                               options->timeout_msec, options->lease_msec);
+        r = pg->setup ? pg_connect_start(&pg->connect, event, options->conninfo) : -ENOMEM;
         if (r < 0) {
                 (void) pg_free(pg);
                 return r;

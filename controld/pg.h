@@ -39,10 +39,16 @@ typedef struct PgReply {
 /* Called exactly once, from the loop, unless the call was freed before. The call is freed afterwards. */
 typedef void (*PgDone)(const PgReply *reply, void *userdata);
 
-/* Statements end with a NULL name and outlive the connection. A statement may take timeout_msec, at least 1. on_ready (may be NULL) is called at each connect and loss. */
-int pg_new(sd_event *event, const char *conninfo, const Statement *statements,
-           unsigned timeout_msec, void (*on_ready)(bool ready, void *userdata), void *userdata,
-           Pg **ret);
+typedef struct PgOptions {
+        const char *conninfo;
+        const Statement *statements; /* borrowed: end with a NULL name, outlive the connection */
+        unsigned timeout_msec;       /* of a statement, at least 1 */
+        unsigned lease_msec;         /* sluice.lease() of our sessions */
+} PgOptions;
+
+/* on_ready (may be NULL) is called at each connect and loss. */
+int pg_new(sd_event *event, const PgOptions *options, void (*on_ready)(bool ready, void *userdata),
+           void *userdata, Pg **ret);
 Pg *pg_free(Pg *pg);
 bool pg_is_ready(const Pg *pg);
 

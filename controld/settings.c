@@ -16,6 +16,9 @@
 #define WORKERS_MAX 64
 #define STATEMENT_TIMEOUT_MIN_USEC (100 * USEC_PER_MSEC)
 #define STATEMENT_TIMEOUT_MAX_USEC USEC_PER_HOUR
+#define PEER_TIMEOUT_MIN_USEC (4 * USEC_PER_SEC)
+#define LEASE_MIN_USEC                                                                             \
+        (75 * USEC_PER_SEC) /* a poll may last 50 s, and is written down 20 s later */
 
 static const ConfigField fields[] = {
         { "Controld", "Listen", "listen", CONFIG_TEXT, offsetof(Settings, listen), "0.0.0.0:8443" },
@@ -41,6 +44,11 @@ static const ConfigField fields[] = {
           offsetof(Settings, max_connections), "16384", 16, 1000000 },
         { "Controld", "StatementTimeoutSec", "statement-timeout", CONFIG_SPAN,
           offsetof(Settings, statement_timeout_usec), "10s" },
+        { "Controld", "PeerTimeoutSec", "peer-timeout", CONFIG_SPAN,
+          offsetof(Settings, peer_timeout_usec), "9s" },
+        { "Controld", "AbsenceGraceSec", "absence-grace", CONFIG_SPAN,
+          offsetof(Settings, absence_grace_usec), "3s" },
+        { "Controld", "LeaseSec", "lease", CONFIG_SPAN, offsetof(Settings, lease_usec), "90s" },
         {},
 };
 
@@ -49,6 +57,34 @@ static int fill_in(char **slot, const char *directory, const char *file) {
                 return 0;
         *slot = str_format("%s/%s", directory, file);
         return *slot ? 0 : -ENOMEM;
+}
+
+static const struct {
+        const char *name;
+        size_t offset;
+        uint64_t min, max;
+        const char *words;
+} spans[] = {
+        { "StatementTimeoutSec", offsetof(Settings, statement_timeout_usec),
+          STATEMENT_TIMEOUT_MIN_USEC, STATEMENT_TIMEOUT_MAX_USEC, "from 100ms to 1h" },
+        { "PeerTimeoutSec", offsetof(Settings, peer_timeout_usec), PEER_TIMEOUT_MIN_USEC,
+          USEC_PER_HOUR, "from 4s to 1h" },
+        { "AbsenceGraceSec", offsetof(Settings, absence_grace_usec), 0, USEC_PER_HOUR,
+          "at most 1h" },
+        { "LeaseSec", offsetof(Settings, lease_usec), LEASE_MIN_USEC, 24 * USEC_PER_HOUR,
+          "from 75s to 1d" },
+};
+
+static int check_spans(const Settings *s, Error *e) {
+        for (size_t i = 0; i < ELEMENTSOF(spans); i++) {
+                uint64_t usec =
+                        *(const uint64_t *) (const void *) ((const char *) s + spans[i].offset);
+
+                if (usec < spans[i].min || usec > spans[i].max)
+                        return error_set(e, -EINVAL, "bad-config", "%s= is %s.", spans[i].name,
+                                         spans[i].words);
+        }
+        return 0;
 }
 
 static int check(Settings *s, Error *e) {
@@ -67,10 +103,8 @@ static int check(Settings *s, Error *e) {
             *s->runtime_directory != '/')
                 return error_set(e, -EINVAL, "bad-config",
                                  "StateDirectory= and RuntimeDirectory= are absolute paths.");
-        if (s->statement_timeout_usec < STATEMENT_TIMEOUT_MIN_USEC ||
-            s->statement_timeout_usec > STATEMENT_TIMEOUT_MAX_USEC)
-                return error_set(e, -EINVAL, "bad-config",
-                                 "StatementTimeoutSec= is from 100ms to 1h.");
+        if (check_spans(s, e) < 0)
+                return -EINVAL;
         if (!s->database || !s->listen)
                 return error_set(e, -EINVAL, "bad-config",
                                  "Database= and Listen= cannot be empty.");

@@ -20,6 +20,9 @@ typedef struct Settings {
         bool insecure_http;
         uint32_t max_connections; /* a worker */
         uint64_t statement_timeout_usec;
+        uint64_t peer_timeout_usec;  /* of a connection whose other end does not answer */
+        uint64_t absence_grace_usec; /* for an agent whose connection broke, to come back */
+        uint64_t lease_usec;         /* of an agent that was heard of, and not since */
 } Settings;
 
 /* Reads file, environment and those of argv that are settings; the rest stays in argv (compacted, *argc updated).

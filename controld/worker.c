@@ -11,6 +11,7 @@
 #include <systemd/sd-event.h>
 #include <unistd.h>
 
+#include "absent.h"
 #include "cleanup.h"
 #include "dispatch.h"
 #include "exchange.h"
@@ -35,6 +36,7 @@ struct Worker {
         sd_event *event;          /* owned, as all that follows */
         Pg *pg;
         Dispatch *dispatch;
+        Absent *absent;
         PgListener *listener;
         Waits *waits;
         HttpServer *http;
@@ -68,9 +70,14 @@ static void tell_supervisor(Worker *w, const char *word) {
                 log_debug("The supervisor is gone");
 }
 
+static void flush_presence(Worker *w, bool empty_too);
+
+/* The database hears at once that somebody is there again, and whom they hear. */
 static void on_pg_ready(bool ready, void *userdata) {
         Worker *w = userdata;
 
+        if (ready)
+                flush_presence(w, true);
         if (!ready || w->announced)
                 return;
         w->announced = true;
@@ -86,6 +93,7 @@ static void on_notify(const char *payload, void *userdata) {
 }
 
 void worker_saw_instance(Worker *w, const char *instance) {
+        absent_back(w->absent, instance);
         if (w->n_seen < PRESENCE_MAX && strv_append(&w->seen, instance) >= 0)
                 w->n_seen++;
 }
@@ -99,13 +107,13 @@ static void on_chore(const PgReply *reply, void *userdata) {
 }
 
 /* "{uuid,uuid}" */
-static void flush_presence(Worker *w) {
+static void flush_presence(Worker *w, bool empty_too) {
         Buffer array = {};
         PgParam param;
         int r;
 
         /* An empty batch still looks after the queue; one worker doing that is enough. */
-        if ((w->n_seen == 0 && w->index != 0) || w->flush_call)
+        if ((w->n_seen == 0 && !empty_too) || w->flush_call)
                 return;
         r = buffer_append_str(&array, "{");
         STRV_FOREACH(i, w->seen)
@@ -124,7 +132,7 @@ static int on_chores(sd_event_source *source, uint64_t usec, void *userdata) {
         Worker *w = userdata;
         Error e = {};
 
-        flush_presence(w);
+        flush_presence(w, w->index == 0);
         if (w->index == 0 && !w->maintain_call && w->chores_done++ % MAINTAIN_EVERY == 0)
                 (void) pg_call(w->pg, &statement_maintain, NULL, on_chore, &w->maintain_call,
                                &w->maintain_call);
@@ -271,10 +279,14 @@ static void on_request(HttpRequest *request, void *userdata) {
 
 static void on_done(HttpRequest *request, void *userdata) {
         Exchange *x = http_request_context(request);
+        const char *instance;
 
         (void) userdata;
         if (!x)
                 return;
+        instance = http_request_is_gone(request) ? str_after(x->waiter.key, "instance ") : NULL;
+        if (instance && !x->worker->stopping)
+                absent_broke(x->worker->absent, instance);
         waiter_unlink(&x->waiter);
         x->call = pg_call_free(x->call);
         explicit_bzero(x->secret, sizeof(x->secret));
@@ -285,7 +297,7 @@ static void on_done(HttpRequest *request, void *userdata) {
 /* The statements of the routes and our own, each once, as pg.c wants them. */
 static Statement *collect_statements(void) {
         static const Statement *const own[] = { &statement_presence, &statement_maintain,
-                                                &statement_dispatch };
+                                                &statement_dispatch, &statement_presence_broke };
         size_t n = ELEMENTSOF(own), k = 0;
         Statement *all;
 
@@ -318,15 +330,22 @@ static int set_up(Worker *w, const char *conninfo, const Statement *statements, 
                 .max_connections = w->settings->max_connections,
                 .bodies_max = BODIES_MAX,
         };
-        unsigned timeout_msec = (unsigned) (w->settings->statement_timeout_usec / USEC_PER_MSEC);
+        const PgOptions pg_options = {
+                .conninfo = conninfo,
+                .statements = statements,
+                .timeout_msec = (unsigned) (w->settings->statement_timeout_usec / USEC_PER_MSEC),
+                .lease_msec = (unsigned) (w->settings->lease_usec / USEC_PER_MSEC),
+        };
         int r = sd_event_default(&w->event);
 
         if (r >= 0)
                 r = waits_new(w->event, &w->waits);
         if (r >= 0)
-                r = pg_new(w->event, conninfo, statements, timeout_msec, on_pg_ready, w, &w->pg);
+                r = pg_new(w->event, &pg_options, on_pg_ready, w, &w->pg);
         if (r >= 0)
                 r = dispatch_new(w->event, w->pg, &w->dispatch);
+        if (r >= 0)
+                r = absent_new(w->event, w->pg, w->settings->absence_grace_usec, &w->absent);
         if (r >= 0)
                 r = pg_listener_new(w->event, conninfo, on_notify, w, &w->listener);
         if (r >= 0)
@@ -352,7 +371,9 @@ static void tear_down(Worker *w) {
         w->sighup = sd_event_source_disable_unref(w->sighup);
         w->chores = sd_event_source_disable_unref(w->chores);
         w->drain = sd_event_source_disable_unref(w->drain);
+        w->stopping = true;
         w->dispatch = dispatch_free(w->dispatch);
+        w->absent = absent_free(w->absent);
         w->pg = pg_free(w->pg);
         w->http = http_server_free(w->http);
         w->listener = pg_listener_free(w->listener);

@@ -1,35 +1,69 @@
 -- Agents as people see them. Status is derived from presence, never stored.
 SET LOCAL check_function_bodies = off;
 
--- How long an instance counts as connected after it was last seen.
+-- How long an instance counts as connected after it was last seen: LeaseSec= of controld, which says so in each connection.
 CREATE OR REPLACE FUNCTION sluice.lease() RETURNS interval
-LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT interval '90 seconds' $$;
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+        SELECT coalesce(nullif(current_setting('sluice.lease', true), ''), '90 seconds')::interval
+$$;
 
-CREATE OR REPLACE FUNCTION sluice.instance_status(p_seen timestamptz, p_goodbye timestamptz) RETURNS text
-LANGUAGE sql STABLE AS $$
-        SELECT CASE WHEN p_seen IS NULL THEN 'Pending'
-                    WHEN p_goodbye IS NOT NULL THEN 'Stopped'
+-- Silence counts from when somebody was there to hear: after an outage of the control plane its agents have a lease's time
+-- to come back. A connection that was seen to break says more than silence, until the next sync.
+CREATE OR REPLACE FUNCTION sluice.instance_status(i sluice.instance, p_seen timestamptz) RETURNS text
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+        RETURN CASE WHEN p_seen IS NULL THEN 'Pending'
+                    WHEN i.goodbye_at IS NOT NULL THEN 'Stopped'
+                    WHEN i.broke_at IS NOT NULL THEN 'Unknown'
                     WHEN p_seen > now() - sluice.lease() THEN 'Running'
-                    ELSE 'Unknown' END
+                    WHEN (SELECT w.since > now() - sluice.lease() AND p_seen > w.before - sluice.lease()
+                            FROM sluice.attendance w) THEN 'Running'
+                    ELSE 'Unknown' END;
+END
+$$;
+
+-- What an instance is, why, and since when.
+CREATE OR REPLACE FUNCTION sluice.instance_state(i sluice.instance, p_seen timestamptz,
+                                                 OUT status text, OUT reason text, OUT since timestamptz)
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+        status := sluice.instance_status(i, p_seen);
+        reason := CASE WHEN status = 'Pending' THEN 'it has enrolled and never connected'
+                       WHEN status = 'Stopped' THEN 'it said goodbye' || coalesce(': ' || i.goodbye_reason, '')
+                       WHEN status = 'Running' AND p_seen > now() - sluice.lease() THEN 'it is connected'
+                       WHEN status = 'Running' THEN 'it was connected when the control plane went away, and has time to come back'
+                       WHEN i.broke_at IS NOT NULL
+                       THEN format('its connection broke at %s, and it has not come back', sluice.rfc3339(i.broke_at))
+                       ELSE 'it was not heard of any more, and has not said goodbye' END;
+        since := CASE WHEN status = 'Pending' THEN i.enrolled_at
+                      WHEN status = 'Stopped' THEN i.goodbye_at
+                      WHEN status = 'Unknown' AND i.broke_at IS NOT NULL THEN i.broke_at
+                      ELSE p_seen END;
+END
 $$;
 
 CREATE OR REPLACE FUNCTION sluice.agent_json(a sluice.agent) RETURNS json
 LANGUAGE sql STABLE AS $$
         WITH one AS (
-                SELECT i.*, p.last_seen_at, sluice.instance_status(p.last_seen_at, i.goodbye_at) AS status,
+                SELECT i.*, p.last_seen_at, s.status, s.reason, s.since,
                        (SELECT count(*) FROM sluice.assignment x WHERE x.instance = i.id) AS slots_used
                   FROM sluice.instance i LEFT JOIN sluice.presence p ON p.instance = i.id
+                 CROSS JOIN LATERAL sluice.instance_state(i, p.last_seen_at) s
                  WHERE i.agent = a.id
+        ), best AS ( -- an agent is what the best of its instances is
+                SELECT * FROM one
+                 ORDER BY array_position(ARRAY['Running', 'Unknown', 'Stopped', 'Pending'], status), since DESC LIMIT 1
         )
         SELECT json_build_object(
                 'agent', a.id, 'name', a.name, 'type', a.type,
-                'status', coalesce((SELECT status FROM one
-                                     ORDER BY array_position(ARRAY['Running', 'Unknown', 'Stopped', 'Pending'], status)
-                                     LIMIT 1), 'Pending'),
+                'status', coalesce((SELECT status FROM best), 'Pending'),
+                'reason', coalesce((SELECT reason FROM best), 'no host has joined as this agent'),
+                'since', sluice.rfc3339(coalesce((SELECT since FROM best), a.created_at)),
                 'labels', a.labels, 'created_at', sluice.rfc3339(a.created_at),
                 'flags', sluice.flags_json(a.id),
                 'instances', coalesce((SELECT json_agg(json_build_object(
-                        'instance', o.id, 'status', o.status, 'hostname', o.hostname, 'version', o.version,
+                        'instance', o.id, 'status', o.status, 'reason', o.reason, 'since', sluice.rfc3339(o.since),
+                        'hostname', o.hostname, 'version', o.version,
                         'systemd', o.systemd, 'kernel', o.kernel, 'architecture', o.architecture, 'cpus', o.cpus,
                         'memory_bytes', o.memory_bytes, 'slots', o.slots, 'slots_used', o.slots_used,
                         'boot', o.boot, 'draining', o.draining,

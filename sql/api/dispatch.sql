@@ -34,7 +34,7 @@ $$;
 -- An instance that may be given work.
 CREATE OR REPLACE FUNCTION sluice.is_open(p_instance sluice.instance, p_seen timestamptz) RETURNS boolean
 LANGUAGE sql STABLE AS $$
-        SELECT NOT p_instance.draining AND p_instance.goodbye_at IS NULL AND p_seen > now() - sluice.lease()
+        SELECT NOT p_instance.draining AND p_instance.goodbye_at IS NULL AND p_instance.broke_at IS NULL AND p_seen > now() - sluice.lease()
            AND NOT EXISTS (SELECT FROM sluice.agent_flag f WHERE f.agent = p_instance.agent)
 $$;
 

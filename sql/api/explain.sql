@@ -11,19 +11,6 @@ LANGUAGE sql IMMUTABLE AS $$
          WHERE NOT sluice.selector_matches(p_labels, jsonb_build_array(t))
 $$;
 
--- What an instance is, why, and since when.
-CREATE OR REPLACE FUNCTION sluice.instance_state(i sluice.instance, p_seen timestamptz,
-                                                 OUT status text, OUT reason text, OUT since timestamptz)
-LANGUAGE sql STABLE AS $$
-        SELECT s.status,
-               CASE s.status WHEN 'Pending' THEN 'it has enrolled and never connected'
-                             WHEN 'Stopped' THEN 'it said goodbye' || coalesce(': ' || i.goodbye_reason, '')
-                             WHEN 'Unknown' THEN 'it was not heard of any more, and has not said goodbye'
-                             ELSE 'it is connected' END,
-               CASE s.status WHEN 'Pending' THEN i.enrolled_at WHEN 'Stopped' THEN i.goodbye_at ELSE p_seen END
-          FROM (SELECT sluice.instance_status(p_seen, i.goodbye_at) AS status) s
-$$;
-
 -- Why this instance (NULL: an agent that has none) does not have a queued attempt.
 CREATE OR REPLACE FUNCTION sluice.candidate_verdict(q sluice.queue, d sluice.demand, a sluice.agent, i sluice.instance, p_seen timestamptz)
 RETURNS text LANGUAGE plpgsql STABLE AS $$
@@ -74,7 +61,7 @@ LANGUAGE sql STABLE AS $$
                   LEFT JOIN sluice.instance i ON i.agent = a.id
                   LEFT JOIN sluice.presence p ON p.instance = i.id
                  CROSS JOIN LATERAL (SELECT a.type = d.type AND a.labels @@ d.path AND i.id = coalesce(q.instance, i.id) IS NOT FALSE AS suits,
-                                            coalesce(sluice.instance_status(p.last_seen_at, i.goodbye_at) = 'Running', false) AS connected) c
+                                            coalesce(sluice.instance_status(i, p.last_seen_at) = 'Running', false) AS connected) c
                  WHERE d.id = q.demand
                  ORDER BY c.suits DESC, c.connected DESC, a.name, i.id LIMIT p_limit) s
 $$;
@@ -176,7 +163,6 @@ DECLARE
         v_json jsonb := api.agent_get(p_auth, p_agent)::jsonb; -- who may, and whether there is one
         v_agent sluice.agent;
         v_instances jsonb;
-        v_first jsonb;
 BEGIN
         SELECT * INTO STRICT v_agent FROM sluice.agent WHERE id = (v_json ->> 'agent')::uuid;
 
@@ -197,17 +183,13 @@ BEGIN
          CROSS JOIN LATERAL sluice.instance_state(i, p.last_seen_at) s
          WHERE i.agent = v_agent.id;
 
-        -- The agent is what the best of its instances is.
-        SELECT e INTO v_first FROM jsonb_array_elements(v_instances) e WHERE e ->> 'status' = v_json ->> 'status' LIMIT 1;
-
         RETURN json_build_object(
                 'agent', v_agent.id, 'name', v_agent.name, 'type', v_agent.type, 'labels', v_agent.labels,
                 'status', v_json -> 'status', 'flags', (
                         SELECT coalesce(json_agg(concat_ws(' ', f ->> 'flag', 'by', f ->> 'by', 'since ' || (f ->> 'since'))
                                                  || coalesce(': ' || (f ->> 'reason'), '') ORDER BY f ->> 'flag'), '[]')
                           FROM jsonb_array_elements(v_json -> 'flags') f),
-                'reason', coalesce(v_first ->> 'reason', 'no host has joined as this agent'),
-                'since', coalesce(v_first ->> 'since', sluice.rfc3339(v_agent.created_at)),
+                'reason', v_json -> 'reason', 'since', v_json -> 'since',
                 'instances', v_instances, 'waiting', sluice.agent_waiting(v_agent, 50));
 END
 $$;

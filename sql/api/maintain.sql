@@ -1,18 +1,48 @@
 -- What must happen by itself, now and then.
 
+-- Without a flush for so long, nobody was there to hear agents.
+CREATE OR REPLACE FUNCTION sluice.gap() RETURNS interval
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT interval '30 seconds' $$;
+
 -- Agents whose poll is being held: seen, without a call of theirs. Also looks after the queue, since it
--- is what every worker calls every few seconds.
+-- is what every worker calls every few seconds, and as soon as it has a database again.
 CREATE OR REPLACE FUNCTION api.presence_flush(p_instances uuid[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, sluice, pg_temp AS $$
 BEGIN
         PERFORM sluice.loss_sweep(); -- first, while no lock is held
         PERFORM sluice.drain_sweep();
 
+        UPDATE sluice.attendance w
+           SET before = CASE WHEN w.last_at < clock_timestamp() - sluice.gap() THEN w.last_at ELSE w.before END,
+               since = CASE WHEN w.last_at < clock_timestamp() - sluice.gap() THEN clock_timestamp() ELSE w.since END,
+               last_at = clock_timestamp()
+         WHERE w.one IN (SELECT s.one FROM sluice.attendance s
+                          WHERE s.last_at < clock_timestamp() - interval '5 seconds' FOR UPDATE SKIP LOCKED);
+
         INSERT INTO sluice.presence AS p (instance, last_seen_at)
         SELECT i.id, clock_timestamp() FROM sluice.instance i WHERE i.id = ANY (p_instances) ORDER BY i.id
             ON CONFLICT (instance) DO UPDATE SET last_seen_at = greatest(p.last_seen_at, excluded.last_seen_at);
 
         PERFORM sluice.dispatch_sweep();
+END
+$$;
+
+-- The polls of these instances were held when their connections broke, so many milliseconds ago, and this worker has not heard
+-- of them since. Another one may have: it holds a poll of theirs then, and the notification has it ask again, which says that they
+-- are here. So whoever came back is never taken for gone.
+CREATE OR REPLACE FUNCTION api.presence_broke(p_instances uuid[], p_ages_msec int[]) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, sluice, pg_temp AS $$
+DECLARE
+        v_ids uuid[] := ARRAY(SELECT id FROM sluice.instance
+                               WHERE id = ANY (p_instances) AND goodbye_at IS NULL AND broke_at IS NULL AND session IS NOT NULL
+                               ORDER BY id FOR NO KEY UPDATE);
+BEGIN
+        UPDATE sluice.instance i SET broke_at = clock_timestamp() - b.age * interval '1 millisecond'
+          FROM unnest(p_instances, p_ages_msec) b (id, age)
+         WHERE i.id = b.id AND i.id = ANY (v_ids);
+        DELETE FROM sluice.idle WHERE instance = ANY (v_ids);
+
+        PERFORM pg_notify('sluice', 'instance ' || id) FROM unnest(v_ids) id;
 END
 $$;
 
@@ -30,5 +60,5 @@ BEGIN
 END
 $$;
 
-REVOKE ALL ON FUNCTION api.presence_flush(uuid[]), api.maintain() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION api.presence_flush(uuid[]), api.maintain() TO sluice_controld;
+REVOKE ALL ON FUNCTION api.presence_flush(uuid[]), api.presence_broke(uuid[], int[]), api.maintain() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION api.presence_flush(uuid[]), api.presence_broke(uuid[], int[]), api.maintain() TO sluice_controld;

@@ -242,12 +242,12 @@ BEGIN
 
         IF (v.session, v.boot, v.version, v.slots, v.draining, v.self_fence_sec) IS DISTINCT FROM
            (v_session, v_boot, v_version, v_slots, v_draining, v_fence)
-           OR v.goodbye_at IS NOT NULL OR v.credential_used_at IS NULL THEN
+           OR v.goodbye_at IS NOT NULL OR v.broke_at IS NOT NULL OR v.credential_used_at IS NULL THEN
                 UPDATE sluice.instance i
                    SET old_sessions = CASE WHEN i.session <> v_session
                                            THEN (i.session || i.old_sessions)[1:8] ELSE i.old_sessions END,
                        session = v_session, boot = v_boot, version = v_version, slots = v_slots,
-                       draining = v_draining, self_fence_sec = v_fence, goodbye_at = NULL, goodbye_reason = NULL,
+                       draining = v_draining, self_fence_sec = v_fence, goodbye_at = NULL, goodbye_reason = NULL, broke_at = NULL,
                        credential_used_at = coalesce(i.credential_used_at, clock_timestamp())
                  WHERE i.id = v.id;
                 v_opened := true;

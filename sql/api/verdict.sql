@@ -45,7 +45,7 @@ RETURNS TABLE (instance uuid, agent uuid, name text, hostname text, here boolean
                memory_left int8, need int8, last_seen_at timestamptz, goodbye_at timestamptz)
 LANGUAGE sql STABLE AS $$
         SELECT i.id, a.id, a.name, i.hostname,
-               coalesce(sluice.instance_status(p.last_seen_at, i.goodbye_at) = 'Running', false),
+               coalesce(sluice.instance_status(i, p.last_seen_at) = 'Running', false),
                i.draining OR EXISTS (SELECT FROM sluice.agent_flag f WHERE f.agent = a.id), i.slots, x.count,
                i.memory_bytes, i.memory_bytes - x.memory,
                sluice.memory_need(p_demand.memory_bytes, p_demand.memory_permyriad, i.memory_bytes), p.last_seen_at, i.goodbye_at

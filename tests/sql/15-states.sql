@@ -73,8 +73,8 @@ INSERT INTO sluice.task (run, name, position) VALUES (sluice.uuid_v7(), 'load', 
 SELECT is(t.error(format($$UPDATE sluice.task SET state = 'running' WHERE run = %L$$, :'r')), 'ZF500 task-move', 'its token');
 
 -- An instance: the status is computed, so its words are looked at.
-SELECT set_eq($$SELECT sluice.instance_status(s, g) FROM unnest(ARRAY[NULL, now(), now() - interval '1 day']) s,
-                                                         unnest(ARRAY[NULL, now()]) g$$,
+SELECT set_eq($$SELECT sluice.instance_status(jsonb_populate_record(NULL::sluice.instance, jsonb_build_object('goodbye_at', g)), s)
+                  FROM unnest(ARRAY[NULL, now(), now() - interval '1 day']) s, unnest(ARRAY[NULL, now()]) g$$,
               $$SELECT unnest(sluice.state_words('instance'))$$, 'the status of an instance is one of the table');
 
 SELECT * FROM finish();

@@ -22,8 +22,8 @@ CREATE FUNCTION pg_temp.key(p_key text, p_request jsonb) RETURNS uuid LANGUAGE s
 $$;
 
 -- Agents made by hand.
-SELECT is(api.agent_create(t.h('owner'), '{"name": "Rack 7", "labels": {"region": "eu"}}')::jsonb - 'agent' - 'created_at',
-          '{"name": "Rack 7", "type": "batch", "status": "Pending", "labels": {"region": "eu"}, "flags": [], "instances": []}',
+SELECT is(api.agent_create(t.h('owner'), '{"name": "Rack 7", "labels": {"region": "eu"}}')::jsonb - 'agent' - 'created_at' - 'since',
+          '{"name": "Rack 7", "type": "batch", "status": "Pending", "reason": "no host has joined as this agent", "labels": {"region": "eu"}, "flags": [], "instances": []}',
           'an agent is made and pending');
 SELECT is(t.error($$SELECT api.agent_create(t.h('owner'), '{"name": "Rack 7"}')$$), 'ZF409 agent-exists', 'not twice');
 SELECT is(t.error($$SELECT api.agent_create(t.h('owner'), '{"name": " x"}')$$), 'ZF400 bad-name', 'not with a bad name');

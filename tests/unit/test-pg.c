@@ -210,7 +210,13 @@ static void connect_client(Client *c) {
 
         *c = (Client){};
         ok_int(sd_event_new(&c->event), 0);
-        ok_int(pg_new(c->event, conninfo, statements, TIMEOUT_MSEC, on_ready, c, &c->pg), 0);
+        ok_int(pg_new(c->event,
+                      &(PgOptions){ .conninfo = conninfo,
+                                    .statements = statements,
+                                    .timeout_msec = TIMEOUT_MSEC,
+                                    .lease_msec = 90000 },
+                      on_ready, c, &c->pg),
+               0);
 }
 
 static void free_client(Client *c) {
