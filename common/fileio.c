@@ -92,6 +92,19 @@ static int write_and_sync(int fd, const char *data, size_t size) {
         return fsync(fd) < 0 ? -errno : 0;
 }
 
+/* A new name is on disk when its directory is. */
+static int sync_directory_of(const char *path) {
+        const char *slash = strrchr(path, '/');
+        _cleanup_(freep) char *directory =
+                slash ? strndup(path, (size_t) (slash - path) + 1) : strdup(".");
+        _cleanup_(fd_closep) int fd = -EBADF;
+
+        if (!directory)
+                return -ENOMEM;
+        fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        return fd < 0 || fsync(fd) < 0 ? -errno : 0;
+}
+
 int file_write_atomic(const char *path, const char *data, size_t size, mode_t mode) {
         _cleanup_(freep) char *temporary = str_format("%s.XXXXXX", path);
         _cleanup_(fd_closep) int fd = -EBADF;
@@ -107,5 +120,5 @@ int file_write_atomic(const char *path, const char *data, size_t size, mode_t mo
                 r = -errno;
         if (r < 0)
                 (void) unlink(temporary);
-        return r;
+        return r < 0 ? r : sync_directory_of(path);
 }

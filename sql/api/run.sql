@@ -91,7 +91,8 @@ BEGIN
           FROM made m JOIN ready t ON t.name = m.task, sluice.pipe_version v
          WHERE v.project = v_run.project AND v.pipe = v_run.pipe AND v.version = v_run.version;
 
-        IF NOT EXISTS (SELECT FROM sluice.task WHERE run = p_run AND state IN ('waiting', 'queued', 'running')) THEN
+        IF v_run.ended_at IS NULL
+           AND NOT EXISTS (SELECT FROM sluice.task WHERE run = p_run AND state IN ('waiting', 'queued', 'running')) THEN
                 PERFORM sluice.run_end(v_run);
         END IF;
 END

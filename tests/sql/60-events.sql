@@ -27,7 +27,10 @@ SELECT is(jsonb_path_query_array(a, '$.keyvalue() ? (@.key starts with "memory" 
   FROM (SELECT api.attempt_get(t.h('viewer'), :'a')::jsonb AS a) s;
 SELECT is((SELECT count(*) FROM sluice.assignment) + (SELECT count(*) FROM sluice.queue), 0::bigint, 'nothing is left behind');
 SELECT is(t.get(:'r') ->> 'log_complete', 'false', 'its log may still grow');
+SELECT ended_at AS ended FROM sluice.run WHERE id = (SELECT run FROM sluice.attempt WHERE id = :'a') \gset
 SELECT t.events('one', t.event(:'a', 1, 'logged', '{"sequence": 0}')) \g /dev/null
+SELECT is((SELECT ended_at FROM sluice.run WHERE id = (SELECT run FROM sluice.attempt WHERE id = :'a')), :'ended'::timestamptz,
+          'the end of its log ends no run once more');
 SELECT is(t.get(:'r') ->> 'log_complete', 'true', 'until the agent says that there is no more');
 SELECT is(t.events('one', jsonb_build_object('state', 'cleaned', 'run', :'r', 'realtime_usec', 1)) -> 'acknowledged',
           jsonb_build_array(jsonb_build_object('state', 'cleaned', 'run', :'r')), 'cleaned is acknowledged with its run');
