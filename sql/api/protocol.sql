@@ -46,13 +46,16 @@ BEGIN
 END
 $$;
 
--- Attempts whose unit is gone, or went with the last boot, and whose end the journal may know.
+-- Attempts whose unit is gone, or went with the last boot, and whose end, or the rest of whose log, the journal may know.
 CREATE OR REPLACE FUNCTION sluice.answer_recover(p_instance uuid, p_known uuid[]) RETURNS json
 LANGUAGE sql STABLE AS $$
         SELECT json_agg(sluice.log_position(x.attempt, x.epoch)::jsonb || jsonb_build_object('run', x.run)
                         ORDER BY x.attempt)
-          FROM sluice.assignment x
-         WHERE x.instance = p_instance AND x.recover AND x.attempt <> ALL (p_known)
+          FROM (SELECT attempt, epoch, run FROM sluice.assignment WHERE instance = p_instance AND recover
+                UNION ALL
+                SELECT a.id, a.epoch, a.run FROM sluice.owed_log o JOIN sluice.attempt a ON a.id = o.attempt
+                 WHERE o.instance = p_instance AND o.recover) x
+         WHERE x.attempt <> ALL (p_known)
 $$;
 
 CREATE OR REPLACE FUNCTION sluice.answer_json(p_start json, p_stop json, p_release json, p_clean json, p_resume json,
@@ -146,7 +149,6 @@ BEGIN
         IF EXISTS (SELECT FROM sluice.assignment WHERE instance = p_instance AND (state <> 'running' OR recover)
                       AND attempt <> ALL (v_known)) THEN
                 v_start := sluice.answer_start(p_instance, v_known, NULL);
-                v_recover := sluice.answer_recover(p_instance, v_known);
 
                 -- Asked to stop before the agent had begun: it says that it refuses.
                 SELECT json_agg(e) INTO v_stop FROM (
@@ -156,6 +158,11 @@ BEGIN
                           FROM sluice.assignment
                          WHERE instance = p_instance AND state = 'stopping' AND NOT recover
                            AND attempt <> ALL (v_known)) s (e);
+        END IF;
+
+        IF EXISTS (SELECT FROM sluice.assignment WHERE instance = p_instance AND recover AND attempt <> ALL (v_known))
+           OR EXISTS (SELECT FROM sluice.owed_log WHERE instance = p_instance AND recover AND attempt <> ALL (v_known)) THEN
+                v_recover := sluice.answer_recover(p_instance, v_known);
         END IF;
 
         IF coalesce(v_start, v_stop, v_release, v_clean, v_resume, v_recover) IS NULL AND v_drain IS NULL THEN
@@ -206,6 +213,9 @@ BEGIN
            AND x.attempt NOT IN (SELECT k.attempt FROM sluice.known_parse(p_request) k)
            AND (p_boot IS NOT NULL OR a.started_at IS NOT NULL
                 OR coalesce(v.spec ->> 'delivery', 'at-least-once') = 'at-most-once');
+
+        UPDATE sluice.owed_log SET recover = true
+         WHERE instance = p_instance AND attempt NOT IN (SELECT k.attempt FROM sluice.known_parse(p_request) k);
 
         UPDATE sluice.instance SET boot = coalesce(p_boot, boot) WHERE id = p_instance;
 END

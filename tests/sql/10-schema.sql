@@ -54,7 +54,7 @@ SELECT is_empty(
         'the daemon has no right on any table');
 SET ROLE sluice_controld;
 SELECT throws_ok('SELECT * FROM sluice.token', '42501', NULL, 'and is refused when it tries');
-SELECT is(api.ready(), 10, 'while it may ask for the schema version');
+SELECT is(api.ready(), 30, 'while it may ask for the schema version');
 RESET ROLE;
 SELECT ok(NOT rolsuper AND NOT rolcanlogin, 'the daemon''s role is no superuser and cannot log in')
   FROM pg_roles WHERE rolname = 'sluice_controld';

@@ -81,7 +81,8 @@ SELECT is(t.answer(t.sync('one', t.known(:'a', 1, 'running'))), 'stop:1', 'an ol
 SELECT is(t.sync('one') #>> '{start,0,epoch}', '2', 'the new one started');
 SELECT t.events('one', t.success(:'a', 2)) \g /dev/null
 
--- Sessions.
+-- Sessions. (Owed logs have a test of their own below.)
+DELETE FROM sluice.owed_log;
 SELECT is(t.sync('one', '[]', jsonb_build_object('session', t.id('second'))), NULL, 'a new session');
 SELECT is(t.error($$SELECT t.sync('one')$$), 'ZF409 session-replaced', 'silences the one before');
 SELECT is(t.sync('one', '[]', jsonb_build_object('session', t.id('s' || n))), NULL, 'session ' || n) FROM generate_series(1, 9) n;
@@ -115,6 +116,24 @@ SELECT is(concat_ws(' ', r ->> 'outcome', r ->> 'log_complete'), 'exit-code fals
 SELECT t.events('one', t.success((t.attempt(:'unbegun')).id, 1), t.success((t.attempt(:'kept')).id, 1)) \g /dev/null
 UPDATE sluice.instance SET session = t.id('session of one'), old_sessions = '{}' WHERE id = t.id('one');
 
+-- What has ended without the end of its log is asked for as well, since its unit held that.
+DELETE FROM sluice.owed_log;
+SELECT t.run('p') AS ended, t.run('p') AS traceless \gset
+SELECT (t.attempt(:'ended')).id AS e, (t.attempt(:'traceless')).id AS n \gset
+SELECT t.sync('one') \g /dev/null
+SELECT t.events('one', t.success(:'e', 1), t.success(:'n', 1)) \g /dev/null
+SELECT is(t.answer(t.sync('one', t.known(:'e', 1, 'ended') || t.known(:'n', 1, 'ended'), jsonb_build_object('session', t.id('third')))),
+          'nothing', 'not while its unit is there');
+SELECT is(jsonb_array_length(t.sync('one', '[]', jsonb_build_object('session', t.id('fourth'))) -> 'recover'), 2, 'but when it is gone');
+SELECT is(t.answer(t.sync('one', t.known(:'e', 1, 'ended') || t.known(:'n', 1, 'ended'), jsonb_build_object('session', t.id('fourth')))),
+          'nothing', 'and not again while the agent looks for it');
+UPDATE sluice.instance SET session = t.id('session of one'), old_sessions = '{}' WHERE id = t.id('one');
+SELECT t.events('one', t.event(:'e', 1, 'ended', '{"result": "lost"}'), t.event(:'e', 1, 'logged', '{"sequence": 0}'),
+                t.event(:'n', 1, 'refused', '{"requeue": true, "reason": "no trace"}')) \g /dev/null
+SELECT is(concat_ws(' ', r ->> 'outcome', r ->> 'log_complete'), 'success true', 'its outcome stays, and its log is complete') FROM t.get(:'ended') r;
+SELECT is(concat_ws(' ', r ->> 'outcome', r ->> 'log_complete'), 'success true', 'also when the journal has no trace of it') FROM t.get(:'traceless') r;
+SELECT is_empty('SELECT FROM sluice.owed_log', 'nothing is owed any more');
+
 -- Another boot.
 SELECT t.run('p') AS running, t.run('p') AS assigned, t.run('once') AS once, t.run('p') AS listed \gset
 SELECT t.events('one', t.event((t.attempt(:'running')).id, 1, 'running'), t.event((t.attempt(:'listed')).id, 1, 'running')) \g /dev/null
@@ -136,7 +155,8 @@ SELECT is(t.sync('one', t.known(:'l', 1, 'ended'), jsonb_build_object('boot', md
 SELECT is((t.attempt(:'listed')).state, 'running', 'what the agent knows of is left to its report');
 SELECT t.events('one', t.success(:'a', 1)) \g /dev/null
 SELECT is((t.attempt(:'assigned')).state, 'assigned', 'an outcome with the old epoch counts for nothing');
-SELECT is(t.answer(t.sync('one', t.known(:'l', 1, 'ended') || t.known(:'a', 2, 'starting'), jsonb_build_object('boot', md5('next')))), 'nothing', 'and it is all done once');
+SELECT is(t.answer(t.sync('one', t.known(:'l', 1, 'ended') || t.known(:'a', 2, 'starting') || t.known(:'r', 1, 'ended'),
+          jsonb_build_object('boot', md5('next')))), 'nothing', 'and it is all done once');
 
 -- Pushing on: capacity of one answer.
 TRUNCATE sluice.assignment, sluice.queue, sluice.cleanup;
