@@ -33,8 +33,8 @@ NODES = ("n1", "n2", "n3", "n4")
 SETTLE_SEC = 420
 UNSETTLED = """SELECT (SELECT count(*) FROM sluice.run WHERE ended_at IS NULL), (SELECT count(*) FROM sluice.attempt WHERE NOT log_complete),
  (SELECT count(*) FROM sluice.assignment), (SELECT count(*) FROM sluice.queue), (SELECT count(*) FROM sluice.cleanup),
- (SELECT count(*) FROM sluice.live_run)"""
-TABLES = ("runs", "logs", "assignment", "queue", "cleanup", "live_run")
+ (SELECT count(*) FROM sluice.live_run), (SELECT count(*) FROM sluice.owed_log)"""
+TABLES = ("runs", "logs", "assignment", "queue", "cleanup", "live_run", "owed_log")
 LEFTOVERS = ("systemctl list-units --all --plain --no-legend 'sluice-*' | cut -d' ' -f1; "
              "find /var/lib/private/sluice/runs -mindepth 1 -maxdepth 1 2>/dev/null")
 

@@ -45,7 +45,7 @@ class Faults:
                 self._switch_on(node)
             node.silence(False)
             node.slow(0, 0)
-            node.run("rm -f /var/full; systemctl reset-failed agentd agentd-exec lab-effects; systemctl start lab-effects.socket agentd")
+            node.run("rm -f /var/full; sync; systemctl reset-failed agentd agentd-exec lab-effects; systemctl start lab-effects.socket agentd")
             self._set_clock(node)
         cluster = self.storm.cluster
         cluster.primary.start()
@@ -134,7 +134,7 @@ class Faults:
     def full_disk(self, fault):
         """Nothing is left, for root neither."""
         node = self._node(fault)
-        with self._while(lambda: node.run("rm -f /var/full", check=True)):
+        with self._while(lambda: node.run("rm -f /var/full && sync", check=True)):
             node.run("n=$(stat -f -c %f /var); while [ $n -gt 0 ]; do "
                      "fallocate -o $(stat -c %s /var/full 2>/dev/null || echo 0) -l $((n * 4096)) /var/full 2>/dev/null || n=$((n / 2)); done")
             self._wait(fault)
