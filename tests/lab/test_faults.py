@@ -72,6 +72,15 @@ def test_a_unit_that_went_while_agentd_was_away_is_lost(agent):
     wait_until("its slice to be gone", lambda: unit[7:39] not in agent.node.run("systemctl list-units --all 'sluice-*.slice'").text, 30)
 
 
+def test_a_workspace_that_is_back_after_a_power_cut_is_removed(agent):
+    """Its removal had been reported, and was not on disk yet."""
+    run = agent.run(["/bin/true"]).wait_succeeded()
+    place = "sluice/runs/" + run.id.replace("-", "")
+    wait_until("the workspace to be removed", lambda: not agent.node.run(f"ls -d /var/lib/{place}").text, 30)
+    agent.node.run(f"mkdir -m 700 /var/lib/private/{place} && ln -s ../../private/{place} /var/lib/{place} && systemctl restart agentd", check=True)
+    wait_until("the workspace to be removed again", lambda: not agent.node.run(f"ls -d /var/lib/{place} /var/lib/private/{place}").text, 60)
+
+
 def test_an_orderly_reboot_is_told_from_a_lost_host(agent):
     agent.node.reboot()
     agent.wait_status("Running")

@@ -134,6 +134,16 @@ SELECT is(concat_ws(' ', r ->> 'outcome', r ->> 'log_complete'), 'success true',
 SELECT is(concat_ws(' ', r ->> 'outcome', r ->> 'log_complete'), 'success true', 'also when the journal has no trace of it') FROM t.get(:'traceless') r;
 SELECT is_empty('SELECT FROM sluice.owed_log', 'nothing is owed any more');
 
+-- A workspace that is there again.
+DELETE FROM sluice.cleanup;
+SELECT t.run('p') AS live \gset
+SELECT is(t.answer(t.sync('one', '[]', jsonb_build_object('session', t.id('fifth'), 'workspaces', jsonb_build_array(:'live', :'ended', t.id('never'), 'x')))),
+          'clean:1 start:1', 'that of a run that is over is to go');
+SELECT is((SELECT run FROM sluice.cleanup WHERE instance = t.id('one')), :'ended'::uuid, 'and no other');
+DELETE FROM sluice.cleanup;
+DELETE FROM sluice.assignment;
+UPDATE sluice.instance SET session = t.id('session of one'), old_sessions = '{}' WHERE id = t.id('one');
+
 -- Another boot.
 SELECT t.run('p') AS running, t.run('p') AS assigned, t.run('once') AS once, t.run('p') AS listed \gset
 SELECT t.events('one', t.event((t.attempt(:'running')).id, 1, 'running'), t.event((t.attempt(:'listed')).id, 1, 'running')) \g /dev/null
