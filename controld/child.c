@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cleanup.h"
 #include "log.h"
 
 static int on_child(sd_event_source *source, const siginfo_t *info, void *userdata) {
@@ -24,8 +25,12 @@ static int on_child(sd_event_source *source, const siginfo_t *info, void *userda
 /* In the child, after fork: only async-signal-safe calls. */
 _Noreturn static void child_exec(char *const argv[], pid_t parent, int death_signal,
                                  const ChildFds *fds) {
+        static const int defaults[] = { SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGTERM };
         sigset_t none;
 
+        /* Who started us, a shell in its background for instance, may have had some ignored, and that is inherited. */
+        for (size_t i = 0; i < ELEMENTSOF(defaults); i++)
+                (void) signal(defaults[i], SIG_DFL);
         (void) prctl(PR_SET_PDEATHSIG, death_signal);
         if (getppid() != parent)
                 _exit(127);

@@ -111,6 +111,8 @@ static int remove_entry(const char *path, const struct stat *st, int type, struc
 int main(void) {
         sigset_t mask;
 
+        (void) signal(SIGINT, SIG_IGN); /* as a shell has it for what it starts in the background */
+
         if (!mkdtemp(directory))
                 return 1;
         (void) sigemptyset(&mask);
