@@ -12,11 +12,13 @@
 #include "shipper.h"
 #include "str.h"
 #include "timespan.h"
+#include "workspaces.h"
 
 #define WAIT_SEC 50U
 #define TIMEOUT_SEC (WAIT_SEC + 25U)
 #define REFUSED_USEC (30 * USEC_PER_SEC)
-#define EARLY_USEC USEC_PER_SEC /* an empty answer sooner than this was no wait */
+#define WORKSPACES "/var/lib/sluice/runs" /* where agentd-exec has them made */
+#define EARLY_USEC USEC_PER_SEC           /* an empty answer sooner than this was no wait */
 
 struct Poller {
         Channel *channel; /* owned */
@@ -24,6 +26,7 @@ struct Poller {
         AttemptTable *attempts;
         PollerSpec spec;
         uint64_t sent_usec; /* monotonic */
+        bool answered;      /* in this session */
 };
 
 static uint64_t monotonic_usec(void) {
@@ -69,6 +72,8 @@ static void on_turn(Channel *c, void *userdata) {
         json_out_u64(&o, "self_fence_sec", p->spec.self_fence_usec / USEC_PER_SEC);
         json_out_u64(&o, "wait_sec", wait_sec(p));
         write_attempts(&o, p->attempts);
+        if (!p->answered)
+                workspaces_write(&o, "workspaces", WORKSPACES);
         json_out_end_object(&o);
         p->sent_usec = monotonic_usec();
         if (json_out_take(&o, &json) < 0)
@@ -109,6 +114,7 @@ static void on_answer(Channel *c, const ChannelAnswer *answer, void *userdata) {
                             error_text(&e, r));
                 channel_kick_later(c, REFUSED_USEC);
         } else {
+                p->answered = true;
                 empty = is_empty(&work);
                 p->spec.on_work(&work, answer->sent_usec, p->spec.userdata);
                 if (empty && monotonic_usec() - p->sent_usec < EARLY_USEC)

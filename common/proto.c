@@ -56,6 +56,7 @@ const JsonField proto_sync_fields[] = {
         { FIELD(JSON_U32, ProtoSync, wait_sec, .max = PROTO_WAIT_SEC_MAX) },
         { FIELD(JSON_ARRAY, ProtoSync, attempts, .max = PROTO_ATTEMPTS_MAX,
                 ITEMS(known_fields, ProtoKnown)) },
+        { FIELD(JSON_STRV, ProtoSync, workspaces, .max = PROTO_WORKSPACES_MAX) },
         {},
 };
 

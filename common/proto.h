@@ -12,6 +12,7 @@
 #define PROTO_EVENTS_MAX 64U
 #define PROTO_SAMPLES_MAX 256U
 #define PROTO_ATTEMPTS_MAX 2000U
+#define PROTO_WORKSPACES_MAX 1024U
 #define PROTO_SLOTS_MAX 1000U
 #define PROTO_WAIT_SEC_MAX 50U
 #define PROTO_DIRECTIVES_MAX 256U
@@ -61,6 +62,7 @@ typedef struct ProtoSync {
         uint32_t self_fence_sec;
         uint32_t wait_sec;
         JsonArray attempts; /* ProtoKnown */
+        char **workspaces;
 } ProtoSync;
 
 /* events */

@@ -53,6 +53,7 @@ CREATE OR REPLACE FUNCTION sluice.attempt_end(p_attempt uuid, p_outcome text, p_
 RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
         v_attempt sluice.attempt;
+        v_recover boolean;
         v_interrupt boolean := p_outcome IN ('success', 'signal', 'stopped', 'timeout', 'exit-code') -- what a stop looks like
                 AND NOT (p_outcome = 'success' AND (p_end ->> 'exit_code') IS NOT DISTINCT FROM 'exited')
                 AND EXISTS (SELECT FROM sluice.assignment WHERE attempt = p_attempt AND interrupt);
@@ -78,7 +79,11 @@ BEGIN
          WHERE id = p_attempt
         RETURNING * INTO STRICT v_attempt;
 
-        DELETE FROM sluice.assignment WHERE attempt = p_attempt;
+        DELETE FROM sluice.assignment WHERE attempt = p_attempt RETURNING recover INTO v_recover;
+
+        IF v_recover IS NOT NULL AND NOT v_attempt.log_complete THEN
+                INSERT INTO sluice.owed_log (instance, attempt, recover) VALUES (v_attempt.instance, p_attempt, v_recover);
+        END IF;
 
         UPDATE sluice.task
            SET state = CASE WHEN v_attempt.outcome = 'success' THEN 'succeeded'

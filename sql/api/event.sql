@@ -147,6 +147,15 @@ BEGIN
                 END IF;
                 UPDATE sluice.attempt SET log_complete = true, log_sequence = (p_event ->> 'sequence')::int
                  WHERE id = v_attempt.id;
+                DELETE FROM sluice.owed_log WHERE instance = p_instance AND attempt = v_attempt.id;
+                RETURN 'applied';
+        END IF;
+
+        IF v_why IS NULL AND v_state = 'refused' AND EXISTS (
+                SELECT FROM sluice.owed_log WHERE instance = p_instance AND attempt = v_attempt.id AND recover) THEN
+                -- No trace of it on the host: what is stored of its log is all that there will ever be.
+                UPDATE sluice.attempt SET log_complete = true WHERE id = v_attempt.id;
+                DELETE FROM sluice.owed_log WHERE instance = p_instance AND attempt = v_attempt.id;
                 RETURN 'applied';
         END IF;
 

@@ -62,8 +62,8 @@ $$;
 
 -- The agent has lost what it had: the unit of an attempt that is assigned to it and not on its list is gone, with the last
 -- boot, or because somebody stopped it while nobody looked. Its journal may know how it ended, so it is asked; what it answers
--- counts (event.sql). In the same boot, what was never reported to run is simply offered again: the name of the unit keeps it
--- from running twice, also when its start is still on the way to PID 1. Not so where the pipe wants it at most once.
+-- counts (event.sql). So it is with what was never reported to run, too: it may have run and ended while nobody could be told,
+-- and the name of a unit that is gone keeps nothing from beginning again.
 -- p_boot: NULL when it is the same.
 CREATE OR REPLACE FUNCTION sluice.instance_restarted(p_instance uuid, p_boot text, p_request jsonb) RETURNS void
 LANGUAGE plpgsql AS $$
@@ -81,13 +81,19 @@ BEGIN
         END IF;
 
         UPDATE sluice.assignment x SET recover = true
-          FROM sluice.attempt a
-          JOIN sluice.run r ON r.id = a.run
-          JOIN sluice.pipe_version v ON (v.project, v.pipe, v.version) = (r.project, r.pipe, r.version)
-         WHERE x.instance = p_instance AND x.run = ANY (v_runs) AND a.id = x.attempt
-           AND x.attempt NOT IN (SELECT k.attempt FROM sluice.known_parse(p_request) k)
-           AND (p_boot IS NOT NULL OR a.started_at IS NOT NULL
-                OR coalesce(v.spec ->> 'delivery', 'at-least-once') = 'at-most-once');
+         WHERE x.instance = p_instance AND x.run = ANY (v_runs)
+           AND x.attempt NOT IN (SELECT k.attempt FROM sluice.known_parse(p_request) k);
+
+        UPDATE sluice.owed_log SET recover = true
+         WHERE instance = p_instance AND attempt NOT IN (SELECT k.attempt FROM sluice.known_parse(p_request) k);
+
+        -- A power cut may bring back what was removed before it; a workspace of a run that is over is no use to anybody.
+        INSERT INTO sluice.cleanup (instance, run)
+        SELECT p_instance, r.id FROM sluice.run r
+         WHERE r.id IN (SELECT CASE WHEN w ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN w::uuid END
+                          FROM jsonb_array_elements_text(sluice.json_array(p_request, 'workspaces', 1024)) w)
+           AND r.ended_at IS NOT NULL
+            ON CONFLICT DO NOTHING;
 
         UPDATE sluice.instance SET boot = coalesce(p_boot, boot) WHERE id = p_instance;
 END

@@ -188,9 +188,15 @@ BEGIN
                        log_complete = a.log_complete OR (o.l).n IS NOT NULL,
                        log_sequence = coalesce((o.l).sequence, a.log_sequence)
                   FROM one o WHERE a.id = o.attempt
-                RETURNING a.run, a.task, a.outcome, o.attempt, o.instance, (o.r).n IS NOT NULL OR (o.e).n IS NOT NULL AS begun, (o.e).n IS NOT NULL AS over
+                RETURNING a.run, a.task, a.outcome, a.log_complete, o.attempt, o.instance,
+                          (o.r).n IS NOT NULL OR (o.e).n IS NOT NULL AS begun, (o.e).n IS NOT NULL AS over
         ), gone AS (
                 DELETE FROM sluice.assignment x WHERE x.attempt = ANY (ARRAY(SELECT a.attempt FROM attempt a WHERE a.over))
+        ), owed AS (
+                INSERT INTO sluice.owed_log (instance, attempt) SELECT a.instance, a.attempt FROM attempt a WHERE a.over AND NOT a.log_complete
+        ), paid AS (
+                DELETE FROM sluice.owed_log l USING (SELECT a.instance, a.attempt FROM attempt a WHERE a.log_complete AND NOT a.over) a
+                 WHERE l.instance = a.instance AND l.attempt = a.attempt
         ), here AS (
                 UPDATE sluice.assignment x SET state = 'running' FROM attempt a
                  WHERE a.begun AND NOT a.over AND x.attempt = a.attempt AND x.state = 'assigned'

@@ -162,7 +162,7 @@ $$;
 --   over, its outcome and log stored                  release
 --   never heard of                                    release
 --   over, given up or given to another, and it runs   stop
--- recover: attempts whose unit is gone, or went with the last boot, and whose end the journal may know.
+-- recover: attempts whose unit is gone, or went with the last boot, and whose end, or the rest of whose log, the journal may know.
 -- Those who are told nothing are left out.
 CREATE OR REPLACE FUNCTION sluice.answers_sync(p_instances uuid[], p_requests jsonb) RETURNS TABLE (request int, answer json)
 LANGUAGE plpgsql SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
@@ -193,6 +193,13 @@ BEGIN
                   FROM asked a JOIN sluice.assignment x ON x.instance = a.instance
                  WHERE (x.state <> 'running' OR x.recover)
                    AND NOT EXISTS (SELECT FROM known k WHERE k.request = a.request AND k.attempt = x.attempt)
+        ), lost AS MATERIALIZED (
+                SELECT x.request, x.attempt, x.epoch, x.run FROM rest x WHERE x.recover
+                UNION ALL
+                SELECT a.request, o.attempt, h.epoch, h.run
+                  FROM asked a JOIN sluice.owed_log o ON o.instance = a.instance AND o.recover
+                 CROSS JOIN LATERAL (SELECT h.epoch, h.run FROM sluice.attempt h WHERE h.id = o.attempt OFFSET 0) h
+                 WHERE NOT EXISTS (SELECT FROM known k WHERE k.request = a.request AND k.attempt = o.attempt)
         ), word AS (
                 SELECT k.request, 'stop' AS word, k.attempt, json_build_object('attempt', k.attempt, 'epoch', k.epoch, 'reason',
                                 coalesce(k.stop_reason, 'the control plane has given up this attempt')) AS said
@@ -209,7 +216,7 @@ BEGIN
                   FROM rest x WHERE x.state = 'stopping' AND NOT x.recover
                 UNION ALL
                 SELECT x.request, 'recover', x.attempt, (sluice.log_position(x.attempt, x.epoch)::jsonb || jsonb_build_object('run', x.run))::json
-                  FROM rest x WHERE x.recover
+                  FROM lost x
         ), said AS (
                 SELECT w.request, json_agg(w.said ORDER BY w.attempt) FILTER (WHERE w.word = 'stop') AS stop,
                        json_agg(w.said ORDER BY w.attempt) FILTER (WHERE w.word = 'release') AS release,

@@ -72,6 +72,32 @@ def test_a_unit_that_went_while_agentd_was_away_is_lost(agent):
     wait_until("its slice to be gone", lambda: unit[7:39] not in agent.node.run("systemctl list-units --all 'sluice-*.slice'").text, 30)
 
 
+def test_an_end_that_nobody_heard_of_is_not_done_again(agent):
+    """The agent was not heard, its unit was stopped after its end (as the fence does), and then agentd died: the journal knows."""
+    agent.node.silence()
+    try:
+        run = agent.shell("echo once")
+        started = "journalctl -o cat --no-pager | grep -c '^Started sluice-.*service - Sluice default/" + run.show()["pipe"] + ": ' || true"
+        wait_until("it to have begun", lambda: agent.node.run(started).text == "1", 60)
+        unit = run.attempt()["unit"]
+        wait_until("it to have ended", lambda: agent.node.property(unit, "SubState") == "exited", 60)
+        agent.node.run(f"sleep 1; systemctl kill --signal=KILL agentd; systemctl stop {unit}", check=True)
+    finally:
+        agent.node.silence(False)
+    run.wait_succeeded().wait_log_complete()
+    assert run.lines() == ["once"]
+    assert agent.node.run(started).text == "1"
+
+
+def test_a_workspace_that_is_back_after_a_power_cut_is_removed(agent):
+    """Its removal had been reported, and was not on disk yet."""
+    run = agent.run(["/bin/true"]).wait_succeeded()
+    place = "sluice/runs/" + run.id.replace("-", "")
+    wait_until("the workspace to be removed", lambda: not agent.node.run(f"ls -d /var/lib/{place}").text, 30)
+    agent.node.run(f"mkdir -m 700 /var/lib/private/{place} && ln -s ../../private/{place} /var/lib/{place} && systemctl restart agentd", check=True)
+    wait_until("the workspace to be removed again", lambda: not agent.node.run(f"ls -d /var/lib/{place} /var/lib/private/{place}").text, 60)
+
+
 def test_an_orderly_reboot_is_told_from_a_lost_host(agent):
     agent.node.reboot()
     agent.wait_status("Running")

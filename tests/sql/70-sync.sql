@@ -81,7 +81,8 @@ SELECT is(t.answer(t.sync('one', t.known(:'a', 1, 'running'))), 'stop:1', 'an ol
 SELECT is(t.sync('one') #>> '{start,0,epoch}', '2', 'the new one started');
 SELECT t.events('one', t.success(:'a', 2)) \g /dev/null
 
--- Sessions.
+-- Sessions. (Owed logs have a test of their own below.)
+DELETE FROM sluice.owed_log;
 SELECT is(t.sync('one', '[]', jsonb_build_object('session', t.id('second'))), NULL, 'a new session');
 SELECT is(t.error($$SELECT t.sync('one')$$), 'ZF409 session-replaced', 'silences the one before');
 SELECT is(t.sync('one', '[]', jsonb_build_object('session', t.id('s' || n))), NULL, 'session ' || n) FROM generate_series(1, 9) n;
@@ -98,21 +99,49 @@ SELECT t.run('once') AS once \gset
 SELECT t.sync('one') \g /dev/null
 SELECT t.sync('one', t.known((t.attempt(:'kept')).id, 1, 'running'), jsonb_build_object('session', t.id('restarted'))) AS answer \gset
 SELECT results_eq(format('SELECT x #>> ''{attempt}'' FROM jsonb_array_elements(%L::jsonb -> ''recover'') x ORDER BY 1', :'answer'),
-                  format('SELECT id::text FROM unnest(ARRAY[(t.attempt(%L)).id, (t.attempt(%L)).id]) id ORDER BY 1', :'gone', :'once'),
-                  'what ran and is not listed is asked for, and what may have begun and must not begin twice');
+                  format('SELECT id::text FROM unnest(ARRAY[(t.attempt(%L)).id, (t.attempt(%L)).id, (t.attempt(%L)).id]) id ORDER BY 1', :'gone', :'unbegun', :'once'),
+                  'what is not listed is asked for, also when nobody knows that it began');
 SELECT is(:'answer'::jsonb #>> '{recover,0,sequence}', '0', 'with the place of its log');
 SELECT is(t.get(:'gone') ->> 'state', 'running', 'nothing is given up before the answer');
 SELECT is(t.get(:'kept') ->> 'state', 'running', 'what is listed runs on');
-SELECT is(:'answer'::jsonb #>> '{start,0,attempt}', (t.attempt(:'unbegun')).id::text, 'what never began is offered again');
+SELECT is(:'answer'::jsonb -> 'start', '[]', 'and not offered again before the answer: it may be over');
 SELECT is(t.sync('one', t.known((t.attempt(:'kept')).id, 1, 'running') || t.known((t.attempt(:'gone')).id, 1, 'starting')
-                        || t.known((t.attempt(:'once')).id, 1, 'starting'),
-                 jsonb_build_object('session', t.id('restarted'))) -> 'recover', '[]', 'what the agent looks for is not asked for again');
+                        || t.known((t.attempt(:'once')).id, 1, 'starting') || t.known((t.attempt(:'unbegun')).id, 1, 'starting'),
+                 jsonb_build_object('session', t.id('restarted'))), NULL, 'what the agent looks for is not asked for again');
 UPDATE sluice.instance SET session = t.id('session of one'), old_sessions = '{}' WHERE id = t.id('one');
 SELECT t.events('one', t.event((t.attempt(:'once')).id, 1, 'refused', '{"requeue": true, "reason": "no trace"}')) \g /dev/null
 SELECT is(concat_ws(' ', r ->> 'outcome', r ->> 'reason'), 'lost no trace', 'no trace is no proof that it never began') FROM t.get(:'once') r;
 SELECT t.events('one', t.failure((t.attempt(:'gone')).id, 1)) \g /dev/null
 SELECT is(concat_ws(' ', r ->> 'outcome', r ->> 'log_complete'), 'exit-code false', 'what the journal knows is the outcome') FROM t.get(:'gone') r;
 SELECT t.events('one', t.success((t.attempt(:'unbegun')).id, 1), t.success((t.attempt(:'kept')).id, 1)) \g /dev/null
+UPDATE sluice.instance SET session = t.id('session of one'), old_sessions = '{}' WHERE id = t.id('one');
+
+-- What has ended without the end of its log is asked for as well, since its unit held that.
+DELETE FROM sluice.owed_log;
+SELECT t.run('p') AS ended, t.run('p') AS traceless \gset
+SELECT (t.attempt(:'ended')).id AS e, (t.attempt(:'traceless')).id AS n \gset
+SELECT t.sync('one') \g /dev/null
+SELECT t.events('one', t.success(:'e', 1), t.success(:'n', 1)) \g /dev/null
+SELECT is(t.answer(t.sync('one', t.known(:'e', 1, 'ended') || t.known(:'n', 1, 'ended'), jsonb_build_object('session', t.id('third')))),
+          'nothing', 'not while its unit is there');
+SELECT is(jsonb_array_length(t.sync('one', '[]', jsonb_build_object('session', t.id('fourth'))) -> 'recover'), 2, 'but when it is gone');
+SELECT is(t.answer(t.sync('one', t.known(:'e', 1, 'ended') || t.known(:'n', 1, 'ended'), jsonb_build_object('session', t.id('fourth')))),
+          'nothing', 'and not again while the agent looks for it');
+UPDATE sluice.instance SET session = t.id('session of one'), old_sessions = '{}' WHERE id = t.id('one');
+SELECT t.events('one', t.event(:'e', 1, 'ended', '{"result": "lost"}'), t.event(:'e', 1, 'logged', '{"sequence": 0}'),
+                t.event(:'n', 1, 'refused', '{"requeue": true, "reason": "no trace"}')) \g /dev/null
+SELECT is(concat_ws(' ', r ->> 'outcome', r ->> 'log_complete'), 'success true', 'its outcome stays, and its log is complete') FROM t.get(:'ended') r;
+SELECT is(concat_ws(' ', r ->> 'outcome', r ->> 'log_complete'), 'success true', 'also when the journal has no trace of it') FROM t.get(:'traceless') r;
+SELECT is_empty('SELECT FROM sluice.owed_log', 'nothing is owed any more');
+
+-- A workspace that is there again.
+DELETE FROM sluice.cleanup;
+SELECT t.run('p') AS live \gset
+SELECT is(t.answer(t.sync('one', '[]', jsonb_build_object('session', t.id('fifth'), 'workspaces', jsonb_build_array(:'live', :'ended', t.id('never'), 'x')))),
+          'clean:1 recover:1', 'that of a run that is over is to go');
+SELECT is((SELECT run FROM sluice.cleanup WHERE instance = t.id('one')), :'ended'::uuid, 'and no other');
+DELETE FROM sluice.cleanup;
+DELETE FROM sluice.assignment;
 UPDATE sluice.instance SET session = t.id('session of one'), old_sessions = '{}' WHERE id = t.id('one');
 
 -- Another boot.
@@ -136,7 +165,8 @@ SELECT is(t.sync('one', t.known(:'l', 1, 'ended'), jsonb_build_object('boot', md
 SELECT is((t.attempt(:'listed')).state, 'running', 'what the agent knows of is left to its report');
 SELECT t.events('one', t.success(:'a', 1)) \g /dev/null
 SELECT is((t.attempt(:'assigned')).state, 'assigned', 'an outcome with the old epoch counts for nothing');
-SELECT is(t.answer(t.sync('one', t.known(:'l', 1, 'ended') || t.known(:'a', 2, 'starting'), jsonb_build_object('boot', md5('next')))), 'nothing', 'and it is all done once');
+SELECT is(t.answer(t.sync('one', t.known(:'l', 1, 'ended') || t.known(:'a', 2, 'starting') || t.known(:'r', 1, 'ended'),
+          jsonb_build_object('boot', md5('next')))), 'nothing', 'and it is all done once');
 
 -- Pushing on: capacity of one answer.
 TRUNCATE sluice.assignment, sluice.queue, sluice.cleanup;

@@ -1,4 +1,4 @@
-# A refusal that was on its way when its agent died: the next session is offered the same epoch, and may have begun it.
+# A refusal that was on its way when its agent died: the next session is asked for the same epoch, and answers for it.
 . "$SLUICE_TESTS/lib.sh"
 
 sql "SELECT t.pipe('p', '{a}')" >/dev/null
@@ -10,14 +10,14 @@ new() { # an agent that has an attempt and takes no other
         is "$(shown)" "assigned 1 0" "$one has an attempt"
 }
 refusal() { echo "SELECT t.events('$one', t.event('$a', 1, 'refused', '{\"requeue\": true, \"reason\": \"no slot\"}'))"; }
-next() { echo "SELECT t.sync('$one', '[]', jsonb_build_object('session', t.id('next of $one'), 'draining', true)) ->> 'start'"; }
+next() { echo "SELECT t.sync('$one', '[]', jsonb_build_object('session', t.id('next of $one'), 'draining', true))"; }
 shown() {
         sql "SELECT concat_ws(' ', state, epoch, (SELECT count(*) FROM sluice.evidence WHERE attempt = '$a' AND why = 'superseded'))
                FROM sluice.attempt WHERE id = '$a'"
 }
 
 new late
-is "$(sql "$(next)" | grep -o "$a")" "$a" "the next session is offered what the last one had"
+is "$(sql "$(next)" | grep -o "$a")" "$a" "the next session is asked for what the last one had"
 sql "$(refusal)" >/dev/null
 is "$(shown)" "assigned 1 1" "a refusal that comes later from the last one is kept as evidence and changes nothing"
 sql "$(refusal)" >/dev/null
@@ -27,7 +27,7 @@ is "$(shown)" "running 1 1" "what it says of the unit counts: that is PID 1's"
 
 new first
 behind "$(refusal);" "$(next)"
-is "$(grep -c "$a" "$WORK/race.2")/$(shown)" "0/queued 1 0" "a refusal that comes first counts, and the next session is not offered it"
+is "$(grep -c "$a" "$WORK/race.2")/$(shown)" "0/queued 1 0" "a refusal that comes first counts, and the next session is not asked for it"
 
 new second
 behind "$(next);" "$(refusal)"

@@ -12,6 +12,7 @@
 #include "str.h"
 #include "../lib/tap.h"
 #include "timespan.h"
+#include "workspaces.h"
 
 static Id id_of(unsigned n) {
         Id id = {};
@@ -105,6 +106,38 @@ static void test_identity_is_kept(void) {
         (void) rmdir(directory);
 }
 
+static char *workspaces_of(const char *directory) {
+        char *json = NULL;
+        JsonOut o = {};
+
+        json_out_object(&o, NULL);
+        workspaces_write(&o, "workspaces", directory);
+        json_out_end_object(&o);
+        (void) json_out_take(&o, &json);
+        return json;
+}
+
+static void test_workspaces_are_named_by_run(void) {
+        char directory[] = "/tmp/sluice-test-agent-XXXXXX";
+        _cleanup_(freep) char *run = NULL, *stray = NULL, *none = NULL, *some = NULL;
+
+        if (!mkdtemp(directory)) {
+                ok_true(false);
+                return;
+        }
+        none = workspaces_of("/nowhere");
+        ok_str(none, "{\"workspaces\":[]}");
+        run = str_format("%s/00112233445566778899aabbccddeeff", directory);
+        stray = str_format("%s/lost+found", directory);
+        ok_int(mkdir(run, 0700), 0);
+        ok_int(mkdir(stray, 0700), 0);
+        some = workspaces_of(directory);
+        ok_str(some, "{\"workspaces\":[\"00112233-4455-6677-8899-aabbccddeeff\"]}");
+        (void) rmdir(run);
+        (void) rmdir(stray);
+        (void) rmdir(directory);
+}
+
 static void test_answers_are_decoded(void) {
         static const char text[] =
                 "{\"start\": [{\"attempt\": \"a\", \"epoch\": 3, \"run\": \"r\", \"project\": "
@@ -142,6 +175,7 @@ int main(void) {
         RUN(test_past_is_bounded);
         RUN(test_systemd_versions);
         RUN(test_identity_is_kept);
+        RUN(test_workspaces_are_named_by_run);
         RUN(test_answers_are_decoded);
         return tap_done();
 }

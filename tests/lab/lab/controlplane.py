@@ -19,17 +19,33 @@ PORT = 8443
 # Root's part: make the package's files visible, become the user, and be controld.
 ENTER = ('mount -t overlay overlay -o "lowerdir=$1/usr:/usr" /usr && shift && '
          f'exec setpriv --reuid={USER} --regid={USER} --clear-groups -- /usr/sbin/controld "$@"')
+# Several control planes on one address: the kernel spreads connections over those that live, as a balancer would.
+SHARE = """
+import os, socket, sys
+listener = socket.socket()
+listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+listener.bind((sys.argv[1], int(sys.argv[2])))
+listener.listen(4096)
+os.set_inheritable(os.dup2(listener.fileno(), 3), True)
+os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))
+os.execvp(sys.argv[3], sys.argv[3:])
+"""
 
 
 class ControlPlane:
-    def __init__(self, lab, name="controld", address=GATEWAY, port=PORT):
+    """database: a connection string instead of the embedded cluster; sibling: another one, whose address and certificate this shares."""
+
+    def __init__(self, lab, name="controld", address=GATEWAY, port=PORT, database=None, sibling=None, shared=False):
         self.lab, self.name, self.address, self.port = lab, name, address, port
         self.directory = lab.directory / name
         self.unpacked = lab.directory / "unpacked"
         self.state, self.runtime = self.directory / "state", self.directory / "run"
         self.config, self.log = self.directory / "controld.conf", self.directory / "controld.log"
         self.begun_at = 0  # in the log, of the last start
-        self.ca_file = self.state / "tls/ca.pem"
+        self.database, self.shared = database, shared or sibling is not None
+        self.tls = (sibling.state if sibling else self.state) / "tls"
+        self.ca_file = self.tls / "ca.pem"
         self.url = f"https://{address}:{port}"
 
     # -- set-up
@@ -46,8 +62,11 @@ class ControlPlane:
         for directory, mode in ((self.directory, 0o711), (self.state, 0o700), (self.runtime, 0o711)):
             directory.mkdir(mode=mode, exist_ok=True)
             os.chown(directory, user.pw_uid, user.pw_gid)
-        self.config.write_text(
-            f"[Controld]\nListen={self.address}:{self.port}\nStateDirectory={self.state}\nRuntimeDirectory={self.runtime}\n")
+        lines = ["[Controld]", f"Listen={self.address}:{self.port}", f"StateDirectory={self.state}", f"RuntimeDirectory={self.runtime}",
+                 f"CertificateFile={self.tls}/server.pem", f"PrivateKeyFile={self.tls}/server.key"]
+        if self.database:
+            lines.append(f"Database={self.database}")
+        self.config.write_text("\n".join(lines) + "\n")
         if not self.ca_file.exists():
             self.controld("tls", "init", "--host", self.address)
         return self
@@ -82,7 +101,11 @@ class ControlPlane:
             return self
         with open(self.log, "ab") as log:
             self.begun_at = log.tell()
-            self.lab.launch(self.name, self._command("serve"), stdout=log, stderr=log)
+            command = self._command("serve")
+            if self.shared:
+                inside = self.lab.network.inside()
+                command = [*inside, "/usr/bin/python3", "-c", SHARE, self.address, str(self.port), *command[len(inside):]]
+            self.lab.launch(self.name, command, stdout=log, stderr=log)
         if wait:
             self.wait_ready(timeout)
         return self

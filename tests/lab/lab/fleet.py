@@ -35,9 +35,9 @@ def command(argv):
 class Fleet:
     """One control plane and its agents, each on a node of its own."""
 
-    def __init__(self, lab):
+    def __init__(self, lab, control=None):
         self.lab = lab
-        self.control = ControlPlane(lab)
+        self.control = control or ControlPlane(lab)
         self.agents = {}
 
     def start(self):

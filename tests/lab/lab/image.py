@@ -33,6 +33,11 @@ MASKED = ("apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_
           "modprobe@efi_pstore.service dev-hugepages.mount dev-mqueue.mount sys-kernel-debug.mount sys-kernel-tracing.mount "
           "sys-fs-fuse-connections.mount sys-kernel-config.mount proc-sys-fs-binfmt_misc.automount").split()
 
+PROGRAMS = ("node-shell", "effects")
+EFFECTS = ("lab-effects.socket", "lab-effects.service")  # not enabled: for the storm
+# Delay and loss in a node: the build machine's kernel need not have them.
+MODULES = ("net/sched/sch_netem", "net/sched/sch_ingress", "net/sched/cls_matchall", "net/sched/act_mirred", "drivers/net/ifb")
+
 
 def cache_directory():
     return Path(os.environ.get("SLUICE_CACHE", "/var/cache/sluice-lab"))
@@ -99,7 +104,13 @@ def _install(root, debs):
 
 def _equip(root):
     """What makes it a lab node: the command channel, an address from the kernel command line, a journal on disk."""
-    run("gcc", "-O2", "-static", "-o", root / "usr/local/sbin/node-shell", HERE / "node-shell.c")
+    for program in PROGRAMS:
+        run("gcc", "-O2", "-static", "-o", root / "usr/local/sbin" / program, HERE / f"{program}.c")
+    for module in MODULES:
+        for found in sorted(Path("/usr/lib/uml/modules").glob(f"*/kernel/{module}.ko")):
+            shutil.copy(found, root / "usr/local/lib")
+    for unit in EFFECTS:
+        shutil.copy(HERE / unit, root / "etc/systemd/system" / unit)
     units = root / "etc/systemd/system"
     for unit in ("lab-shell.service", "lab-network.service"):
         shutil.copy(HERE / unit, units / unit)
@@ -121,7 +132,7 @@ def node_root(debs, extra=()):
     """The root directory of a node with these package files, and these packages of Debian's, installed."""
     base = base_root(extra)
     parts = [base.name, *(Path(d).read_bytes() for d in sorted(debs)), *MASKED]
-    parts += [p.read_bytes() for p in sorted(HERE.glob("*.service")) + [HERE / "node-shell.c", HERE / "image.py"]]
+    parts += [p.read_bytes() for p in [*sorted(HERE.glob("lab-*")), *(HERE / f"{p}.c" for p in PROGRAMS), HERE / "image.py"]]
 
     def build(root):
         run("cp", "-a", "--reflink=auto", base, root)

@@ -5,13 +5,14 @@ import os
 import signal
 import subprocess
 import tempfile
+import threading
 from pathlib import Path
 
 from . import image
 from .network import Network
 from .node import Node
 from .registry import Registry, sweep
-from .shell import run
+from .shell import LabError, run
 
 
 class Lab:
@@ -32,6 +33,7 @@ class Lab:
         self.network = Network(name)
         self.nodes = {}
         self._disk = None
+        self._launching, self._closed = threading.Lock(), False
         if not known or not self._network_is_up():
             self.registry.add("namespaces", name)
             self.network.create()
@@ -77,10 +79,15 @@ class Lab:
 
     def launch(self, what, command, **options):
         """Starts a process that belongs to this lab. A signal in between waits until the process is on record."""
-        came, old = [], {n: signal.signal(n, lambda n, _: came.append(n)) for n in (signal.SIGINT, signal.SIGTERM)}
+        came, old = [], {}
+        if threading.current_thread() is threading.main_thread():
+            old = {n: signal.signal(n, lambda n, _: came.append(n)) for n in (signal.SIGINT, signal.SIGTERM)}
         try:
-            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True, **options)
-            self.registry.add_process(process.pid, what)
+            with self._launching:
+                if self._closed:
+                    raise LabError(f"{self.name} is closed")
+                process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True, **options)
+                self.registry.add_process(process.pid, what)
         finally:
             for number, handler in old.items():
                 signal.signal(number, handler)
@@ -94,5 +101,7 @@ class Lab:
         return self.nodes[name]
 
     def close(self):
+        with self._launching:
+            self._closed = True
         self.registry.remove()
         self.nodes.clear()

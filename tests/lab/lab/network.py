@@ -15,6 +15,7 @@ from .shell import LabError, run
 CLONE_NEWNET = 0x40000000
 GATEWAY = "10.77.0.1"
 PREFIX = 24
+NOBODY = "02:00:00:00:00:01"
 
 
 class Network:
@@ -61,12 +62,12 @@ class Network:
     def _set_port(self, number, state):
         run(*self.inside("bridge", "link", "set", "dev", f"tap{number}", "state", {"disabled": "0", "forwarding": "3"}[state]))
 
-    def delay(self, number, milliseconds=0, loss_percent=0):
-        """Delays or loses what is sent to a node; zeroes make it as before."""
-        self.ip("qdisc", "del", "dev", f"tap{number}", "root", check=False)
-        if milliseconds or loss_percent:
-            run(*self.inside("tc", "qdisc", "add", "dev", f"tap{number}", "root", "netem",
-                             "delay", f"{milliseconds}ms", "loss", f"{loss_percent}%"))
+    def deafen(self, number, deaf=True):
+        """What is sent to a node gets lost, and what it sends arrives: the bridge has a wrong idea of where it is."""
+        if deaf:
+            self.ip("neigh", "replace", self.address(number), "lladdr", NOBODY, "dev", "br0", "nud", "permanent")
+        else:
+            self.ip("neigh", "del", self.address(number), "dev", "br0", check=False)
 
     def https_status(self, url, ca_file, timeout=5):
         """The status of a GET from inside the namespace with the certificate verified, or None when there is no answer."""

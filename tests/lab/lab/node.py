@@ -5,7 +5,7 @@ import hashlib
 import os
 
 from .channel import Channel
-from .network import PREFIX
+from .network import GATEWAY, NOBODY, PREFIX
 from .registry import kill_tree
 from .shell import LabError, wait_until
 
@@ -134,3 +134,25 @@ class Node:
             yield
         finally:
             self.mend()
+
+    def deafen(self, deaf=True):
+        """It hears nobody, and is heard."""
+        self.lab.network.deafen(self.number, deaf)
+
+    def silence(self, silent=True):
+        """It is heard by nobody, and hears."""
+        if silent:
+            self.run(f"ip neigh replace {GATEWAY} lladdr {NOBODY} dev vec0 nud permanent", check=True)
+        else:
+            self.run(f"ip neigh del {GATEWAY} dev vec0")
+
+    def slow(self, milliseconds, loss_percent):
+        """Delays and loses packets in both directions; zeroes make it as before."""
+        self.run("ip link show ifb0 >/dev/null 2>&1 || { for m in ifb sch_netem sch_ingress cls_matchall act_mirred; do "
+                 "effects module /usr/local/lib/$m.ko || exit; done; ip link show ifb0 >/dev/null || ip link add ifb0 type ifb; "
+                 "ip link set ifb0 up; }; tc qdisc del dev vec0 root; tc qdisc del dev vec0 ingress; tc qdisc del dev ifb0 root; true",
+                 check=True)
+        if milliseconds or loss_percent:
+            netem = f"netem delay {milliseconds / 2}ms loss {loss_percent}%"
+            self.run(f"tc qdisc add dev vec0 root {netem} && tc qdisc add dev ifb0 root {netem} && tc qdisc add dev vec0 ingress && "
+                     "tc filter add dev vec0 parent ffff: matchall action mirred egress redirect dev ifb0", check=True)
