@@ -311,7 +311,7 @@ static void on_unit_state(Unit *u, const UnitState *s, void *userdata) {
                 ended(a, s);
         } else if (s->main_start_usec > 0) {
                 started(a, s);
-                if (set_state(a, ATTEMPT_RUNNING) >= 0)
+                if (set_state(a, ATTEMPT_RUNNING) >= 0 || a->owed)
                         changed(a);
         } else if (a->state == ATTEMPT_READING) {
                 (void) set_state(a, ATTEMPT_STARTING);

@@ -40,12 +40,12 @@ static const struct {
         { REPORT_LOGGED, "logged", report_logged, 0 },
 };
 
-/* The end is not told before the limits are known, nor the log's end before the end. */
+/* The beginning is not told before the invocation is known, the end not before the limits are, nor the log's end before the end. */
 static unsigned sayable(const Attempt *a) {
         unsigned owed = a->owed;
 
         if (a->unit && unit_is_asking(a->unit))
-                owed &= ~(unsigned) REPORT_ENDED;
+                owed &= ~((unsigned) REPORT_RUNNING | (unsigned) REPORT_ENDED);
         if (a->owed & REPORT_ENDED && !(owed & REPORT_ENDED))
                 owed &= ~(unsigned) REPORT_LOGGED;
         return owed;

@@ -33,7 +33,7 @@ BEGIN
                        WHEN status = 'Running' AND p_seen > now() - sluice.lease() THEN 'it is connected'
                        WHEN status = 'Running' THEN 'it was connected when the control plane went away, and has time to come back'
                        WHEN i.broke_at IS NOT NULL
-                       THEN format('its connection broke at %s, and it has not come back', sluice.rfc3339(i.broke_at))
+                       THEN format('contact with it broke at %s, and it has not come back', sluice.rfc3339(i.broke_at))
                        ELSE 'it was not heard of any more, and has not said goodbye' END;
         since := CASE WHEN status = 'Pending' THEN i.enrolled_at
                       WHEN status = 'Stopped' THEN i.goodbye_at

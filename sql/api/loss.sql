@@ -134,6 +134,21 @@ BEGIN
 END
 $$;
 
+-- These are not there, since then: Unknown, and given nothing, until their next sync. Whoever holds a poll of theirs has it ask again.
+CREATE OR REPLACE FUNCTION sluice.instances_broke(p_instances uuid[], p_at timestamptz[]) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+        v_ids uuid[] := ARRAY(SELECT id FROM sluice.instance
+                               WHERE id = ANY (p_instances) AND goodbye_at IS NULL AND broke_at IS NULL AND session IS NOT NULL
+                               ORDER BY id FOR NO KEY UPDATE);
+BEGIN
+        UPDATE sluice.instance i SET broke_at = b.at FROM unnest(p_instances, p_at) b (id, at) WHERE i.id = b.id AND i.id = ANY (v_ids);
+        DELETE FROM sluice.idle WHERE instance = ANY (v_ids);
+
+        PERFORM pg_notify('sluice', 'instance ' || id) FROM unnest(v_ids) id;
+END
+$$;
+
 -- Now and then, by one of all workers.
 CREATE OR REPLACE FUNCTION sluice.loss_sweep() RETURNS void
 LANGUAGE plpgsql AS $$
@@ -143,6 +158,8 @@ DECLARE
         v_lost record;
         v record;
         v_runs uuid[] := '{}';
+        v_gone uuid[] := '{}';
+        v_gone_at timestamptz[] := '{}';
 BEGIN
         IF NOT pg_try_advisory_xact_lock(hashtext('sluice'), 4) THEN
                 RETURN;
@@ -162,10 +179,14 @@ BEGIN
                         PERFORM FROM sluice.run WHERE id = v_lost.run FOR NO KEY UPDATE;
                         PERFORM sluice.run_lost(v_lost.run, v.instance, v_heard, v_lost.retried);
                         v_runs := v_runs || v_lost.run;
+                        v_gone := v_gone || v.instance;
+                        v_gone_at := v_gone_at || v_heard;
                 END LOOP;
         END LOOP;
 
         IF v_runs <> '{}' THEN
+                -- Who was given up is not given it again, whatever the lease says.
+                PERFORM sluice.instances_broke(v_gone, v_gone_at);
                 PERFORM sluice.dispatch_runs(v_runs, NULL);
         END IF;
 END

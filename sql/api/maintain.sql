@@ -32,17 +32,9 @@ $$;
 -- are here. So whoever came back is never taken for gone.
 CREATE OR REPLACE FUNCTION api.presence_broke(p_instances uuid[], p_ages_msec int[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, sluice, pg_temp AS $$
-DECLARE
-        v_ids uuid[] := ARRAY(SELECT id FROM sluice.instance
-                               WHERE id = ANY (p_instances) AND goodbye_at IS NULL AND broke_at IS NULL AND session IS NOT NULL
-                               ORDER BY id FOR NO KEY UPDATE);
 BEGIN
-        UPDATE sluice.instance i SET broke_at = clock_timestamp() - b.age * interval '1 millisecond'
-          FROM unnest(p_instances, p_ages_msec) b (id, age)
-         WHERE i.id = b.id AND i.id = ANY (v_ids);
-        DELETE FROM sluice.idle WHERE instance = ANY (v_ids);
-
-        PERFORM pg_notify('sluice', 'instance ' || id) FROM unnest(v_ids) id;
+        PERFORM sluice.instances_broke(p_instances, ARRAY(
+                SELECT clock_timestamp() - a.msec * interval '1 millisecond' FROM unnest(p_ages_msec) WITH ORDINALITY a (msec, n) ORDER BY a.n));
 END
 $$;
 

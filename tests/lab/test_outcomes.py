@@ -70,7 +70,7 @@ def strict_owner(agent):
 
 @pytest.mark.parametrize("argv, directives, word", [
     (["/usr/bin/env"], {}, "env"),
-    (["/bin/true"], {"MemoryMax": "1G"}, "MemoryMax"),
+    (["/bin/true"], {"MemoryMax": "128M"}, "MemoryMax"),
     (["/bin/true"], {"User": "root"}, "root"),
     (["/bin/true"], {"SandboxProfile": "none"}, "none"),
 ])

@@ -50,8 +50,13 @@ SELECT is(pg_temp.last(:'wait'), '1 running one', 'what shall wait waits');
 SELECT is(concat_ws(' ', r ->> 'outcome', left(r ->> 'reason', 32), r ->> 'log_complete'), 'lost Its agent was not heard of since true',
           'what shall fail fails') FROM t.get(:'fail') r;
 SELECT is(t.get(:'once') ->> 'outcome', 'lost', 'so does what must not begin twice');
+SELECT is((SELECT status FROM sluice.instance i, sluice.instance_state(i, (SELECT last_seen_at FROM sluice.presence WHERE instance = i.id)) WHERE i.id = t.id('one')),
+          'Unknown', 'whoever was given up is not shown as there');
+UPDATE sluice.presence SET last_seen_at = clock_timestamp() - interval '80 seconds' WHERE instance = t.id('one'); -- of a lease of 90
+SELECT sluice.dispatch_sweep() \g /dev/null
+SELECT is(pg_temp.last(:'again'), '2 queued', 'and is not given it again');
 SELECT pg_temp.two() \g /dev/null
-SELECT is(pg_temp.last(:'again'), '2 assigned two', 'and goes to another agent');
+SELECT is(pg_temp.last(:'again'), '2 assigned two', 'but another agent is');
 SELECT is((SELECT array_agg(run) FROM sluice.cleanup WHERE instance = t.id('one') AND run = :'again'), ARRAY[:'again'::uuid], 'its old workspace goes');
 
 -- The agent is here again: what it has is stopped, what it says of it is evidence.

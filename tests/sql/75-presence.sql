@@ -17,11 +17,11 @@ SELECT is(pg_temp.state('one'), 'Running: it is connected', 'connected');
 
 -- A connection that broke.
 SELECT pg_temp.broke('one', 'nobody') \g /dev/null
-SELECT is(pg_temp.state('one'), 'Unknown: its connection broke at TIME, and it has not come back', 'its connection broke');
+SELECT is(pg_temp.state('one'), 'Unknown: contact with it broke at TIME, and it has not come back', 'its connection broke');
 SELECT cmp_ok((api.agent_get(t.h('viewer'), 'one') ->> 'since')::timestamptz, '<=', clock_timestamp() - interval '3 seconds', 'since it broke');
 SELECT is(api.agent_get(t.h('viewer'), 'one') #>> '{instances,0,status}', 'Unknown', 'so does the instance say');
 SELECT is(pg_temp.state('two'), 'Running: it is connected', 'and no other');
-SELECT is((api.agent_explain(t.h('viewer'), 'one') ->> 'reason') LIKE 'its connection broke at %', true, 'explain says the same');
+SELECT is((api.agent_explain(t.h('viewer'), 'one') ->> 'reason') LIKE 'contact with it broke at %', true, 'explain says the same');
 SELECT is((SELECT broke_at FROM sluice.instance WHERE id = t.id('one')) < clock_timestamp() - interval '2 seconds', true, 'as long ago as was said');
 SELECT broke_at AS first FROM sluice.instance WHERE id = t.id('one') \gset
 SELECT pg_temp.broke('one') \g /dev/null
