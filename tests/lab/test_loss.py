@@ -10,13 +10,11 @@ FENCE_SEC = 15
 GRACE_SEC = FENCE_SEC + 2 + 30  # and TimeoutStopSec=, and the control plane's margin
 
 
-@pytest.fixture
-def pair(fleet):
+@pytest.fixture(scope="module")
+def pair(the_fleet):
     """Two agents with short fences; the second is off afterwards."""
-    agents = [fleet.agent("a"), *fleet.boot_together("b")] if "b" not in fleet.agents else [fleet.agent("a"), fleet.agent("b")]
+    agents = the_fleet.boot_together("a", "b")
     for agent in agents:
-        if not agent.node.pid:
-            agent.node.boot()
         agent.node.put("/etc/sluice/agentd.conf.d/fence.conf", f"[Agent]\nSelfFenceSec={FENCE_SEC}s\n")
         agent.node.run("systemctl restart agentd", check=True)
         agent.wait_status("Running")

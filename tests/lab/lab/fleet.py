@@ -62,14 +62,20 @@ class Fleet:
         return self.agents[name]
 
     def boot_together(self, *names):
-        """Boots several nodes at once, which is faster than one after the other."""
-        agents = [Agent(self, name) for name in names if name not in self.agents]
+        """The agents with these names, Running; those that are off are booted at once, which is faster than one after the other."""
+        new = [name for name in names if name not in self.agents]
+        self.agents.update({name: Agent(self, name) for name in new})
+        agents = [self.agents[name] for name in names]
         for agent in agents:
-            agent.node.boot(wait=False)
+            if not agent.node.pid:
+                agent.node.boot(wait=False)
         for agent in agents:
-            self.agents[agent.name] = agent
-            agent.bring_up()
-        return [self.agents[name] for name in names]
+            if agent.name in new:
+                agent.bring_up()
+            else:
+                agent.node.wait_booted()
+                agent.wait_status("Running")
+        return agents
 
     def deploy(self, name, text):
         path = self.lab.directory / f"{name}.pipe"
