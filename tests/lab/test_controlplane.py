@@ -74,7 +74,7 @@ def test_systemd_may_hold_the_socket(control):
                            stdout=log, stderr=log)
     url = f"https://{passed}/ready"
     wait_until("the socket to be served", lambda: control.lab.network.https_status(url, control.ca_file) == 200, 60)
-    assert f"Serving {passed}" in control.log_text()
+    wait_until("controld to say so", lambda: f"Serving {passed}" in control.log_text(), 10)
 
 
 def test_plain_http_is_for_the_loopback(control):
