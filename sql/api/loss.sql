@@ -61,21 +61,24 @@ BEGIN
 END
 $$;
 
--- Since when "not heard of" means something.
-CREATE OR REPLACE FUNCTION sluice.watch_trust() RETURNS timestamptz
+-- Notes that controld is here, and answers since when "not heard of" means something. A stand-still of the control plane, another
+-- server, or a clock that jumped say nothing about agents.
+CREATE OR REPLACE FUNCTION sluice.attend() RETURNS timestamptz
 LANGUAGE plpgsql AS $$
 DECLARE
-        v_since timestamptz;
+        v sluice.attendance;
         v_now timestamptz := clock_timestamp();
 BEGIN
-        UPDATE sluice.watch w
-           SET looked_at = v_now, server_since = pg_postmaster_start_time(),
-               trusted_since = CASE WHEN w.server_since IS DISTINCT FROM pg_postmaster_start_time()
-                                      OR v_now NOT BETWEEN w.looked_at - interval '1 second' AND w.looked_at + interval '30 seconds'
-                                    THEN v_now ELSE w.trusted_since END
-        RETURNING trusted_since INTO STRICT v_since;
+        SELECT * INTO STRICT v FROM sluice.attendance;
 
-        RETURN v_since;
+        IF v.server_since <> pg_postmaster_start_time() OR v_now NOT BETWEEN v.last_at - interval '1 second' AND v.last_at + interval '30 seconds' THEN
+                UPDATE sluice.attendance SET before = last_at, since = v_now, last_at = v_now, server_since = pg_postmaster_start_time();
+                RETURN v_now;
+        ELSIF v_now > v.last_at + interval '5 seconds' THEN
+                UPDATE sluice.attendance SET last_at = v_now;
+        END IF;
+
+        RETURN v.since;
 END
 $$;
 
@@ -164,7 +167,7 @@ BEGIN
         IF NOT pg_try_advisory_xact_lock(hashtext('sluice'), 4) THEN
                 RETURN;
         END IF;
-        v_since := sluice.watch_trust();
+        v_since := sluice.attend();
 
         -- One that said goodbye is waited for: its tasks run on, and it has lifted its fence.
         FOR v IN SELECT p.instance

@@ -1,9 +1,5 @@
 -- What must happen by itself, now and then.
 
--- Without a flush for so long, nobody was there to hear agents.
-CREATE OR REPLACE FUNCTION sluice.gap() RETURNS interval
-LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT interval '30 seconds' $$;
-
 -- Agents whose poll is being held: seen, without a call of theirs. Also looks after the queue, since it
 -- is what every worker calls every few seconds, and as soon as it has a database again.
 CREATE OR REPLACE FUNCTION api.presence_flush(p_instances uuid[]) RETURNS void
@@ -11,13 +7,6 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, sluice, pg_temp 
 BEGIN
         PERFORM sluice.loss_sweep(); -- first, while no lock is held
         PERFORM sluice.drain_sweep();
-
-        UPDATE sluice.attendance w
-           SET before = CASE WHEN w.last_at < clock_timestamp() - sluice.gap() THEN w.last_at ELSE w.before END,
-               since = CASE WHEN w.last_at < clock_timestamp() - sluice.gap() THEN clock_timestamp() ELSE w.since END,
-               last_at = clock_timestamp()
-         WHERE w.one IN (SELECT s.one FROM sluice.attendance s
-                          WHERE s.last_at < clock_timestamp() - interval '5 seconds' FOR UPDATE SKIP LOCKED);
 
         INSERT INTO sluice.presence AS p (instance, last_seen_at)
         SELECT i.id, clock_timestamp() FROM sluice.instance i WHERE i.id = ANY (p_instances) ORDER BY i.id

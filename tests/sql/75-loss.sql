@@ -10,7 +10,7 @@ CREATE FUNCTION pg_temp.last(p_run uuid, p_task text DEFAULT 'a') RETURNS text L
         SELECT concat_ws(' ', a.try, a.state, a.outcome, g.name) FROM sluice.attempt a LEFT JOIN sluice.agent g ON g.id = a.agent
          WHERE a.run = p_run AND a.task = p_task ORDER BY a.try DESC LIMIT 1
 $$;
-UPDATE sluice.watch SET trusted_since = trusted_since - interval '1 day';
+UPDATE sluice.attendance SET since = since - interval '1 day';
 
 SELECT results_eq($$SELECT x, extract(epoch FROM sluice.timespan_parse(x))::numeric(20, 3)
                       FROM unnest(ARRAY['90', '1min 30s', '2h', '500ms', '1.5 h', '1M', 'infinity', '3 parsecs', '']) x$$,
@@ -30,20 +30,20 @@ SELECT t.silent('one', '179 seconds') \g /dev/null
 SELECT sluice.loss_sweep() \g /dev/null
 SELECT is((SELECT count(*) FROM sluice.assignment)::int, 4, 'before the fence must have fallen nobody is given up');
 SELECT t.silent('one', '181 seconds') \g /dev/null
-UPDATE sluice.watch SET trusted_since = clock_timestamp() - interval '179 seconds';
+UPDATE sluice.attendance SET since = clock_timestamp() - interval '179 seconds';
 SELECT sluice.loss_sweep() \g /dev/null
 SELECT is((SELECT count(*) FROM sluice.assignment)::int, 4, 'nor before the control plane has listened for as long');
-UPDATE sluice.watch SET trusted_since = trusted_since - interval '1 day', looked_at = clock_timestamp() - interval '1 minute';
+UPDATE sluice.attendance SET since = since - interval '1 day', last_at = clock_timestamp() - interval '1 minute';
 SELECT sluice.loss_sweep() \g /dev/null
 SELECT is((SELECT count(*) FROM sluice.assignment)::int, 4, 'a time in which nobody looked does not count');
-UPDATE sluice.watch SET trusted_since = trusted_since - interval '1 day', server_since = server_since - interval '1 second';
+UPDATE sluice.attendance SET since = since - interval '1 day', server_since = server_since - interval '1 second';
 SELECT sluice.loss_sweep() \g /dev/null
 SELECT is((SELECT count(*) FROM sluice.assignment)::int, 4, 'nor does what another server says of it');
-UPDATE sluice.watch SET trusted_since = trusted_since - interval '1 day', looked_at = clock_timestamp() + interval '1 minute';
+UPDATE sluice.attendance SET since = since - interval '1 day', last_at = clock_timestamp() + interval '1 minute';
 SELECT sluice.loss_sweep() \g /dev/null
 SELECT is((SELECT count(*) FROM sluice.assignment)::int, 4, 'nor a clock that goes back');
 
-UPDATE sluice.watch SET trusted_since = trusted_since - interval '1 day';
+UPDATE sluice.attendance SET since = since - interval '1 day';
 SELECT sluice.loss_sweep() \g /dev/null
 SELECT is(pg_temp.last(:'again'), '2 queued', 'what may be repeated is');
 SELECT is(pg_temp.last(:'wait'), '1 running one', 'what shall wait waits');
