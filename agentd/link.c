@@ -27,12 +27,14 @@ struct Link {
         char *bearer;
         /* borrowed: the loop outlives everything */
         sd_event *event;
+        Channel *channels; /* each frees itself first */
         unsigned failures; /* in a row, of all channels */
         bool refused;      /* the last failure was a 401 */
 };
 
 struct Channel {
         Link *link; /* borrowed: freed after us */
+        Channel *next, **slot;
         /* owned */
         HttpCall *call;
         sd_event_source *timer; /* a delay */
@@ -45,6 +47,7 @@ struct Channel {
         Backoff backoff;
         uint64_t sent_usec; /* CLOCK_BOOTTIME */
         bool delayed;       /* the timer stands for a retry, which no kick shortens */
+        bool told;          /* that retry is the server's wish */
 };
 
 int link_new(sd_event *event, const char *url, const char *ca_file, Link **ret) {
@@ -83,15 +86,6 @@ bool link_is_up(const Link *l) {
         return l->failures == 0;
 }
 
-static void link_worked(Link *l) {
-        if (l->failures > 0)
-                log_message(LOG_NOTICE, MSG_CONTROL_BACK, NULL,
-                            "The control plane at %s answers again, after %u failures.", l->url,
-                            l->failures);
-        l->failures = 0;
-        l->refused = false;
-}
-
 static void link_failed(Link *l, const char *what, bool refused, const char *words) {
         if (refused && !l->refused)
                 log_message(LOG_ERR, MSG_CREDENTIAL_REFUSED, NULL,
@@ -124,10 +118,15 @@ int channel_new(Link *l, const char *name, channel_turn_t on_turn, channel_answe
         if (!c)
                 return -ENOMEM;
         *c = (Channel){ .link = l,
+                        .next = l->channels,
+                        .slot = &l->channels,
                         .name = name,
                         .on_turn = on_turn,
                         .on_answer = on_answer,
                         .userdata = userdata };
+        if (c->next)
+                c->next->slot = &c->next;
+        l->channels = c;
         r = sd_event_add_defer(l->event, &c->turn, channel_on_turn, c);
         if (r >= 0)
                 r = sd_event_source_set_enabled(c->turn, SD_EVENT_OFF);
@@ -140,6 +139,9 @@ int channel_new(Link *l, const char *name, channel_turn_t on_turn, channel_answe
 Channel *channel_free(Channel *c) {
         if (!c)
                 return NULL;
+        *c->slot = c->next;
+        if (c->next)
+                c->next->slot = c->slot;
         (void) http_call_free(c->call);
         (void) sd_event_source_disable_unref(c->timer);
         (void) sd_event_source_disable_unref(c->turn);
@@ -208,6 +210,26 @@ static void channel_retry(Channel *c, unsigned retry_after_sec, bool refused) {
         /* Retry-After is a lower bound; what is above it stays jittered. */
         channel_arm(c, usec < asked ? asked + usec / 4 : usec);
         c->delayed = true;
+        c->told = refused || retry_after_sec > 0;
+}
+
+/* What kept it from the server is over for another channel. */
+static void channel_begin_anew(Channel *c) {
+        backoff_reset(&c->backoff);
+        channel_retry(c, 0, false);
+}
+
+static void link_worked(Link *l) {
+        if (l->failures == 0)
+                return;
+        log_message(LOG_NOTICE, MSG_CONTROL_BACK, NULL,
+                    "The control plane at %s answers again, after %u failures.", l->url,
+                    l->failures);
+        l->failures = 0;
+        l->refused = false;
+        for (Channel *c = l->channels; c; c = c->next)
+                if (c->delayed && !c->told)
+                        channel_begin_anew(c);
 }
 
 static void read_problem(const HttpAnswer *answer, Error *e) {

@@ -2,7 +2,7 @@
 SET LOCAL check_function_bodies = off;
 
 DROP FUNCTION IF EXISTS sluice.answer_start(uuid, uuid[], uuid[]), sluice.answer_clean(uuid), sluice.answer_recover(uuid, uuid[]),
-        sluice.answer_json(json, json, json, json, json, json), sluice.answer_events(uuid, jsonb, uuid[]), sluice.answer_sync(uuid, jsonb); -- of the release before
+        sluice.answer_json(json, json, json, json, json, json), sluice.answer_events(uuid, jsonb, uuid[]), sluice.answer_sync(uuid, jsonb), sluice.presence_touch(uuid); -- of the release before
 
 -- Whether all of `attempts`, an array, is as it should be. What a condition cannot be asked of does not fulfil it.
 CREATE OR REPLACE FUNCTION sluice.known_is_plain(p_attempts jsonb) RETURNS boolean
@@ -49,14 +49,15 @@ BEGIN
 END
 $$;
 
-CREATE OR REPLACE FUNCTION sluice.presence_touch(p_instance uuid) RETURNS void
-LANGUAGE plpgsql AS $$
+-- They were heard of. That is noted every 20 seconds. Comes before any lock of runs.
+CREATE OR REPLACE FUNCTION sluice.presence_touch(p_instances uuid[]) RETURNS void
+LANGUAGE plpgsql SET enable_seqscan = off AS $$
 BEGIN
-        IF NOT EXISTS (SELECT FROM sluice.presence WHERE instance = p_instance
-                          AND last_seen_at > clock_timestamp() - interval '20 seconds') THEN
-                INSERT INTO sluice.presence AS p (instance, last_seen_at) VALUES (p_instance, clock_timestamp())
-                    ON CONFLICT (instance) DO UPDATE SET last_seen_at = greatest(p.last_seen_at, excluded.last_seen_at);
-        END IF;
+        INSERT INTO sluice.presence AS p (instance, last_seen_at)
+        SELECT i.id, clock_timestamp() FROM unnest(p_instances) i (id)
+         WHERE NOT EXISTS (SELECT FROM sluice.presence s WHERE s.instance = i.id AND s.last_seen_at > clock_timestamp() - interval '20 seconds')
+         ORDER BY i.id
+            ON CONFLICT (instance) DO UPDATE SET last_seen_at = greatest(p.last_seen_at, excluded.last_seen_at);
 END
 $$;
 
@@ -121,7 +122,7 @@ BEGIN
                         'If this is a copy of a machine, remove the agent''s state so that it enrols by itself.');
         END IF;
 
-        PERFORM sluice.presence_touch(v.id);
+        PERFORM sluice.presence_touch(ARRAY[v.id]);
 
         IF v.session <> v_session THEN
                 PERFORM sluice.session_lock(v.id);

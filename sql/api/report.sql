@@ -244,6 +244,8 @@ DECLARE
         v_cleans json[];
         v record;
 BEGIN
+        PERFORM sluice.presence_touch(v_all);
+
         -- Refusals of another session than the current one. Their locks come before those of runs.
         IF EXISTS (SELECT FROM unnest(p_reports) e WHERE e.state = 'refused') THEN
                 FOR v IN SELECT DISTINCT e.instance, e.request FROM unnest(p_reports) e WHERE e.state = 'refused' ORDER BY 1, 2 LOOP

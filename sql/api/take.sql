@@ -276,9 +276,7 @@ BEGIN
                   LEFT JOIN sluice.presence p ON p.instance = i.id) s;
 
         IF v_stale IS NOT NULL THEN
-                INSERT INTO sluice.presence AS p (instance, last_seen_at)
-                SELECT i.id, clock_timestamp() FROM unnest(v_stale) i (id) ORDER BY i.id
-                    ON CONFLICT (instance) DO UPDATE SET last_seen_at = greatest(p.last_seen_at, excluded.last_seen_at);
+                PERFORM sluice.presence_touch(v_stale);
         END IF;
 
         IF v_takers IS NOT NULL THEN

@@ -26,6 +26,10 @@ SELECT is((SELECT self_fence_sec FROM sluice.instance WHERE id = t.id('one')), 6
 SELECT t.events('one', VARIADIC array_agg(t.event(attempt, 1, 'running'))) FROM sluice.assignment \g /dev/null
 
 -- 60 seconds of fence, 90 of stopping, 30 for the margin.
+SELECT t.silent('one', '181 seconds') \g /dev/null
+SELECT t.events('one', t.event((SELECT attempt FROM sluice.assignment LIMIT 1), 1, 'running')) \g /dev/null
+SELECT sluice.loss_sweep() \g /dev/null
+SELECT is((SELECT count(*) FROM sluice.assignment)::int, 4, 'whoever reports is heard of');
 SELECT t.silent('one', '179 seconds') \g /dev/null
 SELECT sluice.loss_sweep() \g /dev/null
 SELECT is((SELECT count(*) FROM sluice.assignment)::int, 4, 'before the fence must have fallen nobody is given up');
