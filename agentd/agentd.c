@@ -25,6 +25,7 @@
 #include "reporter.h"
 #include "sampler.h"
 #include "shipper.h"
+#include "stuck.h"
 #include "str.h"
 #include "strv.h"
 #include "timespan.h"
@@ -49,6 +50,7 @@ struct Agentd {
         Recovery *recovery;
         Reporter *reporter;
         Sampler *sampler;
+        Stuck *stuck;
         Poller *poller;
         Enroller *enroller;
         Channel *goodbye;
@@ -203,6 +205,13 @@ static void on_attempt_ended(Attempt *attempt, void *userdata) {
         Agentd *a = userdata;
 
         shipper_finish(a->shipper, attempt);
+}
+
+static void on_attempt_stuck(Attempt *attempt, void *userdata) {
+        Agentd *a = userdata;
+
+        (void) attempt;
+        stuck_watch(a->stuck);
 }
 
 static void on_log_complete(Attempt *attempt, void *userdata) {
@@ -534,7 +543,8 @@ static int on_signal(sd_event_source *source, const struct signalfd_siginfo *inf
 }
 
 static const UnitBusEvents bus_events = { on_version, on_found, on_listed };
-static const AttemptEvents attempt_events = { on_attempt_changed, on_attempt_ended, fence_fell };
+static const AttemptEvents attempt_events = { on_attempt_changed, on_attempt_ended,
+                                              on_attempt_stuck, fence_fell };
 
 static int make_loop(Agentd *a) {
         int r = sd_event_new(&a->event);
@@ -570,6 +580,8 @@ static int make_parts(Agentd *a) {
                 r = contact_new(a->exec, s->self_fence_usec, &a->contact);
         if (r >= 0)
                 r = attempt_table_new(a->bus, a->exec, &attempt_events, a, &a->attempts);
+        if (r >= 0)
+                r = stuck_new(a->event, a->attempts, &a->stuck);
         if (r >= 0)
                 r = cleaner_new(a->event, a->exec, on_workspace_removed, a, &a->cleaner);
         if (r >= 0)
@@ -627,6 +639,7 @@ Agentd *agentd_free(Agentd *a) {
         (void) reporter_free(a->reporter);
         (void) recovery_free(a->recovery);
         (void) shipper_free(a->shipper);
+        (void) stuck_free(a->stuck);
         (void) attempt_table_free(a->attempts);
         (void) contact_free(a->contact);
         (void) exec_client_free(a->exec);

@@ -287,6 +287,36 @@ static void unit_missing(Attempt *a) {
         }
 }
 
+static bool is_stuck(const Attempt *a, const UnitState *s) {
+        return !str_eq(s->sub, "exited") && cgroup_is_populated(a->hex);
+}
+
+/* Nothing else comes from PID 1 any more. */
+static void note_stuck(Attempt *a, const UnitState *s) {
+        if (a->stuck)
+                return;
+        a->stuck = true;
+        if (s->main_start_usec > 0)
+                started(a, s);
+        if (a->state == ATTEMPT_READING || a->state == ATTEMPT_STARTING)
+                (void) set_state(a, ATTEMPT_RUNNING);
+        log_outcome(a, LOG_ERR, MSG_ATTEMPT_STUCK,
+                    "systemd could not kill all of its processes. Its slot stays taken until they "
+                    "are gone.",
+                    NULL);
+        owe(a, REPORT_STUCK);
+        a->table->events->on_stuck(a, a->table->userdata);
+        changed(a);
+}
+
+bool attempt_look(Attempt *a) {
+        if (is_stuck(a, &a->unit_state))
+                return true;
+        a->owed &= ~(unsigned) REPORT_STUCK;
+        ended(a, &a->unit_state);
+        return false;
+}
+
 static void on_unit_state(Unit *u, const UnitState *s, void *userdata) {
         Attempt *a = userdata;
 
@@ -307,7 +337,9 @@ static void on_unit_state(Unit *u, const UnitState *s, void *userdata) {
         }
         a->was_active |= s->main_start_usec > 0 || (*s->active && !str_eq(s->active, "inactive"));
         note_limits(a, s);
-        if (has_ended(a, s)) {
+        if (has_ended(a, s) && is_stuck(a, s)) {
+                note_stuck(a, s);
+        } else if (has_ended(a, s)) {
                 ended(a, s);
         } else if (s->main_start_usec > 0) {
                 started(a, s);

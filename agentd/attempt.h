@@ -28,6 +28,7 @@ typedef enum Report {
         REPORT_ENDED = 1 << 1,
         REPORT_REFUSED = 1 << 2,
         REPORT_LOGGED = 1 << 3,
+        REPORT_STUCK = 1 << 5,
 } Report;
 
 typedef struct Attempt Attempt;
@@ -41,6 +42,8 @@ typedef struct AttemptEvents {
         void (*on_changed)(Attempt *a, void *userdata);
         /* The process has ended: its log can be completed. Before on_changed. */
         void (*on_ended)(Attempt *a, void *userdata);
+        /* It is stuck: attempt_look() is to be called now and then. */
+        void (*on_stuck)(Attempt *a, void *userdata);
         attempt_fence_t fence_fell;
 } AttemptEvents;
 
@@ -56,6 +59,7 @@ struct Attempt {
         bool told_stop;
         bool requeue; /* with REPORT_REFUSED: somebody else may have it */
         bool was_active;
+        bool stuck; /* PID 1 has given up, and a process is still there: the slot stays taken */
         bool fenced; /* stops when the control plane is not heard of: another agent may be given its task */
         bool recovering;                   /* attempt_recover() made it: there is no unit */
         uint64_t started_usec, ended_usec; /* realtime */
@@ -105,6 +109,8 @@ int attempt_recover(AttemptTable *t, const ProtoRecover *recover, Attempt **ret)
 void attempt_recovered(Attempt *a, const Recovered *known);
 
 void attempt_stop(Attempt *a, const char *reason);
+/* Whether one that is stuck still is; else it has ended now. */
+bool attempt_look(Attempt *a);
 /* Gives the unit back to PID 1 and forgets the attempt, but for attempt_is_past(). */
 void attempt_release(Attempt *a);
 /* Gives back a unit or slice of which nothing is known. */

@@ -89,6 +89,14 @@ int cgroup_read(const char *attempt, Usage *ret) {
         return 0;
 }
 
+bool cgroup_is_populated(const char *attempt) {
+        _cleanup_(fd_closep) int directory = open_slice(attempt, "");
+        char text[128];
+
+        return directory >= 0 && read_at(directory, "cgroup.events", text, sizeof(text)) >= 0 &&
+               sum_of(text, "populated", ' ') > 0;
+}
+
 bool limits_are_known(const Limits *limits) {
         const Limits unknown = LIMITS_UNKNOWN;
 

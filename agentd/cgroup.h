@@ -19,6 +19,9 @@ typedef struct Usage {
 /* attempt: 32 hex digits. -ENOENT when the slice is gone; then nothing is written. */
 int cgroup_read(const char *attempt, Usage *ret);
 
+/* A process is in it. False also when it cannot be read. */
+bool cgroup_is_populated(const char *attempt);
+
 /* UINT64_MAX: there is no limit. */
 typedef struct Limits {
         uint64_t memory_max_bytes;

@@ -66,6 +66,13 @@ void report_ended(JsonOut *o, const Attempt *a) {
         json_out_end_object(o);
 }
 
+void report_stuck(JsonOut *o, const Attempt *a) {
+        write_head(o, a, "stuck",
+                   a->unit_state.main_exit_usec ? a->unit_state.main_exit_usec : a->started_usec);
+        json_out_text(o, "reason", "systemd could not kill all of its processes");
+        json_out_end_object(o);
+}
+
 void report_refused(JsonOut *o, const Attempt *a) {
         write_head(o, a, "refused", a->ended_usec);
         json_out_text(o, "reason", a->reason);

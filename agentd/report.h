@@ -6,5 +6,6 @@
 
 void report_running(JsonOut *o, const Attempt *a);
 void report_ended(JsonOut *o, const Attempt *a);
+void report_stuck(JsonOut *o, const Attempt *a);
 void report_refused(JsonOut *o, const Attempt *a);
 void report_logged(JsonOut *o, const Attempt *a);

@@ -10,7 +10,7 @@ CREATE OR REPLACE FUNCTION sluice.event_parse(p_event jsonb) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
         v_state text := sluice.json_word(p_event, 'state',
-                                         ARRAY['running', 'ended', 'refused', 'logged', 'cleaned'], true);
+                                         ARRAY['running', 'stuck', 'ended', 'refused', 'logged', 'cleaned'], true);
         v_ended boolean := v_state = 'ended';
         v_name text;
         v jsonb;
@@ -178,6 +178,9 @@ BEGIN
 
         IF v_state = 'running' THEN
                 PERFORM sluice.attempt_started(v_attempt, p_event);
+        ELSIF v_state = 'stuck' THEN
+                UPDATE sluice.assignment SET stuck_at = coalesce(stuck_at, clock_timestamp()), stuck_reason = p_event ->> 'reason'
+                 WHERE attempt = v_attempt.id;
         ELSIF v_state = 'ended' THEN
                 IF v_attempt.started_at IS NULL AND p_event ->> 'result' <> 'lost' THEN
                         PERFORM sluice.attempt_started(v_attempt, p_event);

@@ -12,7 +12,11 @@ LANGUAGE sql STABLE AS $$
                 SELECT DISTINCT i.agent, 'draining', NULL, 'the agent', NULL::timestamptz, NULL::timestamptz, NULL::timestamptz
                   FROM sluice.instance i
                  WHERE i.draining AND i.goodbye_at IS NULL
-                   AND NOT EXISTS (SELECT FROM sluice.agent_flag x WHERE x.agent = i.agent AND x.flag = 'draining')) f
+                   AND NOT EXISTS (SELECT FROM sluice.agent_flag x WHERE x.agent = i.agent AND x.flag = 'draining')
+                UNION ALL
+                SELECT i.agent, 'degraded', format('run %s: %s', x.run, x.stuck_reason), 'the agent', x.stuck_at, NULL, NULL
+                  FROM sluice.instance i JOIN sluice.assignment x ON x.instance = i.id
+                 WHERE x.stuck_at IS NOT NULL) f
          WHERE f.agent = p_agent
 $$;
 

@@ -20,7 +20,7 @@ BEGIN
         ), event AS MATERIALIZED (
                 SELECT s.request, s.instance, e.*,
                        CASE WHEN e.state = 'cleaned' THEN length(e.run) = 36
-                            ELSE e.state IN ('running', 'ended', 'refused', 'logged') AND length(e.attempt) = 36 AND e.epoch >= 0
+                            ELSE e.state IN ('running', 'stuck', 'ended', 'refused', 'logged') AND length(e.attempt) = 36 AND e.epoch >= 0
                                  AND (e.result IS NOT NULL OR e.state <> 'ended') END
                        AND coalesce(e.result ~ '^[a-z][a-z-]{0,63}$', true)
                        AND (e.state <> 'logged' OR e.sequence IS NOT NULL)

@@ -12,6 +12,22 @@ CREATE FUNCTION pg_temp.summary(p_run uuid) RETURNS text LANGUAGE sql AS $$
         SELECT concat_ws(' ', r ->> 'state', r ->> 'outcome', r ->> 'exit_status', r ->> 'reason') FROM t.get(p_run) r
 $$;
 
+-- What cannot be killed.
+SELECT t.run('one') AS k \gset
+SELECT (t.attempt(:'k')).id AS ka \gset
+SELECT t.events('one', t.event(:'ka', 1, 'running'), t.event(:'ka', 1, 'stuck', '{"reason": "a process is left"}')) \g /dev/null
+SELECT is(pg_temp.summary(:'k') || ', ' || t.tasks(:'k'), 'running, a:running', 'what cannot be killed has not ended');
+SELECT is((SELECT concat_ws(' ', f ->> 'flag', f ->> 'by', f ->> 'reason') FROM sluice.flags_json((SELECT agent FROM sluice.instance WHERE id = t.id('one'))) j,
+                  json_array_elements(j) f), format('degraded the agent run %s: a process is left', :'k'), 'and its agent is degraded');
+SELECT matches(api.run_explain(t.h('viewer'), :'k')::text, 'is stuck on agent .* since .*: a process is left', 'explain says so');
+SELECT is(t.events('one', t.event(:'ka', 1, 'stuck', '{"reason": "a process is left"}')) #>> '{acknowledged,0,state}', 'stuck', 'said twice, it is acknowledged twice');
+SELECT t.events('one', t.event(:'ka', 1, 'ended', '{"result": "timeout"}'), t.event(:'ka', 1, 'logged', '{"sequence": 0}')) \g /dev/null
+SELECT is(pg_temp.summary(:'k') || (SELECT sluice.flags_json(agent)::text FROM sluice.instance WHERE id = t.id('one')), 'failed timeout[]', 'until it is gone');
+SELECT t.events('one', t.event(:'ka', 1, 'stuck', '{"reason": "a process is left"}')) \g /dev/null
+SELECT is(pg_temp.evidence(:'ka'), 'already-ended 1 stuck', 'late, it changes nothing');
+DELETE FROM sluice.evidence;
+DELETE FROM sluice.cleanup;
+
 -- A run from its start to its end.
 SELECT t.run('one') AS r \gset
 SELECT (t.attempt(:'r')).id AS a \gset

@@ -35,8 +35,8 @@ MASKED = ("apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_
 
 PROGRAMS = ("node-shell", "effects")
 EFFECTS = ("lab-effects.socket", "lab-effects.service")  # not enabled: for the storm
-# Delay and loss in a node: the build machine's kernel need not have them.
-MODULES = ("net/sched/sch_netem", "net/sched/sch_ingress", "net/sched/cls_matchall", "net/sched/act_mirred", "drivers/net/ifb")
+# Delay and loss in a node, and a file system that can be frozen: the build machine's kernel need not have them.
+MODULES = ("net/sched/sch_netem", "net/sched/sch_ingress", "net/sched/cls_matchall", "net/sched/act_mirred", "drivers/net/ifb", "drivers/block/loop")
 
 
 def cache_directory():

@@ -1,0 +1,59 @@
+"""A host that cannot do what it should: outcomes, not hangs."""
+
+import pytest
+from lab.shell import wait_until
+
+FROZEN = "/srv/frozen"
+POLICY = "/etc/sluice/policy.conf.d/stuck.conf"
+
+
+@pytest.fixture
+def frozen(agent):
+    """A file system on the host to which nothing can be written, and a policy that lets a task try."""
+    node = agent.node
+    node.run(f"effects module /usr/local/lib/loop.ko; truncate -s 16M {FROZEN}.img && mke2fs -q -t ext4 {FROZEN}.img && "
+             f"mkdir -p {FROZEN} && mount -o loop {FROZEN}.img {FROZEN} && fsfreeze -f {FROZEN}", check=True)
+    node.put(POLICY, "[Policy]\nAllowUsers=root\nAllowSandboxNone=yes\n")
+    yield node
+    node.run(f"fsfreeze -u {FROZEN}; umount {FROZEN}; rm -rf {FROZEN}* {POLICY}")
+
+
+def flags(agent):
+    return {flag["flag"]: flag["reason"] for flag in agent.facts()["flags"]}
+
+
+def test_what_cannot_be_killed_is_not_said_to_be_over(fleet, agent, frozen):
+    run = agent.shell(f"echo on >{FROZEN}/file", User="root", SandboxProfile="none", TimeoutStopSec="1s").wait_running()
+    unit = run.attempt()["unit"]
+    run.cancel()
+    wait_until("systemd to give up", lambda: frozen.property(unit, "ActiveState") == "failed", 60)
+    wait_until("the agent to be degraded", lambda: "degraded" in flags(agent), 30)
+    assert run.id in flags(agent)["degraded"]
+    assert "is stuck on agent" in fleet.ctl("explain", run.id).text
+    frozen.run("systemctl restart agentd", check=True)
+    agent.wait_status("Running")
+    assert not run.show()["ended_at"], "a restart of agentd does not make it end"
+    frozen.run(f"fsfreeze -u {FROZEN}", check=True)
+    assert run.wait_ended(30).show()["outcome"] == "cancelled"
+    wait_until("the agent to be well again", lambda: flags(agent) == {}, 10)
+
+
+def test_without_a_process_to_spare_there_is_an_outcome(agent):
+    """For some seconds nobody on the host can fork, PID 1 neither."""
+    agent.run(["/bin/true"]).wait_succeeded()
+    agent.node.run("setsid sh -c \"sleep 8; echo $(cat /proc/sys/kernel/pid_max) >/proc/sys/kernel/pid_max\" >/dev/null 2>&1 & sleep 1; "
+                   "echo 301 >/proc/sys/kernel/pid_max", check=True)
+    run = agent.run(["/bin/true"]).wait_ended()
+    assert run.show()["outcome"] in ("resources", "success"), "it could not begin, or began when it could"
+    agent.run(["/bin/true"]).wait_succeeded()
+
+
+def test_with_a_full_disk_there_is_an_outcome(agent):
+    node = agent.node
+    node.run("dd if=/dev/zero of=/var/full bs=1M status=none; dd if=/dev/zero of=/var/full2 bs=1k status=none; sync")
+    try:
+        run = agent.shell("echo on; exec sleep 1").wait_ended()
+    finally:
+        node.run("rm -f /var/full /var/full2; sync", check=True)
+    assert run.show()["outcome"] in ("success", "exit-code", "resources")
+    agent.run(["/bin/true"]).wait_succeeded()
