@@ -1,6 +1,4 @@
-/* A call of PostgreSQL ends exactly once, whatever becomes of the server, and the connection comes back. The server is a script
- * that speaks as much of the protocol as a pipeline needs, in a child process. */
-#include <arpa/inet.h>
+/* A call of PostgreSQL ends exactly once, whatever becomes of the server, and the connection comes back. */
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -15,128 +13,13 @@
 #include "pg.h"
 #include "str.h"
 #include "timespan.h"
+#include "../lib/fake-pg.h"
 #include "../lib/tap.h"
 
-#define TIMEOUT_MSEC 150
 #define CALLS_MAX 8
 
-typedef enum Manner {
-        ANSWERS,        /* everything */
-        SILENT_AT_ONCE, /* not even the greeting */
-        SILENT_LATER,   /* nothing but what a new connection asks */
-        LEAVES,         /* ends behind its first answer to a call */
-        REFUSES,        /* calls, with the SQLSTATE `refusal` */
-        DAWDLES,        /* takes most of the time that a statement has */
-} Manner;
-
 static const Statement statements[] = { { "one", "SELECT 1", 0 }, {} };
-static char directory[] = "/tmp/sluice-test-pg-XXXXXX";
-static int listen_fd = -EBADF;
-static const char *refusal;
-
-static void say(Buffer *b, char type, const char *body, size_t size) {
-        uint32_t length = htonl((uint32_t) size + 4);
-
-        if (buffer_append(b, &type, 1) < 0 || buffer_append(b, &length, sizeof(length)) < 0 ||
-            buffer_append(b, body, size) < 0)
-                _exit(2);
-}
-
-/* An error's fields: a letter and text each, and an empty one. */
-static void refuse(Buffer *b) {
-        char body[64];
-        int n = snprintf(body, sizeof(body), "C%s%cMno%cDdetail%c", refusal, 0, 0, 0);
-
-        say(b, 'E', body, (size_t) n + 1);
-}
-
-static void answer(Buffer *b, char type) {
-        static const char greeting[] = "\0\0\0\0",
-                          columns[] = "\0\1v\0\0\0\0\0\0\0\0\0\0\x19\377\377\377\377\377\377\0\0",
-                          row[] = "\0\1\0\0\0\1x";
-
-        static const char writable[] = "in_hot_standby\0off",
-                          unlimited[] = "default_transaction_read_only\0off";
-
-        if (type == 0) {
-                say(b, 'R', greeting, 4);
-                say(b, 'S', writable, sizeof(writable));
-                say(b, 'S', unlimited, sizeof(unlimited));
-        } else if (type == 'P')
-                say(b, '1', "", 0);
-        else if (type == 'B')
-                say(b, '2', "", 0);
-        else if (type == 'D')
-                say(b, 'T', columns, sizeof(columns) - 1);
-        else if (type == 'E')
-                say(b, 'D', row, sizeof(row) - 1);
-        if (type == 'E')
-                say(b, 'C', "SELECT 1", 9);
-        if (type == 0 || type == 'S')
-                say(b, 'Z', "I", 1);
-}
-
-/* Reads one message; the first of a connection has no type. False at the end. */
-static bool hear(int fd, bool first, char *ret_type) {
-        static char body[65536];
-        uint32_t length;
-
-        *ret_type = 0;
-        if ((!first && recv(fd, ret_type, 1, MSG_WAITALL) != 1) ||
-            recv(fd, &length, 4, MSG_WAITALL) != 4)
-                return false;
-        length = ntohl(length) - 4;
-        return length <= sizeof(body) &&
-               (length == 0 || recv(fd, body, length, MSG_WAITALL) == (ssize_t) length);
-}
-
-static void serve(int fd, Manner manner) {
-        Buffer b = {};
-        unsigned syncs = 0;
-        char type;
-
-        for (bool first = true; hear(fd, first, &type); first = false) {
-                syncs += type == 'S';
-                if (manner != REFUSES || type != 'E' || syncs < 2)
-                        answer(&b, type);
-                else
-                        refuse(&b);
-                if (manner == DAWDLES && type == 'S' && syncs > 2)
-                        (void) usleep(TIMEOUT_MSEC * 800);
-                /* Two syncs make a connection ready: that of its setup and that of its only statement. */
-                if (manner == SILENT_AT_ONCE || (manner == SILENT_LATER && syncs > 2))
-                        b.size = 0;
-                if ((type != 0 && type != 'S') || b.size == 0)
-                        continue;
-                if (send(fd, b.data, b.size, MSG_NOSIGNAL) != (ssize_t) b.size ||
-                    (manner == LEAVES && syncs > 2))
-                        _exit(0);
-                b.size = 0;
-        }
-        buffer_done(&b);
-}
-
-static pid_t start_server(Manner manner) {
-        pid_t pid;
-
-        (void) fflush(stdout);
-        pid = fork();
-        if (pid != 0)
-                return pid;
-        for (;;) {
-                int fd = accept(listen_fd, NULL, NULL);
-
-                if (fd < 0)
-                        _exit(1);
-                serve(fd, manner);
-                (void) close(fd);
-        }
-}
-
-static void end_server(pid_t pid) {
-        (void) kill(pid, SIGKILL);
-        (void) waitpid(pid, NULL, 0);
-}
+static const char *directory;
 
 typedef struct Client Client;
 
@@ -224,7 +107,7 @@ static void connect_client_to(Client *c, const char *hosts, bool pooled) {
         ok_int(pg_new(c->event,
                       &(PgOptions){ .conninfo = conninfo,
                                     .statements = statements,
-                                    .timeout_msec = TIMEOUT_MSEC,
+                                    .timeout_msec = FAKE_TIMEOUT_MSEC,
                                     .pooled = pooled,
                                     .lease_msec = 90000 },
                       on_ready, c, &c->pg),
@@ -241,7 +124,7 @@ static void free_client(Client *c) {
 }
 
 static void test_calls_are_answered(void) {
-        pid_t server = start_server(ANSWERS);
+        pid_t server = fake_pg_start(FAKE_ANSWERS);
         Client c;
 
         connect_client(&c);
@@ -253,11 +136,11 @@ static void test_calls_are_answered(void) {
         ok_int(c.asked[2].r, 0);
         ok_int(c.losses, 0);
         free_client(&c);
-        end_server(server);
+        fake_pg_end(server);
 }
 
 static void test_forgotten_call_is_not_answered(void) {
-        pid_t server = start_server(ANSWERS);
+        pid_t server = fake_pg_start(FAKE_ANSWERS);
         Client c;
 
         connect_client(&c);
@@ -270,18 +153,18 @@ static void test_forgotten_call_is_not_answered(void) {
         ok_int(c.asked[0].ended, -1);
         ok_int(c.asked[1].ended, 1);
         free_client(&c);
-        end_server(server);
+        fake_pg_end(server);
 }
 
 /* libpq finds out when it sends, and closes its socket: the loop will never hear of that one. */
 static void test_server_that_died_is_noticed_by_a_call(void) {
-        pid_t server = start_server(SILENT_LATER);
+        pid_t server = fake_pg_start(FAKE_SILENT_LATER);
         Client c;
 
         connect_client(&c);
         ok_true(happens(&c, is_ready));
         ok_int(ask(&c), 0);
-        end_server(server);
+        fake_pg_end(server);
         (void) ask(&c);
         ok_int(ask(&c), -ENOTCONN);
         ok_true(happens(&c, all_ended));
@@ -290,18 +173,18 @@ static void test_server_that_died_is_noticed_by_a_call(void) {
         ok_int(c.losses, 1);
         ok_true(!c.ready);
 
-        server = start_server(ANSWERS);
+        server = fake_pg_start(FAKE_ANSWERS);
         ok_true(happens(&c, is_ready));
         ok_int(ask(&c), 0);
         ok_true(happens(&c, all_ended));
         ok_int(c.asked[c.n_asked - 1].r, 0);
         free_client(&c);
-        end_server(server);
+        fake_pg_end(server);
 }
 
 /* Its answer is here, and who gets it asks again: nothing more will come, and reading must not go on for ever. */
 static void test_server_that_left_is_noticed_while_reading(void) {
-        pid_t server = start_server(LEAVES);
+        pid_t server = fake_pg_start(FAKE_LEAVES);
         Client c;
 
         connect_client(&c);
@@ -335,9 +218,9 @@ static void test_errors_of_the_database(void) {
                 pid_t server;
                 Client c;
 
-                refusal = cases[i].state;
-                printf("# %s\n", refusal);
-                server = start_server(REFUSES);
+                fake_pg_refusal = cases[i].state;
+                printf("# %s\n", fake_pg_refusal);
+                server = fake_pg_start(FAKE_REFUSES);
                 connect_client(&c);
                 ok_true(happens(&c, is_ready));
                 ok_int(ask(&c), 0);
@@ -347,12 +230,12 @@ static void test_errors_of_the_database(void) {
                 (void) sd_event_run(c.event, 10 * USEC_PER_MSEC);
                 ok_int(c.losses, cases[i].losses);
                 free_client(&c);
-                end_server(server);
+                fake_pg_end(server);
         }
 }
 
 static void test_silent_server_is_given_up(void) {
-        pid_t server = start_server(SILENT_LATER);
+        pid_t server = fake_pg_start(FAKE_SILENT_LATER);
         Client c;
 
         connect_client(&c);
@@ -362,25 +245,25 @@ static void test_silent_server_is_given_up(void) {
         ok_int(c.asked[0].r, -ENOTCONN);
         ok_int(c.losses, 1);
         free_client(&c);
-        end_server(server);
+        fake_pg_end(server);
 }
 
 static void test_silent_greeting_is_given_up(void) {
-        pid_t server = start_server(SILENT_AT_ONCE), other;
+        pid_t server = fake_pg_start(FAKE_SILENT_AT_ONCE), other;
         Client c;
 
         connect_client(&c);
         (void) sd_event_run(c.event, 50 * USEC_PER_MSEC);
-        other = start_server(ANSWERS);
+        other = fake_pg_start(FAKE_ANSWERS);
         ok_true(happens(&c, is_ready));
         free_client(&c);
-        end_server(server);
-        end_server(other);
+        fake_pg_end(server);
+        fake_pg_end(other);
 }
 
 /* Each statement is in time, but not the last of a queue. */
 static void test_call_behind_others_ends_in_time(void) {
-        pid_t server = start_server(DAWDLES);
+        pid_t server = fake_pg_start(FAKE_DAWDLES);
         Client c;
 
         connect_client(&c);
@@ -394,7 +277,7 @@ static void test_call_behind_others_ends_in_time(void) {
         ok_true(!c.asked[0].unknown);
         ok_int(c.losses, 0);
         free_client(&c);
-        end_server(server);
+        fake_pg_end(server);
 }
 
 /* One host is not there, one takes connections and says nothing: neither keeps us from the third. */
@@ -403,7 +286,7 @@ static void test_hosts_are_tried_in_turn(void) {
                               *hosts = str_format("%s/none,%s,%s", directory, silent, directory);
         struct sockaddr_un address = { .sun_family = AF_UNIX };
         int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        pid_t server = start_server(ANSWERS);
+        pid_t server = fake_pg_start(FAKE_ANSWERS);
         Client c;
 
         (void) snprintf(address.sun_path, sizeof(address.sun_path), "%s/.s.PGSQL.5432", silent);
@@ -416,14 +299,14 @@ static void test_hosts_are_tried_in_turn(void) {
         ok_true(happens(&c, all_ended));
         ok_int(c.asked[0].r, 0);
         free_client(&c);
-        end_server(server);
+        fake_pg_end(server);
         (void) close(fd);
         (void) unlink(address.sun_path);
         (void) rmdir(silent);
 }
 
 static void test_without_a_session_of_our_own(void) {
-        pid_t server = start_server(ANSWERS);
+        pid_t server = fake_pg_start(FAKE_ANSWERS);
         Client c;
 
         connect_client_to(&c, directory, true);
@@ -434,18 +317,13 @@ static void test_without_a_session_of_our_own(void) {
         ok_int(c.asked[1].r, 0);
         ok_int(c.losses, 0);
         free_client(&c);
-        end_server(server);
+        fake_pg_end(server);
 }
 
 int main(void) {
-        struct sockaddr_un address = { .sun_family = AF_UNIX };
-
-        if (!mkdtemp(directory))
+        directory = fake_pg_listen();
+        if (!directory)
                 return 1;
-        (void) snprintf(address.sun_path, sizeof(address.sun_path), "%s/.s.PGSQL.5432", directory);
-        listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        ok_int(bind(listen_fd, (struct sockaddr *) &address, sizeof(address)), 0);
-        ok_int(listen(listen_fd, 8), 0);
         (void) alarm(60); /* a loop that never ends is a failure too */
         RUN(test_calls_are_answered);
         RUN(test_forgotten_call_is_not_answered);
@@ -457,8 +335,6 @@ int main(void) {
         RUN(test_call_behind_others_ends_in_time);
         RUN(test_hosts_are_tried_in_turn);
         RUN(test_without_a_session_of_our_own);
-        (void) close(listen_fd);
-        (void) unlink(address.sun_path);
-        (void) rmdir(directory);
+        fake_pg_close();
         return tap_done();
 }
