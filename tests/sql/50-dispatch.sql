@@ -86,7 +86,7 @@ SELECT is(t.answer(t.sync('us', '[]', '{"slots": 2}')), 'start:1', 'until it no 
 SELECT api.agent_goodbye(t.h('us'), jsonb_build_object('session', t.id('session of us'))) \g /dev/null
 SELECT t.run('any') AS r \gset
 SELECT is(pg_temp.at(:'r'), 'queued', 'goodbye: gets nothing');
-SELECT t.sync('us', '[]', '{"slots": 3}') \g /dev/null
+SELECT t.sync('us', '[]', jsonb_build_object('slots', 3, 'session', t.id('next of us'))) \g /dev/null
 SELECT is(pg_temp.at(:'r'), 'us', 'back: takes it');
 SELECT t.silent('us', '91 seconds') \g /dev/null
 SELECT t.run('any') AS r \gset
