@@ -96,6 +96,11 @@ UPDATE sluice.queue SET queued_at = queued_at - interval '1 minute';
 SELECT api.presence_flush('{}') \g /dev/null
 SELECT is(pg_temp.at(:'r'), 'us', 'for 80: the sweep gives it work');
 
+-- When all who have room are locked by others, nothing is placed.
+SELECT t.pipe('nobody', '{a}', t.selector('{"is": "nobody"}')) \g /dev/null
+SELECT t.run('nobody') \g /dev/null
+SELECT is((SELECT count(*) FROM sluice.place(ARRAY(SELECT attempt FROM sluice.queue), '{}'))::int, 0, 'without instances nothing is placed');
+
 -- Refused with requeue: elsewhere, at once, no try spent; never straight back.
 TRUNCATE sluice.queue, sluice.assignment;
 UPDATE sluice.instance SET draining = true, goodbye_at = NULL;
