@@ -150,7 +150,8 @@ class Submitter(Client):
         if self.shared.calm.is_set() and not self.open:
             time.sleep(0.1)
             return
-        if self.call("SELECT (SELECT count(*) FROM sluice.queue) + (SELECT count(*) FROM sluice.assignment) < 100")[0][0] and not self.shared.calm.is_set():
+        room = self.call("SELECT (SELECT count(*) FROM sluice.queue) + (SELECT count(*) FROM sluice.assignment) < 100", operations=0)[0][0]
+        if room and not self.shared.calm.is_set():
             self.made += 1
             pipe = self.random.choice(["again", "again", "again", "once", "wait", "fail"])
             self.open.append((f"{self.number}.{self.made}", pipe, self.random.random() < 0.3))
