@@ -129,6 +129,9 @@ BEGIN
                 PERFORM sluice.attempt_end(v_attempt, 'lost', jsonb_build_object('reason', format(
                         'Its agent was not heard of since %s.', sluice.rfc3339(p_heard))), true);
         END LOOP;
+        IF NOT FOUND THEN
+                RETURN; -- its end was reported just now
+        END IF;
 
         IF p_retried THEN
                 PERFORM sluice.run_unbind(p_run, p_instance);
@@ -158,9 +161,9 @@ LANGUAGE plpgsql AS $$
 DECLARE
         v_since timestamptz;
         v_heard timestamptz;
-        v_lost record;
         v record;
-        v_runs uuid[] := '{}';
+        v_runs uuid[] := '{}'; -- that are lost, each with all that follows
+        v_retried boolean[] := '{}';
         v_gone uuid[] := '{}';
         v_gone_at timestamptz[] := '{}';
 BEGIN
@@ -178,16 +181,18 @@ BEGIN
                   ORDER BY p.instance LIMIT 100 LOOP
                 -- It may be here again in this moment: then this waits for it, or it waits for this.
                 SELECT last_seen_at INTO v_heard FROM sluice.presence WHERE instance = v.instance FOR UPDATE;
-                FOR v_lost IN SELECT l.run, l.retried FROM sluice.loss_runs(v.instance, greatest(v_heard, v_since)) l ORDER BY l.run LOOP
-                        PERFORM FROM sluice.run WHERE id = v_lost.run FOR NO KEY UPDATE;
-                        PERFORM sluice.run_lost(v_lost.run, v.instance, v_heard, v_lost.retried);
-                        v_runs := v_runs || v_lost.run;
-                        v_gone := v_gone || v.instance;
-                        v_gone_at := v_gone_at || v_heard;
-                END LOOP;
+                SELECT v_runs || coalesce(array_agg(l.run), '{}'), v_retried || coalesce(array_agg(l.retried), '{}'),
+                       v_gone || coalesce(array_agg(v.instance), '{}'), v_gone_at || coalesce(array_agg(v_heard), '{}')
+                  INTO v_runs, v_retried, v_gone, v_gone_at
+                  FROM sluice.loss_runs(v.instance, greatest(v_heard, v_since)) l;
         END LOOP;
 
         IF v_runs <> '{}' THEN
+                -- Of all instances in one order: those who report many things lock many runs, too.
+                PERFORM FROM sluice.run WHERE id = ANY (v_runs) ORDER BY id FOR NO KEY UPDATE;
+                PERFORM sluice.run_lost(l.run, l.instance, l.heard, l.retried)
+                   FROM unnest(v_runs, v_gone, v_gone_at, v_retried) l (run, instance, heard, retried);
+
                 -- Who was given up is not given it again, whatever the lease says.
                 PERFORM sluice.instances_broke(v_gone, v_gone_at);
                 PERFORM sluice.dispatch_runs(v_runs, NULL);

@@ -61,7 +61,7 @@ BEGIN
 END
 $$;
 
--- Again: reason and deadline are the new ones.
+-- Again: reason and deadline are the new ones. In the same words nothing changes; the deadline of a drain counts from the first time.
 CREATE OR REPLACE FUNCTION api.agent_flag_set(p_auth bytea, p_agent text, p_flag text, p_request jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, sluice, pg_temp AS $$
 DECLARE
@@ -76,10 +76,11 @@ BEGIN
         END IF;
 
         PERFORM sluice.agent_hold(v_agent.id);
-        INSERT INTO sluice.agent_flag (agent, flag, reason, set_by, deadline_at)
-        VALUES (v_agent.id, p_flag, v_reason, v_token.name, clock_timestamp() + make_interval(secs => v_deadline))
+        INSERT INTO sluice.agent_flag AS f (agent, flag, reason, set_by, deadline_sec, deadline_at)
+        VALUES (v_agent.id, p_flag, v_reason, v_token.name, v_deadline, clock_timestamp() + make_interval(secs => v_deadline))
             ON CONFLICT (agent, flag) DO UPDATE SET reason = excluded.reason, set_by = excluded.set_by,
-                        deadline_at = excluded.deadline_at, escalated_at = NULL;
+                        deadline_sec = excluded.deadline_sec, deadline_at = excluded.deadline_at, escalated_at = NULL
+         WHERE (f.reason, f.set_by, f.deadline_sec) IS DISTINCT FROM (excluded.reason, excluded.set_by, excluded.deadline_sec);
 
         RETURN sluice.agent_json(v_agent);
 END

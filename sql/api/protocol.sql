@@ -118,8 +118,7 @@ BEGIN
         IF v_boot !~ '^[0-9a-f]{32}$' THEN
                 PERFORM sluice.fail(400, 'bad-request', 'Member "boot" must be 32 hexadecimal digits.');
         ELSIF v_session = ANY (v.old_sessions) THEN
-                PERFORM sluice.fail(409, 'session-replaced', 'A newer start of this agent has taken over.',
-                        'If this is a copy of a machine, remove the agent''s state so that it enrols by itself.');
+                PERFORM sluice.session_replaced();
         END IF;
 
         PERFORM sluice.presence_touch(ARRAY[v.id]);
@@ -131,14 +130,21 @@ BEGIN
 
         IF (v.session, v.boot, v.version, v.slots, v.draining, v.self_fence_sec) IS DISTINCT FROM
            (v_session, v_boot, v_version, v_slots, v_draining, v_fence)
-           OR v.goodbye_at IS NOT NULL OR v.broke_at IS NOT NULL OR v.credential_used_at IS NULL THEN
+           OR v.broke_at IS NOT NULL OR v.credential_used_at IS NULL THEN
+                -- A goodbye is the last word of its session, whose fences are lifted: if a poll that was on its way, or held, took
+                -- it back, silence would be counted, and what runs on would begin elsewhere.
                 UPDATE sluice.instance i
                    SET old_sessions = CASE WHEN i.session <> v_session
                                            THEN (i.session || i.old_sessions)[1:8] ELSE i.old_sessions END,
                        session = v_session, boot = v_boot, version = v_version, slots = v_slots,
-                       draining = v_draining, self_fence_sec = v_fence, goodbye_at = NULL, goodbye_reason = NULL, broke_at = NULL,
+                       draining = v_draining, self_fence_sec = v_fence, broke_at = NULL,
+                       goodbye_at = CASE WHEN i.session = v_session THEN i.goodbye_at END,
+                       goodbye_reason = CASE WHEN i.session = v_session THEN i.goodbye_reason END,
                        credential_used_at = coalesce(i.credential_used_at, clock_timestamp())
-                 WHERE i.id = v.id;
+                 WHERE i.id = v.id AND v_session <> ALL (i.old_sessions); -- it may have been replaced just now
+                IF NOT FOUND THEN
+                        PERFORM sluice.session_replaced();
+                END IF;
                 v_opened := true;
         END IF;
 
@@ -159,7 +165,8 @@ DECLARE
 BEGIN
         UPDATE sluice.instance
            SET goodbye_at = clock_timestamp(), goodbye_reason = left(sluice.json_text(p_request, 'reason', false, 65536), 1024)
-         WHERE id = v_instance.id AND session = v_session; -- a late one of an earlier start says nothing
+         WHERE id = v_instance.id AND session = v_session -- a late one of an earlier start says nothing
+           AND goodbye_at IS NULL;
 END
 $$;
 

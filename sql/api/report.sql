@@ -132,7 +132,11 @@ BEGIN
         IF EXISTS (SELECT FROM unnest(p_reports) e WHERE e.state = 'cleaned') THEN
                 DELETE FROM sluice.cleanup c
                  WHERE c.instance = ANY (ARRAY(SELECT DISTINCT e.instance FROM unnest(p_reports) e WHERE e.state = 'cleaned'))
-                   AND (c.instance, c.run) IN (SELECT e.instance, e.run FROM unnest(p_reports) e WHERE e.state = 'cleaned' OFFSET 0);
+                   AND (c.instance, c.run) IN (
+                        SELECT e.instance, e.run FROM unnest(p_reports) e
+                          JOIN sluice.instance i ON i.id = e.instance -- a power cut may have brought back what an earlier start removed
+                                                AND i.session = (p_requests #>> ARRAY[(e.request - 1)::text, 'session'])::uuid
+                         WHERE e.state = 'cleaned' OFFSET 0);
         END IF;
 
         IF v_rest THEN

@@ -19,3 +19,11 @@ BEGIN
         RETURN coalesce((SELECT session = p_session FROM sluice.instance WHERE id = p_instance), false);
 END
 $$;
+
+CREATE OR REPLACE FUNCTION sluice.session_replaced() RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+        PERFORM sluice.fail(409, 'session-replaced', 'A newer start of this agent has taken over.',
+                'If this is a copy of a machine, remove the agent''s state so that it enrols by itself.');
+END
+$$;

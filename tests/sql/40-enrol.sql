@@ -106,8 +106,13 @@ SELECT api.agent_goodbye(t.h('r2'), jsonb_build_object('session', t.id('session 
 SELECT is(api.agent_get(t.h('viewer'), 'Rack 7') ->> 'status', 'Unknown', 'unknown weighs more than stopped');
 SELECT api.agent_goodbye(t.h('r1'), jsonb_build_object('session', t.id('session of r1'))) \g /dev/null
 SELECT is(api.agent_get(t.h('viewer'), 'Rack 7') ->> 'status', 'Stopped', 'all have said goodbye');
-SELECT t.sync('r2', '[]', '{"draining": true}') IS NULL \g /dev/null
-SELECT is(a ->> 'status' || (a #>> '{flags,0,flag}'), 'Runningdraining', 'a sync takes it back; draining is a flag')
+SELECT t.sync('r2', '[]', '{"slots": 4}'), t.silent('r2', '1 minute') \g /dev/null
+SELECT is(api.agent_get(t.h('viewer'), 'Rack 7') ->> 'status', 'Stopped', 'a poll that was on its way does not take it back');
+SELECT goodbye_at AS said FROM sluice.instance WHERE id = t.id('r2') \gset
+SELECT api.agent_goodbye(t.h('r2'), jsonb_build_object('session', t.id('session of r2'))) \g /dev/null
+SELECT is((SELECT goodbye_at FROM sluice.instance WHERE id = t.id('r2')), :'said', 'nor does it count from when it was repeated');
+SELECT t.sync('r2', '[]', jsonb_build_object('draining', true, 'session', t.id('next of r2'))) IS NULL \g /dev/null
+SELECT is(a ->> 'status' || (a #>> '{flags,0,flag}'), 'Runningdraining', 'the next session takes it back; draining is a flag')
   FROM api.agent_get(t.h('viewer'), 'Rack 7') a;
 
 SELECT * FROM finish();

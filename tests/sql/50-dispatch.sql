@@ -86,7 +86,7 @@ SELECT is(t.answer(t.sync('us', '[]', '{"slots": 2}')), 'start:1', 'until it no 
 SELECT api.agent_goodbye(t.h('us'), jsonb_build_object('session', t.id('session of us'))) \g /dev/null
 SELECT t.run('any') AS r \gset
 SELECT is(pg_temp.at(:'r'), 'queued', 'goodbye: gets nothing');
-SELECT t.sync('us', '[]', '{"slots": 3}') \g /dev/null
+SELECT t.sync('us', '[]', jsonb_build_object('slots', 3, 'session', t.id('next of us'))) \g /dev/null
 SELECT is(pg_temp.at(:'r'), 'us', 'back: takes it');
 SELECT t.silent('us', '91 seconds') \g /dev/null
 SELECT t.run('any') AS r \gset
@@ -95,6 +95,11 @@ SELECT t.silent('us', '80 seconds') \g /dev/null
 UPDATE sluice.queue SET queued_at = queued_at - interval '1 minute';
 SELECT api.presence_flush('{}') \g /dev/null
 SELECT is(pg_temp.at(:'r'), 'us', 'for 80: the sweep gives it work');
+
+-- When all who have room are locked by others, nothing is placed.
+SELECT t.pipe('nobody', '{a}', t.selector('{"is": "nobody"}')) \g /dev/null
+SELECT t.run('nobody') \g /dev/null
+SELECT is((SELECT count(*) FROM sluice.place(ARRAY(SELECT attempt FROM sluice.queue), '{}'))::int, 0, 'without instances nothing is placed');
 
 -- Refused with requeue: elsewhere, at once, no try spent; never straight back.
 TRUNCATE sluice.queue, sluice.assignment;

@@ -26,6 +26,11 @@ SELECT t.events('one', t.event((t.attempt(:'paused')).id, 1, 'running')) \g /dev
 
 -- A drain: told, heard, done.
 SELECT api.agent_flag_set(t.h('owner'), 'one', 'draining', '{"reason": "kernel", "deadline_sec": 3600}') \g /dev/null
+SELECT deadline_at AS deadline FROM sluice.agent_flag \gset
+SELECT api.agent_flag_set(t.h('owner'), 'one', 'draining', '{"reason": "kernel", "deadline_sec": 3600}') \g /dev/null
+SELECT is((SELECT deadline_at FROM sluice.agent_flag), :'deadline', 'the same again does not move the deadline');
+SELECT api.agent_flag_set(t.h('owner'), 'one', 'draining', '{"reason": "kernel", "deadline_sec": 7200}') \g /dev/null
+SELECT ok((SELECT deadline_at FROM sluice.agent_flag) > :'deadline'::timestamptz + interval '59 minutes', 'another one does');
 SELECT is(t.sync('one'), NULL, 'an agent that knows nothing of drains is not told for ever');
 SELECT is(pg_temp.sync('one') ->> 'drain', 'true', 'one that does is told');
 SELECT is(pg_temp.sync('one', true), NULL, 'until it has heard it');

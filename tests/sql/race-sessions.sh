@@ -33,4 +33,10 @@ new second
 behind "$(next);" "$(refusal)"
 is "$(grep -o "$a" "$WORK/race.1")/$(shown)" "$a/assigned 1 1" "one that comes while the next session begins does not"
 
+# A poll of the last session that has something to say of itself: it must not bring that session back, and the new one to its end.
+new stale
+behind "$(next);" "SELECT t.error('SELECT t.sync(''$one'', ''[]'', ''{\"slots\": 7}'')')"
+is "$(cat "$WORK/race.2") $(sql "SELECT slots, session = t.id('next of $one') FROM sluice.instance WHERE id = t.id('$one')")" \
+   "ZF409 session-replaced 5|t" "a poll that overlaps with the next session's first is refused"
+
 done_testing
