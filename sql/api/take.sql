@@ -262,6 +262,7 @@ BEGIN
           FROM (SELECT r.n, i.id, i.draining, p.last_seen_at,
                        i.id IS NOT NULL AND coalesce(p.last_seen_at > now() - sluice.lease(), false)
                        AND i.goodbye_at IS NULL AND i.broke_at IS NULL AND i.credential_used_at IS NOT NULL
+                       AND i.rival IS NULL AND i.quarantined_at IS NULL
                        AND coalesce((r.value ->> 'session', r.value ->> 'boot', r.value ->> 'version')
                                     = (i.session::text, i.boot, i.version), false)
                        AND r.value -> 'slots' = to_jsonb(i.slots)
