@@ -435,12 +435,40 @@ static void on_work(ProtoWork *work, uint64_t sent_usec, void *userdata) {
         settle(a);
 }
 
-static void on_replaced(const Error *problem, void *userdata) {
-        Agentd *a = userdata;
+/* For instance a snapshot that was restored: systemd starts us again, and a new session says anew what there is. */
+static void begin_anew(Agentd *a, uint64_t sent_usec) {
+        (void) sent_usec;
+        fail(a, EXIT_FAILURE);
+}
 
-        (void) log_error(-ESTALE, "Another agentd runs with this identity, so this one ends: %s",
-                         problem->detail);
-        fail(a, AGENTD_EXIT_CONFIG);
+static void enrol_anew(Agentd *a, uint64_t sent_usec) {
+        Error e = {};
+
+        if (identity_renew(a->settings->state_directory, &a->identity, &e) < 0)
+                (void) log_error(e.code, "Cannot give up the identity: %s", e.detail);
+        begin_anew(a, sent_usec);
+}
+
+/* Nothing of ours is given to another meanwhile, so it is a contact. */
+static void wait_in_quarantine(Agentd *a, uint64_t sent_usec) {
+        contact_note(a->contact, sent_usec);
+        if (has_fenced(a))
+                contact_fence(a->contact);
+}
+
+static void on_refused(const Error *problem, uint64_t sent_usec, void *userdata) {
+        static const struct {
+                const char *slug;
+                void (*act)(Agentd *a, uint64_t sent_usec);
+        } known[] = {
+                { "session-replaced", begin_anew },
+                { "identity-taken", enrol_anew },
+                { "quarantined", wait_in_quarantine },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(known); i++)
+                if (str_eq(problem->slug, known[i].slug))
+                        known[i].act(userdata, sent_usec);
 }
 
 static int on_leave(sd_event_source *source, uint64_t usec, void *userdata) {
@@ -585,9 +613,9 @@ static int make_parts(Agentd *a) {
                                 &a->sampler);
         if (r >= 0)
                 r = poller_new(a->link, a->attempts,
-                               &(PollerSpec){ a->session, a->facts.boot, s->slots,
+                               &(PollerSpec){ a->session, a->facts.boot, s->on_clone, s->slots,
                                               s->self_fence_usec, &a->finishing, &a->drain_heard,
-                                              on_work, on_replaced, a },
+                                              on_work, on_refused, a },
                                &a->poller);
         return r;
 }

@@ -8,6 +8,7 @@
 
 #include "json-out.h"
 #include "log.h"
+#include "message-ids.h"
 #include "proto.h"
 #include "shipper.h"
 #include "str.h"
@@ -16,7 +17,7 @@
 
 #define WAIT_SEC 50U
 #define TIMEOUT_SEC (WAIT_SEC + 25U)
-#define REFUSED_USEC (30 * USEC_PER_SEC)
+#define REFUSED_USEC (10 * USEC_PER_SEC)
 #define WORKSPACES "/var/lib/sluice/runs" /* where agentd-exec has them made */
 #define EARLY_USEC USEC_PER_SEC           /* an empty answer sooner than this was no wait */
 
@@ -25,8 +26,10 @@ struct Poller {
         /* borrowed */
         AttemptTable *attempts;
         PollerSpec spec;
-        uint64_t sent_usec; /* monotonic */
-        bool answered;      /* in this session */
+        uint64_t sent_usec;           /* monotonic */
+        bool answered;                /* in this session */
+        char challenge[ID_TEXT_SIZE]; /* to be said back: a session that began while we were here */
+        char refused[ERROR_SLUG_MAX]; /* the last refusal, so that it is told once */
 };
 
 static uint64_t monotonic_usec(void) {
@@ -71,6 +74,9 @@ static void on_turn(Channel *c, void *userdata) {
         json_out_bool(&o, "drain_heard", *p->spec.drain_heard);
         json_out_u64(&o, "self_fence_sec", p->spec.self_fence_usec / USEC_PER_SEC);
         json_out_u64(&o, "wait_sec", wait_sec(p));
+        json_out_text(&o, "on_clone", p->spec.on_clone);
+        if (*p->challenge)
+                json_out_text(&o, "challenge", p->challenge);
         write_attempts(&o, p->attempts);
         if (!p->answered)
                 workspaces_write(&o, "workspaces", WORKSPACES);
@@ -90,6 +96,32 @@ static bool is_empty(const ProtoWork *work) {
                !work->clean && !work->drain;
 }
 
+static void hear_refusal(Poller *p, const ChannelAnswer *answer) {
+        bool clone = str_eq(answer->problem->slug, "quarantined");
+
+        if (!str_eq(p->refused, answer->problem->slug))
+                log_message(LOG_ERR, clone ? MSG_AGENT_QUARANTINED : NULL, NULL,
+                            "The control plane refuses to sync: %s", answer->problem->detail);
+        (void) snprintf(p->refused, sizeof(p->refused), "%s", answer->problem->slug);
+        channel_kick_later(p->channel, REFUSED_USEC);
+        p->spec.on_refused(answer->problem, answer->sent_usec, p->spec.userdata);
+}
+
+/* Whether another session of ours, or of somebody with our identity, is in the way. */
+static bool hear_challenge(Poller *p, const ProtoWork *work) {
+        bool news = work->challenge && !str_eq(p->challenge, work->challenge);
+        Id id;
+
+        *p->challenge = '\0';
+        if (work->challenge && id_parse(work->challenge, &id) >= 0)
+                (void) id_to_text(id, p->challenge);
+        if (news)
+                channel_kick(p->channel);
+        else if (work->pending)
+                channel_kick_later(p->channel, EARLY_USEC);
+        return news || work->pending;
+}
+
 static void on_answer(Channel *c, const ChannelAnswer *answer, void *userdata) {
         Poller *p = userdata;
         ProtoWork work = {};
@@ -97,23 +129,18 @@ static void on_answer(Channel *c, const ChannelAnswer *answer, void *userdata) {
         bool empty;
         int r;
 
-        if (answer->problem && str_eq(answer->problem->slug, "session-replaced")) {
-                p->spec.on_replaced(answer->problem, p->spec.userdata);
-                return;
-        }
         if (answer->problem) {
-                log_message(LOG_ERR, NULL, NULL, "The control plane refuses to sync: %s",
-                            answer->problem->detail);
-                channel_kick_later(c, REFUSED_USEC);
+                hear_refusal(p, answer);
                 return;
         }
+        *p->refused = '\0';
         r = json_decode(answer->body, answer->size, proto_work_fields, JSON_IGNORE_UNKNOWN, &work,
                         &e);
         if (r < 0) {
                 log_message(LOG_ERR, NULL, NULL, "The answer to sync is not usable: %s",
                             error_text(&e, r));
                 channel_kick_later(c, REFUSED_USEC);
-        } else {
+        } else if (!hear_challenge(p, &work)) {
                 p->answered = true;
                 empty = is_empty(&work);
                 p->spec.on_work(&work, answer->sent_usec, p->spec.userdata);

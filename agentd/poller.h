@@ -8,17 +8,17 @@ typedef struct Poller Poller;
 
 /* The answer to a request that was sent then, decoded; *work stays the poller's. */
 typedef void (*poller_work_t)(ProtoWork *work, uint64_t sent_usec, void *userdata);
-/* The control plane refuses this session for good. */
-typedef void (*poller_refused_t)(const Error *problem, void *userdata);
+/* The control plane refused a request that was sent then. It is asked again slowly. */
+typedef void (*poller_refused_t)(const Error *problem, uint64_t sent_usec, void *userdata);
 
 typedef struct PollerSpec {
-        const char *session, *boot; /* borrowed */
+        const char *session, *boot, *on_clone; /* borrowed */
         uint32_t slots;
         uint64_t self_fence_usec;
         const bool *draining,
                 *drain_heard; /* nothing new is taken; the control plane's last word about it */
         poller_work_t on_work;
-        poller_refused_t on_replaced;
+        poller_refused_t on_refused;
         void *userdata;
 } PollerSpec;
 

@@ -39,6 +39,7 @@ static const ConfigField fields[] = {
           "5min" },
         { "Agent", "DrainOnStopSec", "drain-on-stop", CONFIG_SPAN,
           offsetof(Settings, drain_on_stop_usec), "0" },
+        { "Agent", "OnClone", "on-clone", CONFIG_TEXT, offsetof(Settings, on_clone), "quarantine" },
         { "Agent", "LogLevel", "log-level", CONFIG_TEXT, offsetof(Settings, log_level), "info" },
         {},
 };
@@ -53,6 +54,8 @@ static int check(const Settings *s, Error *e) {
         log_set_max_level(level);
         if (!str_eq(s->type, "batch") && !str_eq(s->type, "streaming"))
                 return error_set(e, -EINVAL, "bad-config", "Type= is batch or streaming.");
+        if (!str_eq(s->on_clone, "quarantine") && !str_eq(s->on_clone, "enrol"))
+                return error_set(e, -EINVAL, "bad-config", "OnClone= is quarantine or enrol.");
         if (!s->state_directory || *s->state_directory != '/')
                 return error_set(e, -EINVAL, "bad-config", "StateDirectory= is an absolute path.");
         if (s->agent_id && id_parse(s->agent_id, &id) < 0)
