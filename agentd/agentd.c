@@ -57,6 +57,7 @@ struct Agentd {
         sd_event_source *rest;
         sd_event_source *leave;
         char **stray_slices; /* slices that were found, by their attempts */
+        char *workspaces;    /* the directory of ours */
         /* borrowed: our maker's */
         const Settings *settings;
         Facts facts;
@@ -586,25 +587,26 @@ static int make_loop(Agentd *a) {
 
 static int make_parts(Agentd *a) {
         const Settings *s = a->settings;
+        const char *instance = s->instance ? s->instance : "";
         int r = link_new(a->event, s->url, s->ca_file, &a->link);
 
         if (r >= 0 && a->identity.credential)
                 r = link_set_bearer(a->link, a->identity.credential);
         if (r >= 0)
-                r = unit_bus_new(a->event, &bus_events, a, &a->bus);
+                r = unit_bus_new(a->event, instance, &bus_events, a, &a->bus);
         if (r >= 0)
                 r = exec_client_new(a->event, unit_bus_connection(a->bus), &a->exec);
         if (r >= 0)
-                r = contact_new(a->exec, s->self_fence_usec, &a->contact);
+                r = contact_new(a->exec, instance, s->self_fence_usec, &a->contact);
         if (r >= 0)
-                r = attempt_table_new(a->bus, a->exec, &attempt_events, a, &a->attempts);
+                r = attempt_table_new(a->bus, a->exec, instance, &attempt_events, a, &a->attempts);
         if (r >= 0)
-                r = cleaner_new(a->event, a->exec, on_workspace_removed, a, &a->cleaner);
+                r = cleaner_new(a->event, a->exec, instance, on_workspace_removed, a, &a->cleaner);
         if (r >= 0)
                 r = shipper_new(a->event, a->link, a->exec, a->attempts, on_log_complete, a,
                                 &a->shipper);
         if (r >= 0)
-                r = recovery_new(a->event, on_recovered, a, &a->recovery);
+                r = recovery_new(a->event, instance, on_recovered, a, &a->recovery);
         if (r >= 0)
                 r = reporter_new(a->link, a->attempts, a->cleaner, a->session, on_work, a,
                                  &a->reporter);
@@ -613,11 +615,19 @@ static int make_parts(Agentd *a) {
                                 &a->sampler);
         if (r >= 0)
                 r = poller_new(a->link, a->attempts,
-                               &(PollerSpec){ a->session, a->facts.boot, s->on_clone, s->slots,
-                                              s->self_fence_usec, &a->finishing, &a->drain_heard,
-                                              on_work, on_refused, a },
+                               &(PollerSpec){ a->session, a->facts.boot, s->on_clone, a->workspaces,
+                                              s->slots, s->self_fence_usec, &a->finishing,
+                                              &a->drain_heard, on_work, on_refused, a },
                                &a->poller);
         return r;
+}
+
+/* Where agentd-exec has them made. */
+static int find_workspaces(Agentd *a) {
+        _cleanup_(freep) char *below = instance_workspaces(a->settings->instance);
+
+        a->workspaces = below ? str_format("/var/lib/%s", below) : NULL;
+        return a->workspaces ? 0 : -ENOMEM;
 }
 
 int agentd_new(const Settings *settings, Agentd **ret, Error *e) {
@@ -636,7 +646,9 @@ int agentd_new(const Settings *settings, Agentd **ret, Error *e) {
         if (r < 0)
                 return r;
         (void) id_to_text(session, a->session);
-        r = make_loop(a);
+        r = find_workspaces(a);
+        if (r >= 0)
+                r = make_loop(a);
         if (r >= 0)
                 r = make_parts(a);
         if (r < 0)
@@ -663,6 +675,7 @@ Agentd *agentd_free(Agentd *a) {
         (void) link_free(a->link);
         identity_done(&a->identity);
         strv_free(a->stray_slices);
+        free(a->workspaces);
         (void) sd_event_source_disable_unref(a->settle);
         (void) sd_event_source_disable_unref(a->status_timer);
         (void) sd_event_source_disable_unref(a->rest);

@@ -18,8 +18,7 @@
 #define WAIT_SEC 50U
 #define TIMEOUT_SEC (WAIT_SEC + 25U)
 #define REFUSED_USEC (10 * USEC_PER_SEC)
-#define WORKSPACES "/var/lib/sluice/runs" /* where agentd-exec has them made */
-#define EARLY_USEC USEC_PER_SEC           /* an empty answer sooner than this was no wait */
+#define EARLY_USEC USEC_PER_SEC /* an empty answer sooner than this was no wait */
 
 struct Poller {
         Channel *channel; /* owned */
@@ -79,7 +78,7 @@ static void on_turn(Channel *c, void *userdata) {
                 json_out_text(&o, "challenge", p->challenge);
         write_attempts(&o, p->attempts);
         if (!p->answered)
-                workspaces_write(&o, "workspaces", WORKSPACES);
+                workspaces_write(&o, "workspaces", p->spec.workspaces);
         json_out_end_object(&o);
         p->sent_usec = monotonic_usec();
         if (json_out_take(&o, &json) < 0)
