@@ -192,7 +192,9 @@ BEGIN
                 SELECT a.request, x.*
                   FROM asked a JOIN sluice.assignment x ON x.instance = a.instance
                  WHERE (x.state <> 'running' OR x.recover)
-                   AND NOT EXISTS (SELECT FROM known k WHERE k.request = a.request AND k.attempt = x.attempt)
+                   -- That it is over with an old epoch may be said by a poll that is held since before it was given again.
+                   AND NOT EXISTS (SELECT FROM known k WHERE k.request = a.request AND k.attempt = x.attempt
+                                                         AND (k.epoch >= x.epoch OR k.state <> 'ended'))
         ), lost AS MATERIALIZED (
                 SELECT x.request, x.attempt, x.epoch, x.run FROM rest x WHERE x.recover
                 UNION ALL

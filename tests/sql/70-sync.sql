@@ -78,7 +78,8 @@ SELECT (t.attempt(:'r')).id AS a \gset
 SELECT t.events('one', t.event(:'a', 1, 'refused', '{"requeue": true}')) \g /dev/null
 UPDATE sluice.queue SET avoid_until = clock_timestamp();
 SELECT is(t.answer(t.sync('one', t.known(:'a', 1, 'running'))), 'stop:1', 'an old epoch is stopped');
-SELECT is(t.sync('one') #>> '{start,0,epoch}', '2', 'the new one started');
+SELECT is(t.sync('one', t.known(:'a', 1, 'ended')) #>> '{start,0,epoch}', '2', 'the new one started, also where the old one was refused just now');
+SELECT is(t.answer(t.sync('one', t.known(:'a', 2, 'ended'))), 'nothing', 'and not again when it is over');
 SELECT t.events('one', t.success(:'a', 2)) \g /dev/null
 
 -- Sessions. (Owed logs have a test of their own below.)
