@@ -19,7 +19,6 @@ struct Lease {
         sd_bus_slot *call;
         char *target;
         char *timers[TIMERS];
-        char *service; /* what they start, which ends the target */
         /* borrowed */
         sd_bus *bus;
         lease_done_t done;
@@ -56,9 +55,9 @@ static int start_timer(Lease *l) {
 
         if (r >= 0)
                 r = sd_bus_message_append(m, "ssa(sv)a(sa(sv))", l->timers[l->tries % TIMERS],
-                                          "fail", 5, "Description", "s",
-                                          "Deadline of the Sluice agent's contact", "Unit", "s",
-                                          l->service, "TimersMonotonic", "a(st)", 1, "OnBootSec",
+                                          "fail", 4, "Description", "s",
+                                          "Deadline of the Sluice agent's contact",
+                                          "TimersMonotonic", "a(st)", 1, "OnBootSec",
                                           now_usec(CLOCK_MONOTONIC) + left, "AccuracyUSec", "t",
                                           100 * USEC_PER_MSEC, "RemainAfterElapse", "b", false, 0);
         return r < 0 ? r : manager_send(l->bus, m, &l->call, lease_on_started, l);
@@ -132,14 +131,12 @@ int lease_target(const char *instance, char **ret) {
 
 static int name_units(Lease *l, const char *instance) {
         for (unsigned i = 0; i < TIMERS; i++) {
-                l->timers[i] = *instance ? str_format("sluice-fence-%s@%c.timer", instance, 'a' + i)
+                l->timers[i] = *instance ? str_format("sluice-fence-%c@%s.timer", 'a' + i, instance)
                                          : str_format("sluice-fence@%c.timer", 'a' + i);
                 if (!l->timers[i])
                         return -ENOMEM;
         }
-        l->service = *instance ? str_format("sluice-fence-of@%s.service", instance)
-                               : str_format("%s", "sluice-fence@a.service");
-        return l->service ? lease_target(instance, &l->target) : -ENOMEM;
+        return lease_target(instance, &l->target);
 }
 
 int lease_renew(sd_bus *bus, const char *instance, uint64_t deadline_usec, bool move,
@@ -170,7 +167,6 @@ Lease *lease_free(Lease *l) {
         for (unsigned i = 0; i < TIMERS; i++)
                 free(l->timers[i]);
         free(l->target);
-        free(l->service);
         free(l);
         return NULL;
 }

@@ -26,7 +26,7 @@ class Instance(Agent):
 
 def units(agent):
     """Names and main processes of the services of attempts on the host."""
-    lines = agent.node.run("systemctl list-units --plain --no-legend --all 'sluice-*.service' | awk '{print $1}' | grep -v clean",
+    lines = agent.node.run("systemctl list-units --plain --no-legend --all 'sluice-*.service' | awk '{print $1}' | grep -E '[0-9a-f]{32}' | grep -v clean",
                            ).text.split()
     return {u: agent.node.property(u, "ExecMainPID") for u in lines}
 
@@ -44,6 +44,8 @@ def test_one_instance_leaves_the_other_alone(agent):
     assert attempt["slice"].startswith("sluice-blue-")
     assert node.property(name, "PartOf") == "sluice-lease@blue.target"
     assert node.property("sluice-blue.slice", "ActiveState") == "active"
+    for timers in ("sluice-fence@*.timer", "sluice-fence-*@blue.timer"):
+        wait_until(f"a deadline: {timers}", lambda t=timers: node.run(f"systemctl list-units --no-legend '{t}'").text, 30)
 
     node.run("systemctl restart agentd", check=True)
     node.run("systemctl kill -s KILL agentd@blue", check=True)
@@ -53,7 +55,7 @@ def test_one_instance_leaves_the_other_alone(agent):
     assert "Found 1 tasks" in node.journal("-u agentd -b") and "Found 1 tasks" in node.journal("-u agentd@blue -b")
     assert units(agent) == before, "both tasks run on"
 
-    node.run("systemctl start sluice-fence-of@blue.service", check=True)  # what blue's deadline does
+    node.run("systemctl start sluice-fence-a@blue.service", check=True)  # what blue's deadline does
     wait_until("blue's task to be fenced", lambda: name not in units(agent) or units(agent)[name] != before[name]
                or node.property(name, "SubState") in ("dead", "failed"), 30)
     other = next(u for u in before if u != name)
