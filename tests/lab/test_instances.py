@@ -3,8 +3,6 @@
 from lab.fleet import Agent
 from lab.shell import wait_until
 
-TASK = "while ! test -e /run/lab-{0}; do sleep 0.2; done; echo {0}"
-
 
 class Instance(Agent):
     """agentd@NAME on the node of another agent."""
@@ -31,41 +29,44 @@ def units(agent):
     return {u: agent.node.property(u, "ExecMainPID") for u in lines}
 
 
+def start_both(agent, blue):
+    """A running task of each: {agent: run}, and the names of their services."""
+    runs = {a: a.shell(f"while ! test -e /run/lab-go; do sleep 0.2; done; echo {a.name}") for a in (agent, blue)}
+    for run in runs.values():
+        run.wait_running()
+    names = [run.attempt()["unit"] for run in runs.values()]
+    assert sorted(units(agent)) == sorted(names)
+    return runs, names
+
+
 def test_one_instance_leaves_the_other_alone(agent):
     blue = Instance(agent, "blue").bring_up()
     node = agent.node
-    runs = {a: a.shell(TASK.format(a.name)) for a in (agent, blue)}
-    for run in runs.values():
-        run.wait_running()
+    runs, (of_agent, of_blue) = start_both(agent, blue)
     before = units(agent)
-    attempt = runs[blue].attempt()
-    name = "sluice-blue-" + attempt["attempt"].replace("-", "") + ".service"
-    assert name in before and len(before) == 2
-    assert attempt["slice"].startswith("sluice-blue-")
-    assert node.property(name, "PartOf") == "sluice-lease@blue.target"
-    assert node.property("sluice-blue.slice", "ActiveState") == "active"
+    assert of_blue.startswith("sluice-blue-") and runs[blue].attempt()["slice"].startswith("sluice-blue-")
+    assert node.property(of_blue, "PartOf") == "sluice-lease@blue.target"
     for timers in ("sluice-fence@*.timer", "sluice-fence-*@blue.timer"):
         wait_until(f"a deadline: {timers}", lambda t=timers: node.run(f"systemctl list-units --no-legend '{t}'").text, 30)
 
     node.run("systemctl restart agentd", check=True)
     node.run("systemctl kill -s KILL agentd@blue", check=True)
-    for a in (agent, blue):
-        a.wait_status("Running")
-    node.run("systemctl stop agentd@blue && systemctl start agentd@blue", check=True)
-    assert "Found 1 tasks" in node.journal("-u agentd -b") and "Found 1 tasks" in node.journal("-u agentd@blue -b")
+    for unit in ("agentd", "agentd@blue"):
+        wait_until(f"{unit} to find its own", lambda u=unit: "Found 1 tasks" in node.journal(f"-u {u} -b"), 30)
     assert units(agent) == before, "both tasks run on"
 
-    node.run("systemctl start sluice-fence-a@blue.service", check=True)  # what blue's deadline does
-    wait_until("blue's task to be fenced", lambda: name not in units(agent) or units(agent)[name] != before[name]
-               or node.property(name, "SubState") in ("dead", "failed"), 30)
-    other = next(u for u in before if u != name)
-    assert units(agent)[other] == before[other] and node.property(other, "SubState") == "running", "and no other"
-
-    node.run("touch /run/lab-a /run/lab-blue", check=True)
+    node.run("touch /run/lab-go", check=True)
     for a, run in runs.items():
-        run.wait_ended(60)
-        assert run.lines()[-1] == a.name
-    runs[agent].wait_succeeded()
-    assert len(runs[agent].attempts()) == 1
-    node.run("systemctl stop agentd@blue", check=True)
+        run.wait_succeeded(60).wait_log_complete()
+        assert run.lines() == [a.name] and len(run.attempts()) == 1
     wait_until("nothing to be left behind", lambda: units(agent) == {}, 60)
+
+    node.run("rm /run/lab-go", check=True)
+    runs, (of_agent, of_blue) = start_both(agent, blue)
+    before = units(agent)
+    node.run("systemctl start sluice-fence-a@blue.service", check=True)  # what its deadline does
+    runs[blue].wait_failed(60)
+    assert units(agent)[of_agent] == before[of_agent] and node.property(of_agent, "SubState") == "running"
+    node.run("touch /run/lab-go", check=True)
+    runs[agent].wait_succeeded(60)
+    node.run("systemctl stop agentd@blue", check=True)
