@@ -436,10 +436,29 @@ static void on_work(ProtoWork *work, uint64_t sent_usec, void *userdata) {
         settle(a);
 }
 
-/* For instance a snapshot that was restored: systemd starts us again, and a new session says anew what there is. */
+/* The machine may be a snapshot that was restored, or a copy: a new session says anew what there is, and has to be let in. */
+static int make_session(Agentd *a) {
+        Id session;
+        int r = id_random(&session);
+
+        if (r >= 0)
+                (void) id_to_text(session, a->session);
+        return r;
+}
+
 static void begin_anew(Agentd *a, uint64_t sent_usec) {
         (void) sent_usec;
-        fail(a, EXIT_FAILURE);
+        if (make_session(a) < 0)
+                fail(a, EXIT_FAILURE);
+        else
+                poller_renew(a->poller);
+}
+
+static void on_clock_set(void *userdata) {
+        log_notice("The clock was set by more than a minute, as after a snapshot was restored: "
+                   "beginning a new session.");
+        if (make_session(userdata) < 0)
+                fail(userdata, EXIT_FAILURE);
 }
 
 static void enrol_anew(Agentd *a, uint64_t sent_usec) {
@@ -447,7 +466,8 @@ static void enrol_anew(Agentd *a, uint64_t sent_usec) {
 
         if (identity_renew(a->settings->state_directory, &a->identity, &e) < 0)
                 (void) log_error(e.code, "Cannot give up the identity: %s", e.detail);
-        begin_anew(a, sent_usec);
+        (void) sent_usec;
+        fail(a, EXIT_FAILURE); /* to enrol at the next start */
 }
 
 /* Nothing of ours is given to another meanwhile, so it is a contact. */
@@ -617,7 +637,8 @@ static int make_parts(Agentd *a) {
                 r = poller_new(a->link, a->attempts,
                                &(PollerSpec){ a->session, a->facts.boot, s->on_clone, a->workspaces,
                                               s->slots, s->self_fence_usec, &a->finishing,
-                                              &a->drain_heard, on_work, on_refused, a },
+                                              &a->drain_heard, on_work, on_refused, on_clock_set,
+                                              a },
                                &a->poller);
         return r;
 }
@@ -632,7 +653,6 @@ static int find_workspaces(Agentd *a) {
 
 int agentd_new(const Settings *settings, Agentd **ret, Error *e) {
         _cleanup_(agentd_freep) Agentd *a = calloc(1, sizeof(*a));
-        Id session;
         int r;
 
         if (!a)
@@ -642,11 +662,9 @@ int agentd_new(const Settings *settings, Agentd **ret, Error *e) {
         if (r >= 0)
                 r = identity_load(settings->state_directory, &a->identity, e);
         if (r >= 0)
-                r = id_random(&session);
-        if (r < 0)
-                return r;
-        (void) id_to_text(session, a->session);
-        r = find_workspaces(a);
+                r = make_session(a);
+        if (r >= 0)
+                r = find_workspaces(a);
         if (r >= 0)
                 r = make_loop(a);
         if (r >= 0)

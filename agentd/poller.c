@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "contact.h"
 #include "json-out.h"
 #include "log.h"
 #include "message-ids.h"
@@ -18,6 +19,7 @@
 #define WAIT_SEC 50U
 #define TIMEOUT_SEC (WAIT_SEC + 25U)
 #define REFUSED_USEC (10 * USEC_PER_SEC)
+#define CLOCK_SET_USEC (60 * USEC_PER_SEC)
 #define EARLY_USEC USEC_PER_SEC /* an empty answer sooner than this was no wait */
 
 struct Poller {
@@ -25,8 +27,9 @@ struct Poller {
         /* borrowed */
         AttemptTable *attempts;
         PollerSpec spec;
-        uint64_t sent_usec;           /* monotonic */
-        bool answered;                /* in this session */
+        uint64_t sent_usec;     /* monotonic */
+        int64_t clock_gap_usec; /* of CLOCK_REALTIME to CLOCK_BOOTTIME, at the last turn; 0: none */
+        bool answered;          /* in this session */
         char challenge[ID_TEXT_SIZE]; /* to be said back: a session that began while we were here */
         char refused[ERROR_SLUG_MAX]; /* the last refusal, so that it is told once */
 };
@@ -36,6 +39,23 @@ static uint64_t monotonic_usec(void) {
 
         (void) clock_gettime(CLOCK_MONOTONIC, &ts);
         return (uint64_t) ts.tv_sec * USEC_PER_SEC + (uint64_t) ts.tv_nsec / 1000;
+}
+
+/* A machine that is restored from a snapshot has the time of then, until somebody sets it; its memory holds the session of then. */
+static bool clock_was_set(Poller *p) {
+        struct timespec real;
+        int64_t before = p->clock_gap_usec, gap;
+
+        (void) clock_gettime(CLOCK_REALTIME, &real);
+        gap = (int64_t) real.tv_sec * (int64_t) USEC_PER_SEC + real.tv_nsec / 1000 -
+              (int64_t) contact_now();
+        p->clock_gap_usec = gap;
+        return before != 0 && (uint64_t) llabs(gap - before) > CLOCK_SET_USEC;
+}
+
+static void forget_session(Poller *p) {
+        p->answered = false;
+        *p->challenge = '\0';
 }
 
 static void write_attempts(JsonOut *o, AttemptTable *attempts) {
@@ -64,6 +84,10 @@ static void on_turn(Channel *c, void *userdata) {
         Poller *p = userdata;
         JsonOut o = {};
 
+        if (clock_was_set(p)) {
+                p->spec.on_clock_set(p->spec.userdata);
+                forget_session(p);
+        }
         json_out_object(&o, NULL);
         json_out_text(&o, "session", p->spec.session);
         json_out_text(&o, "boot", p->spec.boot);
@@ -102,8 +126,8 @@ static void hear_refusal(Poller *p, const ChannelAnswer *answer) {
                 log_message(LOG_ERR, clone ? MSG_AGENT_QUARANTINED : NULL, NULL,
                             "The control plane refuses to sync: %s", answer->problem->detail);
         (void) snprintf(p->refused, sizeof(p->refused), "%s", answer->problem->slug);
-        channel_kick_later(p->channel, REFUSED_USEC);
         p->spec.on_refused(answer->problem, answer->sent_usec, p->spec.userdata);
+        channel_kick_later(p->channel, REFUSED_USEC); /* unless it is sooner already */
 }
 
 /* Whether another session of ours, or of somebody with our identity, is in the way. */
@@ -125,7 +149,7 @@ static void on_answer(Channel *c, const ChannelAnswer *answer, void *userdata) {
         Poller *p = userdata;
         ProtoWork work = {};
         Error e = {};
-        bool empty;
+        bool empty, challenged;
         int r;
 
         if (answer->problem) {
@@ -139,13 +163,14 @@ static void on_answer(Channel *c, const ChannelAnswer *answer, void *userdata) {
                 log_message(LOG_ERR, NULL, NULL, "The answer to sync is not usable: %s",
                             error_text(&e, r));
                 channel_kick_later(c, REFUSED_USEC);
-        } else if (!hear_challenge(p, &work)) {
-                p->answered = true;
+        } else {
+                challenged = hear_challenge(p, &work);
+                p->answered |= !challenged;
                 empty = is_empty(&work);
                 p->spec.on_work(&work, answer->sent_usec, p->spec.userdata);
-                if (empty && monotonic_usec() - p->sent_usec < EARLY_USEC)
+                if (!challenged && empty && monotonic_usec() - p->sent_usec < EARLY_USEC)
                         channel_kick_later(c, EARLY_USEC);
-                else
+                else if (!challenged)
                         channel_kick(c);
         }
         json_done(proto_work_fields, &work);
@@ -153,6 +178,11 @@ static void on_answer(Channel *c, const ChannelAnswer *answer, void *userdata) {
 
 void poller_start(Poller *p) {
         channel_kick(p->channel);
+}
+
+void poller_renew(Poller *p) {
+        forget_session(p);
+        channel_kick_later(p->channel, EARLY_USEC);
 }
 
 int poller_new(Link *link, AttemptTable *attempts, const PollerSpec *spec, Poller **ret) {

@@ -19,6 +19,8 @@ typedef struct PollerSpec {
                 *drain_heard; /* nothing new is taken; the control plane's last word about it */
         poller_work_t on_work;
         poller_refused_t on_refused;
+        /* By so much that the host may be a snapshot that was restored: makes another session. */
+        void (*on_clock_set)(void *userdata);
         void *userdata;
 } PollerSpec;
 
@@ -27,3 +29,5 @@ Poller *poller_free(Poller *p);
 DEFINE_SCOPE_EXIT(Poller, poller_free)
 
 void poller_start(Poller *p);
+/* Out of on_refused: the session is another from here on, and the next poll is its first. */
+void poller_renew(Poller *p);

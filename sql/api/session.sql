@@ -70,6 +70,7 @@ DECLARE
         v_enrols boolean := coalesce(sluice.json_word(p_request, 'on_clone', ARRAY['quarantine', 'enrol']) = 'enrol', false);
 BEGIN
         PERFORM sluice.session_lock(p_instance);
+        PERFORM sluice.presence_touch(p_instance); -- also who has to wait has heard from us, and moves its fence
         SELECT * INTO STRICT i FROM sluice.instance WHERE id = p_instance;
         PERFORM sluice.session_check(i, p_session); -- as it is now
 

@@ -41,6 +41,20 @@ def test_a_start_of_the_same_machine_is_no_copy(agent):
     assert len(run.attempts()) == 1
 
 
+def test_the_memory_of_a_snapshot_begins_a_new_session(agent):
+    """Such a machine has the time of then until somebody sets it; PID 1 and agentd go on as if nothing had been."""
+    run = agent.shell("sleep 20").wait_running()
+    agent.node.set_clock("+1 hour")
+    try:
+        resumes(agent, time.monotonic())
+        wait_until("agentd to notice", lambda: "beginning a new session" in agent.node.journal("-u agentd -b"), 60)
+        resumes(agent, time.monotonic())
+        run.wait_succeeded()
+        assert len(run.attempts()) == 1
+    finally:
+        agent.node.set_clock("-1 hour")
+
+
 def test_a_copy_beside_the_original_is_quarantined(fleet, agent):
     copy = fleet.lab.node("copy")
     copy.boot()

@@ -35,7 +35,9 @@ SELECT pg_temp.says('s3') \g /dev/null
 SELECT (t.attempt(:'r')).id AS a, t.id((SELECT a.name FROM sluice.agent a WHERE a.id = (t.attempt(:'r')).agent)) AS at \gset
 SELECT is(:'at'::uuid, t.id('one'), 'one has an attempt');
 SELECT t.events('one', t.event(:'a', 1, 'running')) \g /dev/null
+SELECT t.silent('one', '1 minute') \g /dev/null
 SELECT is(pg_temp.says('s4'), '{"pending": true}', 'the next session waits');
+SELECT cmp_ok((SELECT last_seen_at FROM sluice.presence WHERE instance = t.id('one')), '>', now() - interval '10 seconds', 'and has been in contact');
 SELECT is(pg_temp.says('s3'), jsonb_build_object('pending', true, 'challenge', t.id('s4')), 'while the one before is challenged');
 SELECT is(pg_temp.says('s4'), '{"pending": true}', 'and waits');
 SELECT is_empty(format('SELECT FROM sluice.assignment WHERE instance = %L AND recover', t.id('one')), 'nothing is asked for meanwhile');
