@@ -194,7 +194,7 @@ BEGIN
                          CROSS JOIN LATERAL (
                                 SELECT g.seat FROM generate_series(0, h.slots - 1) g (seat)
                                  WHERE NOT EXISTS (SELECT FROM sluice.assignment x WHERE x.instance = h.id AND x.seat = g.seat)
-                                 LIMIT greatest(4, 2 * v_left / cardinality(p_instances))) s -- more of one host only in the next round
+                                 LIMIT greatest(4, 2 * v_left / nullif(cardinality(p_instances), 0))) s -- more of one host only in the next round
                          WHERE h.free > 0
                 ), suiting AS MATERIALIZED (
                         SELECT c.class, c.count, s.id, s.agent, s.seat, n.need, s.memory_left, row_number() OVER (
