@@ -59,6 +59,7 @@ struct Agentd {
         sd_event_source *rest;
         sd_event_source *leave;
         char **stray_slices; /* slices that were found, by their attempts */
+        char *workspaces;    /* the directory of ours */
         /* borrowed: our maker's */
         const Settings *settings;
         Facts facts;
@@ -444,12 +445,60 @@ static void on_work(ProtoWork *work, uint64_t sent_usec, void *userdata) {
         settle(a);
 }
 
-static void on_replaced(const Error *problem, void *userdata) {
-        Agentd *a = userdata;
+/* The machine may be a snapshot that was restored, or a copy: a new session says anew what there is, and has to be let in. */
+static int make_session(Agentd *a) {
+        Id session;
+        int r = id_random(&session);
 
-        (void) log_error(-ESTALE, "Another agentd runs with this identity, so this one ends: %s",
-                         problem->detail);
-        fail(a, AGENTD_EXIT_CONFIG);
+        if (r >= 0)
+                (void) id_to_text(session, a->session);
+        return r;
+}
+
+static void begin_anew(Agentd *a, uint64_t sent_usec) {
+        (void) sent_usec;
+        if (make_session(a) < 0)
+                fail(a, EXIT_FAILURE);
+        else
+                poller_renew(a->poller);
+}
+
+static void on_clock_set(void *userdata) {
+        log_notice("The clock was set by more than a minute, as after a snapshot was restored: "
+                   "beginning a new session.");
+        if (make_session(userdata) < 0)
+                fail(userdata, EXIT_FAILURE);
+}
+
+static void enrol_anew(Agentd *a, uint64_t sent_usec) {
+        Error e = {};
+
+        if (identity_renew(a->settings->state_directory, &a->identity, &e) < 0)
+                (void) log_error(e.code, "Cannot give up the identity: %s", e.detail);
+        (void) sent_usec;
+        fail(a, EXIT_FAILURE); /* to enrol at the next start */
+}
+
+/* Nothing of ours is given to another meanwhile, so it is a contact. */
+static void wait_in_quarantine(Agentd *a, uint64_t sent_usec) {
+        contact_note(a->contact, sent_usec);
+        if (has_fenced(a))
+                contact_fence(a->contact);
+}
+
+static void on_refused(const Error *problem, uint64_t sent_usec, void *userdata) {
+        static const struct {
+                const char *slug;
+                void (*act)(Agentd *a, uint64_t sent_usec);
+        } known[] = {
+                { "session-replaced", begin_anew },
+                { "identity-taken", enrol_anew },
+                { "quarantined", wait_in_quarantine },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(known); i++)
+                if (str_eq(problem->slug, known[i].slug))
+                        known[i].act(userdata, sent_usec);
 }
 
 static int on_leave(sd_event_source *source, uint64_t usec, void *userdata) {
@@ -568,27 +617,28 @@ static int make_loop(Agentd *a) {
 
 static int make_parts(Agentd *a) {
         const Settings *s = a->settings;
+        const char *instance = s->instance ? s->instance : "";
         int r = link_new(a->event, s->url, s->ca_file, &a->link);
 
         if (r >= 0 && a->identity.credential)
                 r = link_set_bearer(a->link, a->identity.credential);
         if (r >= 0)
-                r = unit_bus_new(a->event, &bus_events, a, &a->bus);
+                r = unit_bus_new(a->event, instance, &bus_events, a, &a->bus);
         if (r >= 0)
                 r = exec_client_new(a->event, unit_bus_connection(a->bus), &a->exec);
         if (r >= 0)
-                r = contact_new(a->exec, s->self_fence_usec, &a->contact);
+                r = contact_new(a->exec, instance, s->self_fence_usec, &a->contact);
         if (r >= 0)
-                r = attempt_table_new(a->bus, a->exec, &attempt_events, a, &a->attempts);
+                r = attempt_table_new(a->bus, a->exec, instance, &attempt_events, a, &a->attempts);
         if (r >= 0)
                 r = stuck_new(a->event, a->attempts, &a->stuck);
         if (r >= 0)
-                r = cleaner_new(a->event, a->exec, on_workspace_removed, a, &a->cleaner);
+                r = cleaner_new(a->event, a->exec, instance, on_workspace_removed, a, &a->cleaner);
         if (r >= 0)
                 r = shipper_new(a->event, a->link, a->exec, a->attempts, on_log_complete, a,
                                 &a->shipper);
         if (r >= 0)
-                r = recovery_new(a->event, on_recovered, a, &a->recovery);
+                r = recovery_new(a->event, instance, on_recovered, a, &a->recovery);
         if (r >= 0)
                 r = reporter_new(a->link, a->attempts, a->cleaner, a->session, on_work, a,
                                  &a->reporter);
@@ -597,16 +647,24 @@ static int make_parts(Agentd *a) {
                                 &a->sampler);
         if (r >= 0)
                 r = poller_new(a->link, a->attempts,
-                               &(PollerSpec){ a->session, a->facts.boot, s->slots,
-                                              s->self_fence_usec, &a->finishing, &a->drain_heard,
-                                              on_work, on_replaced, a },
+                               &(PollerSpec){ a->session, a->facts.boot, s->on_clone, a->workspaces,
+                                              s->slots, s->self_fence_usec, &a->finishing,
+                                              &a->drain_heard, on_work, on_refused, on_clock_set,
+                                              a },
                                &a->poller);
         return r;
 }
 
+/* Where agentd-exec has them made. */
+static int find_workspaces(Agentd *a) {
+        _cleanup_(freep) char *below = instance_workspaces(a->settings->instance);
+
+        a->workspaces = below ? str_format("/var/lib/%s", below) : NULL;
+        return a->workspaces ? 0 : -ENOMEM;
+}
+
 int agentd_new(const Settings *settings, Agentd **ret, Error *e) {
         _cleanup_(agentd_freep) Agentd *a = calloc(1, sizeof(*a));
-        Id session;
         int r;
 
         if (!a)
@@ -616,11 +674,11 @@ int agentd_new(const Settings *settings, Agentd **ret, Error *e) {
         if (r >= 0)
                 r = identity_load(settings->state_directory, &a->identity, e);
         if (r >= 0)
-                r = id_random(&session);
-        if (r < 0)
-                return r;
-        (void) id_to_text(session, a->session);
-        r = make_loop(a);
+                r = make_session(a);
+        if (r >= 0)
+                r = find_workspaces(a);
+        if (r >= 0)
+                r = make_loop(a);
         if (r >= 0)
                 r = make_parts(a);
         if (r < 0)
@@ -648,6 +706,7 @@ Agentd *agentd_free(Agentd *a) {
         (void) link_free(a->link);
         identity_done(&a->identity);
         strv_free(a->stray_slices);
+        free(a->workspaces);
         (void) sd_event_source_disable_unref(a->settle);
         (void) sd_event_source_disable_unref(a->status_timer);
         (void) sd_event_source_disable_unref(a->rest);

@@ -16,5 +16,5 @@ DEFINE_SCOPE_EXIT(Agentd, agentd_free)
 
 sd_event *agentd_event(Agentd *a);
 
-/* Exit status when another start of this agent has taken over, or the configuration cannot work: see agentd.service. */
+/* Exit status when the configuration cannot work: see agentd.service. */
 #define AGENTD_EXIT_CONFIG 78

@@ -25,6 +25,7 @@ struct AttemptTable {
         /* borrowed: the composition root frees us first */
         UnitBus *bus;
         ExecClient *exec;
+        const char *instance;
         const AttemptEvents *events;
         void *userdata;
 };
@@ -155,6 +156,7 @@ static int attempt_new(AttemptTable *t, const char *id, uint32_t epoch, AttemptS
                 return -ENOMEM;
         a->table = t;
         (void) id_to_hex(parsed, a->hex);
+        (void) unit_id(t->instance, a->hex, a->id);
         (void) id_to_text(parsed, a->text);
         a->epoch = epoch;
         a->state = state;
@@ -183,7 +185,7 @@ static void log_outcome(const Attempt *a, int level, const char *message_id, con
                         const char *report) {
         _cleanup_(freep) char *attempt = str_format("SLUICE_ATTEMPT=%s", a->text);
         _cleanup_(freep) char *run = str_format("SLUICE_RUN=%s", a->run);
-        _cleanup_(freep) char *unit = str_format("SLUICE_UNIT=sluice-%s.service", a->hex);
+        _cleanup_(freep) char *unit = str_format("SLUICE_UNIT=sluice-%s.service", a->id);
         _cleanup_(freep) char *json = report ? str_format(RECOVERY_FIELD "=%s", report) : NULL;
         const char *fields[] = { attempt, run, unit, json, NULL };
 
@@ -246,7 +248,7 @@ static void ended(Attempt *a, const UnitState *s) {
         if (set_state(a, ATTEMPT_ENDED) < 0)
                 return;
         a->ended_usec = s->main_exit_usec ? s->main_exit_usec : clock_usec(CLOCK_REALTIME);
-        (void) cgroup_read(a->hex, &a->usage);
+        (void) cgroup_read(a->id, &a->usage);
         if (!wanted && str_eq(s->sub, "dead"))
                 note_stopped(a);
         note_end(a);
@@ -260,7 +262,7 @@ static void note_limits(Attempt *a, const UnitState *s) {
                 return;
         if (limits_are_known(&s->limits))
                 a->limits = s->limits;
-        else if (cgroup_read_limits(a->hex, &a->limits) >= 0 && a->unit)
+        else if (cgroup_read_limits(a->id, &a->limits) >= 0 && a->unit)
                 unit_limits_known(a->unit);
 }
 
@@ -288,7 +290,7 @@ static void unit_missing(Attempt *a) {
 }
 
 static bool is_stuck(const Attempt *a, const UnitState *s) {
-        return !str_eq(s->sub, "exited") && cgroup_is_populated(a->hex);
+        return !str_eq(s->sub, "exited") && cgroup_is_populated(a->id);
 }
 
 /* Nothing else comes from PID 1 any more. */
@@ -360,7 +362,7 @@ static int append_assignment(sd_bus_message *m, void *userdata) {
 
         (void) id_to_hex(id, run);
         if (r >= 0)
-                r = sd_bus_message_append(m, "susssst", a->hex, a->epoch, run, p->project, p->pipe,
+                r = sd_bus_message_append(m, "susssst", a->id, a->epoch, run, p->project, p->pipe,
                                           p->task, a->deadline_usec);
         if (r >= 0)
                 r = sd_bus_message_open_container(m, 'a', "(ss)");
@@ -391,7 +393,7 @@ static void on_start_answered(ExecVerdict verdict, const char *words, void *user
 }
 
 static int ask_start(Attempt *a) {
-        int r = unit_new(a->table->bus, a->hex, on_unit_state, a, &a->unit);
+        int r = unit_new(a->table->bus, a->id, on_unit_state, a, &a->unit);
 
         if (r < 0)
                 return r;
@@ -446,7 +448,7 @@ int attempt_adopt(AttemptTable *t, const char *hex, Attempt **ret) {
         int r = attempt_new(t, hex, 0, ATTEMPT_READING, &a);
 
         if (r >= 0)
-                r = unit_new(t->bus, a->hex, on_unit_state, a, &a->unit);
+                r = unit_new(t->bus, a->id, on_unit_state, a, &a->unit);
         if (r >= 0)
                 r = unit_read(a->unit);
         if (r < 0)
@@ -511,7 +513,7 @@ void attempt_stop(Attempt *a, const char *reason) {
         r = exec_call_new(
                 a->table->exec,
                 &(ExecRequest){
-                        .method = "Stop", .text = a->hex, .done = on_stop_answered, .userdata = a },
+                        .method = "Stop", .text = a->id, .done = on_stop_answered, .userdata = a },
                 &a->stop);
         if (r < 0)
                 (void) log_error(r, "Cannot stop attempt %s", a->text);
@@ -519,10 +521,12 @@ void attempt_stop(Attempt *a, const char *reason) {
 }
 
 void attempt_release_stray(AttemptTable *t, const char *hex) {
-        int r = exec_call_new(t->exec, &(ExecRequest){ .method = "Release", .text = hex }, NULL);
+        char id[UNIT_ID_SIZE];
+        ExecRequest request = { .method = "Release", .text = unit_id(t->instance, hex, id) };
+        int r = exec_call_new(t->exec, &request, NULL);
 
         if (r < 0)
-                (void) log_error(r, "Cannot release sluice-%s.service", hex);
+                (void) log_error(r, "Cannot release sluice-%s.service", id);
 }
 
 bool attempt_is_past(AttemptTable *t, const char *id, uint32_t epoch) {
@@ -542,14 +546,15 @@ void attempt_release(Attempt *a) {
         (void) attempt_free(a);
 }
 
-int attempt_table_new(UnitBus *bus, ExecClient *exec, const AttemptEvents *events, void *userdata,
-                      AttemptTable **ret) {
+int attempt_table_new(UnitBus *bus, ExecClient *exec, const char *instance,
+                      const AttemptEvents *events, void *userdata, AttemptTable **ret) {
         AttemptTable *t = calloc(1, sizeof(*t));
 
         if (!t)
                 return -ENOMEM;
         t->bus = bus;
         t->exec = exec;
+        t->instance = instance;
         t->events = events;
         t->userdata = userdata;
         *ret = t;

@@ -10,6 +10,7 @@
 #include "id.h"
 #include "proto.h"
 #include "recovery.h"
+#include "unit-name.h"
 #include "unit.h"
 
 typedef enum AttemptState {
@@ -51,6 +52,7 @@ struct Attempt {
         Attempt *next, **link; /* in its bucket */
         AttemptTable *table;   /* borrowed: frees its attempts first */
         char hex[ID_HEX_SIZE];
+        char id[UNIT_ID_SIZE]; /* what it is called on the host */
         char text[ID_TEXT_SIZE];
         char run[ID_TEXT_SIZE];
         uint32_t epoch;
@@ -77,8 +79,9 @@ struct Attempt {
         void *log; /* the log shipper's part, which it owns */
 };
 
-int attempt_table_new(UnitBus *bus, ExecClient *exec, const AttemptEvents *events, void *userdata,
-                      AttemptTable **ret);
+/* instance: whose attempts, as of the UnitBus. */
+int attempt_table_new(UnitBus *bus, ExecClient *exec, const char *instance,
+                      const AttemptEvents *events, void *userdata, AttemptTable **ret);
 AttemptTable *attempt_table_free(AttemptTable *t);
 DEFINE_SCOPE_EXIT(AttemptTable, attempt_table_free)
 

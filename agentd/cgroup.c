@@ -13,6 +13,7 @@
 #include "fd.h"
 #include "id.h"
 #include "str.h"
+#include "unit-name.h"
 
 #define CGROUP_ROOT "/sys/fs/cgroup/sluice.slice"
 #define FILE_MAX 16384
@@ -56,18 +57,27 @@ static uint64_t sum_of(const char *text, const char *word, char separator) {
         return sum;
 }
 
-static int open_slice(const char *attempt, const char *below) {
-        char path[256];
+/* service: the directory of the service in it. */
+static int open_slice(const char *id, bool service) {
+        _cleanup_(freep) char *path = NULL, *slice = NULL, *below = NULL;
+        UnitName u;
         int fd;
 
-        (void) snprintf(path, sizeof(path), CGROUP_ROOT "/sluice-%c.slice/sluice-%c-%s.slice%s",
-                        attempt[ID_HEX_SIZE - 2], attempt[ID_HEX_SIZE - 2], attempt, below);
+        if (!unit_name_from_id(id, &u))
+                return -EINVAL;
+        slice = unit_name_cgroup(&u);
+        below = unit_name_service(&u);
+        path = slice && below ? str_format(CGROUP_ROOT "%s%s%s", slice, service ? "/" : "",
+                                           service ? below : "")
+                              : NULL;
+        if (!path)
+                return -ENOMEM;
         fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         return fd < 0 ? -errno : fd;
 }
 
-int cgroup_read(const char *attempt, Usage *ret) {
-        _cleanup_(fd_closep) int directory = open_slice(attempt, "");
+int cgroup_read(const char *id, Usage *ret) {
+        _cleanup_(fd_closep) int directory = open_slice(id, false);
         const char *last = "";
         char text[FILE_MAX];
         ssize_t n = -ENOENT;
@@ -89,8 +99,8 @@ int cgroup_read(const char *attempt, Usage *ret) {
         return 0;
 }
 
-bool cgroup_is_populated(const char *attempt) {
-        _cleanup_(fd_closep) int directory = open_slice(attempt, "");
+bool cgroup_is_populated(const char *id) {
+        _cleanup_(fd_closep) int directory = open_slice(id, false);
         char text[128];
 
         return directory >= 0 && read_at(directory, "cgroup.events", text, sizeof(text)) >= 0 &&
@@ -112,14 +122,12 @@ static uint64_t limit_at(int directory, const char *file, char *text, size_t siz
         return n <= 0 || text[0] < '0' || text[0] > '9' ? UINT64_MAX : strtoull(text, NULL, 10);
 }
 
-int cgroup_read_limits(const char *attempt, Limits *ret) {
-        _cleanup_(fd_closep) int directory = -EBADF;
-        char service[64], text[64];
+int cgroup_read_limits(const char *id, Limits *ret) {
+        _cleanup_(fd_closep) int directory = open_slice(id, true);
+        char text[64];
         uint64_t quota, period;
         const char *space;
 
-        (void) snprintf(service, sizeof(service), "/sluice-%s.service", attempt);
-        directory = open_slice(attempt, service);
         if (directory < 0)
                 return directory;
         ret->memory_max_bytes = limit_at(directory, "memory.max", text, sizeof(text));

@@ -16,11 +16,11 @@ typedef struct Usage {
         uint64_t tasks_current;
 } Usage;
 
-/* attempt: 32 hex digits. -ENOENT when the slice is gone; then nothing is written. */
-int cgroup_read(const char *attempt, Usage *ret);
+/* id: as in common/unit-name.h. -ENOENT when the slice is gone; then nothing is written. */
+int cgroup_read(const char *id, Usage *ret);
 
 /* A process is in it. False also when it cannot be read. */
-bool cgroup_is_populated(const char *attempt);
+bool cgroup_is_populated(const char *id);
 
 /* UINT64_MAX: there is no limit. */
 typedef struct Limits {
@@ -33,4 +33,4 @@ typedef struct Limits {
 bool limits_are_known(const Limits *limits); /* all of them */
 
 /* -ENOENT when the service has no cgroup, not yet or no more; then nothing is written. */
-int cgroup_read_limits(const char *attempt, Limits *ret);
+int cgroup_read_limits(const char *id, Limits *ret);

@@ -8,6 +8,7 @@
 #include "log.h"
 #include "str.h"
 #include "timespan.h"
+#include "unit-name.h"
 
 #define RUNS_MAX 1024U
 #define BATCH_MAX 64U                 /* what agentd-exec takes at once */
@@ -19,6 +20,7 @@ struct Cleaner {
         sd_event_source *timer;
         /* borrowed */
         ExecClient *exec;
+        const char *instance;
         void (*on_removed)(void *userdata);
         void *userdata;
         unsigned count;
@@ -85,7 +87,7 @@ static void on_done(ExecVerdict verdict, const char *words, void *userdata) {
 
 static int append_runs(sd_bus_message *m, void *userdata) {
         Cleaner *c = userdata;
-        char hex[ID_HEX_SIZE];
+        char hex[ID_HEX_SIZE], name[UNIT_ID_SIZE];
         Id id;
         int r = sd_bus_message_open_container(m, 'a', "s");
 
@@ -94,7 +96,8 @@ static int append_runs(sd_bus_message *m, void *userdata) {
                         continue;
                 r = id_parse(run->run, &id);
                 if (r >= 0)
-                        r = sd_bus_message_append(m, "s", id_to_hex(id, hex));
+                        r = sd_bus_message_append(m, "s",
+                                                  unit_id(c->instance, id_to_hex(id, hex), name));
         }
         return r < 0 ? r : sd_bus_message_close_container(m);
 }
@@ -160,14 +163,15 @@ void cleaner_acknowledge(Cleaner *c, const char *run) {
                 forget(c, slot);
 }
 
-int cleaner_new(sd_event *event, ExecClient *exec, void (*on_removed)(void *userdata),
-                void *userdata, Cleaner **ret) {
+int cleaner_new(sd_event *event, ExecClient *exec, const char *instance,
+                void (*on_removed)(void *userdata), void *userdata, Cleaner **ret) {
         _cleanup_(cleaner_freep) Cleaner *c = calloc(1, sizeof(*c));
         int r;
 
         if (!c)
                 return -ENOMEM;
         c->exec = exec;
+        c->instance = instance;
         c->on_removed = on_removed;
         c->userdata = userdata;
         r = sd_event_add_time_relative(event, &c->timer, CLOCK_MONOTONIC, 0, 0, on_batch, c);

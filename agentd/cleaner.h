@@ -16,9 +16,9 @@ struct CleanedRun {
         bool removed; /* to be reported */
 };
 
-/* on_removed: workspaces are gone, there is something to report. */
-int cleaner_new(sd_event *event, ExecClient *exec, void (*on_removed)(void *userdata),
-                void *userdata, Cleaner **ret);
+/* instance: whose workspaces; must live longer. on_removed: workspaces are gone, there is something to report. */
+int cleaner_new(sd_event *event, ExecClient *exec, const char *instance,
+                void (*on_removed)(void *userdata), void *userdata, Cleaner **ret);
 Cleaner *cleaner_free(Cleaner *c); /* after the ExecClient's calls are gone */
 DEFINE_SCOPE_EXIT(Cleaner, cleaner_free)
 

@@ -11,6 +11,7 @@
 struct Contact {
         /* borrowed: freed after us */
         ExecClient *exec;
+        const char *instance;
         ExecCall *call; /* owned */
         contact_done_t done;
         void *userdata;
@@ -53,11 +54,21 @@ static void on_moved(ExecVerdict verdict, const char *words, void *userdata) {
                             words);
 }
 
+static const char *method_of(const Contact *c) {
+        return *c->instance ? "LeaseOf" : "Lease";
+}
+
+static int append(sd_bus_message *m, const Contact *c, uint64_t deadline_usec, bool move) {
+        int r = *c->instance ? sd_bus_message_append(m, "s", c->instance) : 0;
+
+        return r < 0 ? r : sd_bus_message_append(m, "tb", deadline_usec, move);
+}
+
 static int append_deadline(sd_bus_message *m, void *userdata) {
         Contact *c = userdata;
 
         c->sent_usec = contact_deadline(c, c->last_usec);
-        return sd_bus_message_append(m, "tb", c->sent_usec, true);
+        return append(m, c, c->sent_usec, true);
 }
 
 static void on_done(ExecVerdict verdict, const char *words, void *userdata) {
@@ -72,21 +83,20 @@ static void on_done(ExecVerdict verdict, const char *words, void *userdata) {
 static int append_first(sd_bus_message *m, void *userdata) {
         Contact *c = userdata;
 
-        return sd_bus_message_append(m, "tb", contact_deadline(c, contact_now()), false);
+        return append(m, c, contact_deadline(c, contact_now()), false);
 }
 
 static int append_none(sd_bus_message *m, void *userdata) {
-        (void) userdata;
-        return sd_bus_message_append(m, "tb", (uint64_t) 0, true);
+        return append(m, userdata, 0, true);
 }
 
-static int ask(Contact *c, exec_append_t append, contact_done_t done, void *userdata) {
+static int ask(Contact *c, exec_append_t arguments, contact_done_t done, void *userdata) {
         c->call = exec_call_free(c->call);
         c->done = done;
         c->userdata = userdata;
         return exec_call_new(c->exec,
-                             &(ExecRequest){ .method = "Lease",
-                                             .append = append,
+                             &(ExecRequest){ .method = method_of(c),
+                                             .append = arguments,
                                              .tries_max = 4,
                                              .done = on_done,
                                              .userdata = c },
@@ -108,7 +118,7 @@ void contact_fence(Contact *c) {
         if (c->call || c->last_usec == 0 || deadline < c->armed_usec + c->self_fence_usec / 10)
                 return;
         r = exec_call_new(c->exec,
-                          &(ExecRequest){ .method = "Lease",
+                          &(ExecRequest){ .method = method_of(c),
                                           .append = append_deadline,
                                           .tries_max = 4,
                                           .done = on_moved,
@@ -118,12 +128,13 @@ void contact_fence(Contact *c) {
                 (void) log_error(r, "Cannot move the deadline of fenced tasks");
 }
 
-int contact_new(ExecClient *exec, uint64_t self_fence_usec, Contact **ret) {
+int contact_new(ExecClient *exec, const char *instance, uint64_t self_fence_usec, Contact **ret) {
         Contact *c = calloc(1, sizeof(*c));
 
         if (!c)
                 return -ENOMEM;
         c->exec = exec;
+        c->instance = instance;
         c->self_fence_usec = self_fence_usec;
         *ret = c;
         return 0;

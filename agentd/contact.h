@@ -9,7 +9,8 @@
 
 typedef struct Contact Contact;
 
-int contact_new(ExecClient *exec, uint64_t self_fence_usec, Contact **ret);
+/* instance: whose fence it is, "" of the one without a name; must live longer. */
+int contact_new(ExecClient *exec, const char *instance, uint64_t self_fence_usec, Contact **ret);
 Contact *contact_free(Contact *c); /* before the ExecClient */
 DEFINE_SCOPE_EXIT(Contact, contact_free)
 

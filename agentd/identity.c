@@ -50,11 +50,15 @@ static int write_identity(const char *directory, const Identity *identity, Error
 }
 
 int identity_renew(const char *directory, Identity *identity, Error *e) {
+        _cleanup_(freep) char *secret = str_format("%s/credential", directory);
         Id id;
-        int r = id_random(&id);
+        int r = secret ? id_random(&id) : -ENOMEM;
 
         if (r < 0)
                 return error_set(e, r, "state", "The kernel gives no random bytes.");
+        if (unlink(secret) < 0 && errno != ENOENT)
+                return error_set(e, -errno, "state", "Cannot remove %s: %s.", secret,
+                                 strerror(errno));
         identity_done(identity);
         (void) id_to_text(id, identity->instance);
         return write_identity(directory, identity, e);

@@ -12,6 +12,7 @@
 
 #include "log.h"
 #include "str.h"
+#include "unit-name.h"
 
 #define ENTRIES_PER_TURN 256
 #define MESSAGE_ID_DROPPED                                                                         \
@@ -57,12 +58,12 @@ static int add_matches(sd_journal *handle) {
         return r;
 }
 
-static int add_matches_of(sd_journal *handle, const char *attempt) {
-        char unit[64], object[80];
+static int add_matches_of(sd_journal *handle, const char *id) {
+        char unit[96], object[96];
         int r;
 
-        (void) snprintf(unit, sizeof(unit), "_SYSTEMD_UNIT=sluice-%s.service", attempt);
-        (void) snprintf(object, sizeof(object), "OBJECT_SYSTEMD_UNIT=sluice-%s.service", attempt);
+        (void) snprintf(unit, sizeof(unit), "_SYSTEMD_UNIT=sluice-%s.service", id);
+        (void) snprintf(object, sizeof(object), "OBJECT_SYSTEMD_UNIT=sluice-%s.service", id);
         r = sd_journal_add_match(handle, unit, 0);
         if (r >= 0)
                 r = sd_journal_add_disjunction(handle);
@@ -75,14 +76,14 @@ static int add_matches_of(sd_journal *handle, const char *attempt) {
         return r;
 }
 
-/* attempt: NULL for all. */
-static int journal_open(Journal *j, const char *attempt) {
+/* id: NULL for all. */
+static int journal_open(Journal *j, const char *id) {
         int r = sd_journal_open(&j->handle, SD_JOURNAL_LOCAL_ONLY | SD_JOURNAL_SYSTEM);
 
         if (r >= 0)
                 r = sd_journal_set_data_threshold(j->handle, 0);
         if (r >= 0)
-                r = attempt ? add_matches_of(j->handle, attempt) : add_matches(j->handle);
+                r = id ? add_matches_of(j->handle, id) : add_matches(j->handle);
         if (r >= 0)
                 r = sd_journal_get_fd(j->handle);
         if (r >= 0)
@@ -128,8 +129,8 @@ int journal_read_from(Journal *j, uint64_t monotonic_usec) {
         return 1;
 }
 
-int journal_read_attempt(Journal *j, const char *attempt, const char *cursor) {
-        int r = j->handle ? 0 : journal_open(j, attempt);
+int journal_read_attempt(Journal *j, const char *id, const char *cursor) {
+        int r = j->handle ? 0 : journal_open(j, id);
 
         if (r >= 0)
                 r = cursor ? sd_journal_seek_cursor(j->handle, cursor)
@@ -175,18 +176,16 @@ static void copy_field(Journal *j, const char *name, char *target, size_t target
 
 /* Whose entry it is; -ENOENT when it is nobody's. */
 static int read_attempt(Journal *j, JournalEntry *entry) {
-        char unit[64];
-        const char *hex;
+        char unit[80];
+        UnitName u;
 
         copy_field(j, "_SYSTEMD_UNIT", unit, sizeof(unit));
         entry->gap = str_eq(unit, "systemd-journald.service");
         if (entry->gap)
                 copy_field(j, "OBJECT_SYSTEMD_UNIT", unit, sizeof(unit));
-        hex = str_after(unit, "sluice-");
-        if (!hex || strspn(hex, "0123456789abcdef") != ID_HEX_SIZE - 1 ||
-            !str_eq(hex + ID_HEX_SIZE - 1, ".service"))
+        if (!unit_name_from_service(unit, &u))
                 return -ENOENT;
-        (void) memcpy(entry->attempt, hex, ID_HEX_SIZE - 1);
+        (void) strcpy(entry->attempt, u.hex);
         return 0;
 }
 

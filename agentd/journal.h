@@ -44,9 +44,9 @@ DEFINE_SCOPE_EXIT(Journal, journal_free)
 /* Reads (again) from that time of this boot on, opening the journal if need be: 1. Reading that has come less far goes
  * on: 0. */
 int journal_read_from(Journal *j, uint64_t monotonic_usec);
-/* Reads what there is of one attempt, of whatever boot, from that entry on (it comes again), or from the first; on_end comes at
+/* Reads what there is of one attempt, called id on the host, of whatever boot, from that entry on (it comes again), or from the first; on_end comes at
  * its end. A Journal that is used like this has no other use. */
-int journal_read_attempt(Journal *j, const char *attempt, const char *cursor);
+int journal_read_attempt(Journal *j, const char *id, const char *cursor);
 /* Looks for new entries now, without waiting to be told; ends in on_end. */
 void journal_resume(Journal *j);
 void journal_close(Journal *j);

@@ -6,8 +6,10 @@
 #include <string.h>
 #include <time.h>
 
+#include "contact.h"
 #include "json-out.h"
 #include "log.h"
+#include "message-ids.h"
 #include "proto.h"
 #include "shipper.h"
 #include "str.h"
@@ -16,17 +18,20 @@
 
 #define WAIT_SEC 50U
 #define TIMEOUT_SEC (WAIT_SEC + 25U)
-#define REFUSED_USEC (30 * USEC_PER_SEC)
-#define WORKSPACES "/var/lib/sluice/runs" /* where agentd-exec has them made */
-#define EARLY_USEC USEC_PER_SEC           /* an empty answer sooner than this was no wait */
+#define REFUSED_USEC (10 * USEC_PER_SEC)
+#define CLOCK_SET_USEC (60 * USEC_PER_SEC)
+#define EARLY_USEC USEC_PER_SEC /* an empty answer sooner than this was no wait */
 
 struct Poller {
         Channel *channel; /* owned */
         /* borrowed */
         AttemptTable *attempts;
         PollerSpec spec;
-        uint64_t sent_usec; /* monotonic */
-        bool answered;      /* in this session */
+        uint64_t sent_usec;     /* monotonic */
+        int64_t clock_gap_usec; /* of CLOCK_REALTIME to CLOCK_BOOTTIME, at the last turn; 0: none */
+        bool answered;          /* in this session */
+        char challenge[ID_TEXT_SIZE]; /* to be said back: a session that began while we were here */
+        char refused[ERROR_SLUG_MAX]; /* the last refusal, so that it is told once */
 };
 
 static uint64_t monotonic_usec(void) {
@@ -34,6 +39,23 @@ static uint64_t monotonic_usec(void) {
 
         (void) clock_gettime(CLOCK_MONOTONIC, &ts);
         return (uint64_t) ts.tv_sec * USEC_PER_SEC + (uint64_t) ts.tv_nsec / 1000;
+}
+
+/* A machine that is restored from a snapshot has the time of then, until somebody sets it; its memory holds the session of then. */
+static bool clock_was_set(Poller *p) {
+        struct timespec real;
+        int64_t before = p->clock_gap_usec, gap;
+
+        (void) clock_gettime(CLOCK_REALTIME, &real);
+        gap = (int64_t) real.tv_sec * (int64_t) USEC_PER_SEC + real.tv_nsec / 1000 -
+              (int64_t) contact_now();
+        p->clock_gap_usec = gap;
+        return before != 0 && (uint64_t) llabs(gap - before) > CLOCK_SET_USEC;
+}
+
+static void forget_session(Poller *p) {
+        p->answered = false;
+        *p->challenge = '\0';
 }
 
 static void write_attempts(JsonOut *o, AttemptTable *attempts) {
@@ -62,6 +84,10 @@ static void on_turn(Channel *c, void *userdata) {
         Poller *p = userdata;
         JsonOut o = {};
 
+        if (clock_was_set(p)) {
+                p->spec.on_clock_set(p->spec.userdata);
+                forget_session(p);
+        }
         json_out_object(&o, NULL);
         json_out_text(&o, "session", p->spec.session);
         json_out_text(&o, "boot", p->spec.boot);
@@ -71,9 +97,12 @@ static void on_turn(Channel *c, void *userdata) {
         json_out_bool(&o, "drain_heard", *p->spec.drain_heard);
         json_out_u64(&o, "self_fence_sec", p->spec.self_fence_usec / USEC_PER_SEC);
         json_out_u64(&o, "wait_sec", wait_sec(p));
+        json_out_text(&o, "on_clone", p->spec.on_clone);
+        if (*p->challenge)
+                json_out_text(&o, "challenge", p->challenge);
         write_attempts(&o, p->attempts);
         if (!p->answered)
-                workspaces_write(&o, "workspaces", WORKSPACES);
+                workspaces_write(&o, "workspaces", p->spec.workspaces);
         json_out_end_object(&o);
         p->sent_usec = monotonic_usec();
         if (json_out_take(&o, &json) < 0)
@@ -90,23 +119,44 @@ static bool is_empty(const ProtoWork *work) {
                !work->clean && !work->drain;
 }
 
+static void hear_refusal(Poller *p, const ChannelAnswer *answer) {
+        bool clone = str_eq(answer->problem->slug, "quarantined");
+
+        if (!str_eq(p->refused, answer->problem->slug))
+                log_message(LOG_ERR, clone ? MSG_AGENT_QUARANTINED : NULL, NULL,
+                            "The control plane refuses to sync: %s", answer->problem->detail);
+        (void) snprintf(p->refused, sizeof(p->refused), "%s", answer->problem->slug);
+        p->spec.on_refused(answer->problem, answer->sent_usec, p->spec.userdata);
+        channel_kick_later(p->channel, REFUSED_USEC); /* unless it is sooner already */
+}
+
+/* Whether another session of ours, or of somebody with our identity, is in the way. */
+static bool hear_challenge(Poller *p, const ProtoWork *work) {
+        bool news = work->challenge && !str_eq(p->challenge, work->challenge);
+        Id id;
+
+        *p->challenge = '\0';
+        if (work->challenge && id_parse(work->challenge, &id) >= 0)
+                (void) id_to_text(id, p->challenge);
+        if (news)
+                channel_kick(p->channel);
+        else if (work->pending)
+                channel_kick_later(p->channel, EARLY_USEC);
+        return news || work->pending;
+}
+
 static void on_answer(Channel *c, const ChannelAnswer *answer, void *userdata) {
         Poller *p = userdata;
         ProtoWork work = {};
         Error e = {};
-        bool empty;
+        bool empty, challenged;
         int r;
 
-        if (answer->problem && str_eq(answer->problem->slug, "session-replaced")) {
-                p->spec.on_replaced(answer->problem, p->spec.userdata);
-                return;
-        }
         if (answer->problem) {
-                log_message(LOG_ERR, NULL, NULL, "The control plane refuses to sync: %s",
-                            answer->problem->detail);
-                channel_kick_later(c, REFUSED_USEC);
+                hear_refusal(p, answer);
                 return;
         }
+        *p->refused = '\0';
         r = json_decode(answer->body, answer->size, proto_work_fields, JSON_IGNORE_UNKNOWN, &work,
                         &e);
         if (r < 0) {
@@ -114,12 +164,13 @@ static void on_answer(Channel *c, const ChannelAnswer *answer, void *userdata) {
                             error_text(&e, r));
                 channel_kick_later(c, REFUSED_USEC);
         } else {
-                p->answered = true;
+                challenged = hear_challenge(p, &work);
+                p->answered |= !challenged;
                 empty = is_empty(&work);
                 p->spec.on_work(&work, answer->sent_usec, p->spec.userdata);
-                if (empty && monotonic_usec() - p->sent_usec < EARLY_USEC)
+                if (!challenged && empty && monotonic_usec() - p->sent_usec < EARLY_USEC)
                         channel_kick_later(c, EARLY_USEC);
-                else
+                else if (!challenged)
                         channel_kick(c);
         }
         json_done(proto_work_fields, &work);
@@ -127,6 +178,11 @@ static void on_answer(Channel *c, const ChannelAnswer *answer, void *userdata) {
 
 void poller_start(Poller *p) {
         channel_kick(p->channel);
+}
+
+void poller_renew(Poller *p) {
+        forget_session(p);
+        channel_kick_later(p->channel, EARLY_USEC);
 }
 
 int poller_new(Link *link, AttemptTable *attempts, const PollerSpec *spec, Poller **ret) {

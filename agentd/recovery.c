@@ -16,6 +16,7 @@
 #include "message-ids.h"
 #include "parse.h"
 #include "str.h"
+#include "unit-name.h"
 
 #define ENTRIES_MAX 64U /* of PID 1 about one unit, from the last one back */
 #define REPORT_MAX 4096U
@@ -33,6 +34,7 @@ struct Recovery {
         sd_journal *journal; /* while there is something to look for */
         char *unit;          /* our own */
         /* borrowed: our owner */
+        const char *instance;
         recovery_done_t done;
         void *userdata;
 };
@@ -173,13 +175,13 @@ static int read_output(Recovery *r, const char *unit, Recovered *known) {
 
 static int read_all(Recovery *r, const ProtoRecover *wanted, Recovered *known) {
         _cleanup_(freep) char *unit = NULL;
-        char hex[ID_HEX_SIZE];
+        char hex[ID_HEX_SIZE], name[UNIT_ID_SIZE];
         Id id;
         int n = id_parse(wanted->attempt, &id);
 
         if (n < 0)
                 return n;
-        unit = str_format("sluice-%s.service", id_to_hex(id, hex));
+        unit = str_format("sluice-%s.service", unit_id(r->instance, id_to_hex(id, hex), name));
         if (!unit)
                 return -ENOMEM;
         if (!r->journal)
@@ -244,13 +246,15 @@ int recovery_add(Recovery *r, ProtoRecover *wanted) {
         return sd_event_source_set_enabled(r->turn, SD_EVENT_ONESHOT);
 }
 
-int recovery_new(sd_event *event, recovery_done_t done, void *userdata, Recovery **ret) {
+int recovery_new(sd_event *event, const char *instance, recovery_done_t done, void *userdata,
+                 Recovery **ret) {
         _cleanup_(recovery_freep) Recovery *r = calloc(1, sizeof(*r));
         int n;
 
         if (!r)
                 return -ENOMEM;
         r->last = &r->first;
+        r->instance = instance;
         r->done = done;
         r->userdata = userdata;
         n = sd_pid_get_unit(0, &r->unit);

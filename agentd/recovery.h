@@ -26,7 +26,9 @@ typedef struct Recovery Recovery;
 /* Once for each that was added, from the loop. Both are freed afterwards. */
 typedef void (*recovery_done_t)(const ProtoRecover *wanted, const Recovered *known, void *userdata);
 
-int recovery_new(sd_event *event, recovery_done_t done, void *userdata, Recovery **ret);
+/* instance: whose attempts; must live longer. */
+int recovery_new(sd_event *event, const char *instance, recovery_done_t done, void *userdata,
+                 Recovery **ret);
 Recovery *recovery_free(Recovery *r);
 DEFINE_SCOPE_EXIT(Recovery, recovery_free)
 

@@ -14,8 +14,8 @@ static void write_head(JsonOut *o, const Attempt *a, const char *state, uint64_t
 }
 
 static void write_unit(JsonOut *o, const Attempt *a) {
-        _cleanup_(freep) char *slice =
-                str_format("sluice-%c-%s.slice", a->hex[ID_HEX_SIZE - 2], a->hex);
+        UnitName u = {};
+        _cleanup_(freep) char *slice = unit_name_from_id(a->id, &u) ? unit_name_slice(&u) : NULL;
 
         if (*a->unit_state.invocation_id)
                 json_out_text(o, "invocation_id", a->unit_state.invocation_id);

@@ -52,7 +52,7 @@ static unsigned take_samples(Sampler *s) {
         for (Attempt *a = attempt_first(s->attempts); a && n < PROTO_SAMPLES_MAX;
              a = attempt_next(a))
                 if ((a->state == ATTEMPT_RUNNING || a->state == ATTEMPT_STOPPING) &&
-                    cgroup_read(a->hex, &usage) >= 0) {
+                    cgroup_read(a->id, &usage) >= 0) {
                         write_sample(&o, a, &usage);
                         n++;
                 }

@@ -13,6 +13,7 @@
 #include "log.h"
 #include "str.h"
 #include "timespan.h"
+#include "unit-name.h"
 
 #define KEY_FILE_MAX 4096
 #define INTERVAL_MIN_USEC USEC_PER_SEC
@@ -39,6 +40,8 @@ static const ConfigField fields[] = {
           "5min" },
         { "Agent", "DrainOnStopSec", "drain-on-stop", CONFIG_SPAN,
           offsetof(Settings, drain_on_stop_usec), "0" },
+        { "Agent", "OnClone", "on-clone", CONFIG_TEXT, offsetof(Settings, on_clone), "quarantine" },
+        { "Agent", "Instance", "instance", CONFIG_TEXT, offsetof(Settings, instance), "" },
         { "Agent", "LogLevel", "log-level", CONFIG_TEXT, offsetof(Settings, log_level), "info" },
         {},
 };
@@ -53,6 +56,13 @@ static int check(const Settings *s, Error *e) {
         log_set_max_level(level);
         if (!str_eq(s->type, "batch") && !str_eq(s->type, "streaming"))
                 return error_set(e, -EINVAL, "bad-config", "Type= is batch or streaming.");
+        if (s->instance && !instance_is_valid(s->instance))
+                return error_set(e, -EINVAL, "bad-config",
+                                 "Instance=%s is not 2 to 16 lower-case letters, digits and _, a "
+                                 "letter first.",
+                                 s->instance);
+        if (!str_eq(s->on_clone, "quarantine") && !str_eq(s->on_clone, "enrol"))
+                return error_set(e, -EINVAL, "bad-config", "OnClone= is quarantine or enrol.");
         if (!s->state_directory || *s->state_directory != '/')
                 return error_set(e, -EINVAL, "bad-config", "StateDirectory= is an absolute path.");
         if (s->agent_id && id_parse(s->agent_id, &id) < 0)

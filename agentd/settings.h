@@ -18,6 +18,8 @@ typedef struct Settings {
         char *api_key_file;
         char *state_directory;
         char *log_level;
+        char *on_clone; /* "quarantine" or "enrol" */
+        char *instance; /* NULL: the one without a name */
         uint32_t slots;
         uint64_t metrics_interval_usec;
         uint64_t self_fence_usec;

@@ -147,7 +147,7 @@ static void flush_soon(Shipper *s) {
 
 /* Without a journal there is nothing more to say. */
 static void read_own_journal(AttemptLog *l) {
-        int r = journal_read_attempt(l->journal, l->attempt->hex, l->read_cursor);
+        int r = journal_read_attempt(l->journal, l->attempt->id, l->read_cursor);
 
         if (r >= 0)
                 return;

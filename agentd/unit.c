@@ -10,6 +10,7 @@
 #include "parse.h"
 #include "str.h"
 #include "timespan.h"
+#include "unit-name.h"
 
 #define SYSTEMD "org.freedesktop.systemd1"
 #define EXEC "io.sluice.Exec1"
@@ -73,6 +74,7 @@ struct UnitBus {
         sd_bus *bus;
         sd_bus_slot *subscribe, *version, *list;
         /* borrowed: our owner */
+        const char *instance;
         const UnitBusEvents *events;
         void *userdata;
 };
@@ -290,16 +292,19 @@ static int unit_match(Unit *u) {
                     : -ENOMEM;
 }
 
-int unit_new(UnitBus *b, const char *attempt, unit_state_t on_state, void *userdata, Unit **ret) {
+int unit_new(UnitBus *b, const char *id, unit_state_t on_state, void *userdata, Unit **ret) {
         _cleanup_(unit_freep) Unit *u = calloc(1, sizeof(*u));
-        char name[64];
+        _cleanup_(freep) char *name = NULL;
+        UnitName parsed;
         int r;
 
-        if (!u)
+        if (!unit_name_from_id(id, &parsed))
+                return -EINVAL;
+        name = unit_name_service(&parsed);
+        if (!u || !name)
                 return -ENOMEM;
         *u = (Unit){ .bus = b, .on_state = on_state, .userdata = userdata, .limits_wanted = true };
         u->state.limits = LIMITS_UNKNOWN;
-        (void) snprintf(name, sizeof(name), "sluice-%s.service", attempt);
         r = sd_bus_path_encode(SYSTEMD_PATH "/unit", name, &u->path);
         if (r >= 0)
                 r = unit_match(u);
@@ -321,28 +326,18 @@ Unit *unit_free(Unit *u) {
         return NULL;
 }
 
-/* The attempt in "sluice-HEX.service" or "sluice-X-HEX.slice"; false for any other name. */
-static bool attempt_of(const char *name, char attempt[ID_HEX_SIZE], bool *slice) {
-        const char *hex = str_after(name, "sluice-");
-        size_t n;
+/* What is another instance's, or no attempt's, is passed over. */
+static void bus_found(UnitBus *b, const char *name) {
+        UnitName u;
+        bool slice = unit_name_from_slice(name, &u);
 
-        if (!hex)
-                return false;
-        *slice = hex[0] && hex[1] == '-';
-        hex += *slice ? 2 : 0;
-        n = strspn(hex, "0123456789abcdef");
-        if (n != ID_HEX_SIZE - 1 || !str_eq(hex + n, *slice ? ".slice" : ".service"))
-                return false;
-        (void) memcpy(attempt, hex, n);
-        attempt[n] = '\0';
-        return true;
+        if ((slice || unit_name_from_service(name, &u)) && str_eq(u.instance, b->instance))
+                b->events->on_found(u.hex, slice, b->userdata);
 }
 
 static int bus_on_listed(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         const sd_bus_error *failure = sd_bus_message_get_error(m);
-        char attempt[ID_HEX_SIZE];
         const char *name;
-        bool slice = false;
         UnitBus *b = userdata;
         Error e = {};
         int r;
@@ -358,8 +353,8 @@ static int bus_on_listed(sd_bus_message *m, void *userdata, sd_bus_error *error)
         r = sd_bus_message_enter_container(m, 'a', "(ssssssouso)");
         while (r >= 0 && (r = sd_bus_message_enter_container(m, 'r', "ssssssouso")) > 0) {
                 r = sd_bus_message_read(m, "s", &name);
-                if (r >= 0 && attempt_of(name, attempt, &slice))
-                        b->events->on_found(attempt, slice, b->userdata);
+                if (r >= 0)
+                        bus_found(b, name);
                 if (r >= 0)
                         r = sd_bus_message_skip(m, "sssssouso");
                 if (r >= 0)
@@ -425,12 +420,14 @@ static int bus_ask(UnitBus *b) {
         return r < 0 ? r : sd_bus_call_async(b->bus, &b->list, m, bus_on_barrier, b, TIMEOUT_USEC);
 }
 
-int unit_bus_new(sd_event *event, const UnitBusEvents *events, void *userdata, UnitBus **ret) {
+int unit_bus_new(sd_event *event, const char *instance, const UnitBusEvents *events, void *userdata,
+                 UnitBus **ret) {
         _cleanup_(unit_bus_freep) UnitBus *b = calloc(1, sizeof(*b));
         int r;
 
         if (!b)
                 return -ENOMEM;
+        b->instance = instance;
         b->events = events;
         b->userdata = userdata;
         r = sd_bus_open_system(&b->bus);

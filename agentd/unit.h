@@ -40,7 +40,9 @@ typedef struct UnitBusEvents {
 } UnitBusEvents;
 
 /* Connects to the system bus without waiting for it. A broken connection ends the loop with an error. */
-int unit_bus_new(sd_event *event, const UnitBusEvents *events, void *userdata, UnitBus **ret);
+/* instance: whose units are found, "" for those without a name; must live longer. */
+int unit_bus_new(sd_event *event, const char *instance, const UnitBusEvents *events, void *userdata,
+                 UnitBus **ret);
 UnitBus *unit_bus_free(UnitBus *b); /* after its units */
 DEFINE_SCOPE_EXIT(UnitBus, unit_bus_free)
 sd_bus *unit_bus_connection(UnitBus *b);
@@ -50,8 +52,8 @@ void unit_bus_let_go(UnitBus *b);
 /* The state as far as it is known, at every change of it. May free the unit. */
 typedef void (*unit_state_t)(Unit *u, const UnitState *state, void *userdata);
 
-/* Matches are in place before any later call on this connection reaches anybody. */
-int unit_new(UnitBus *b, const char *attempt, unit_state_t on_state, void *userdata, Unit **ret);
+/* id: as in common/unit-name.h. Matches are in place before any later call on this connection reaches anybody. */
+int unit_new(UnitBus *b, const char *id, unit_state_t on_state, void *userdata, Unit **ret);
 Unit *unit_free(Unit *u);
 DEFINE_SCOPE_EXIT(Unit, unit_free)
 

@@ -63,16 +63,22 @@ int verb_agent_drain(Context *x) {
 }
 
 int verb_agent_resume(Context *x) {
-        _cleanup_(freep) char *paused = path_format("/api/v1/agents/%s/flags/paused", x->words[0]);
+        static const char *const flags[] = { "paused", "quarantined" };
         _cleanup_(freep) char *draining =
                 path_format("/api/v1/agents/%s/flags/draining", x->words[0]);
-        Reply reply = {};
-        int r = paused ? client_request(x->client, &(Request){ .method = "DELETE", .path = paused },
-                                        &reply)
-                       : -ENOMEM;
 
-        reply_done(&reply);
-        return r < 0 ? EXIT_FAILURE : ask(x, "DELETE", draining, NULL, "is given tasks again.");
+        for (size_t i = 0; i < ELEMENTSOF(flags); i++) {
+                _cleanup_(freep) char *path =
+                        path_format("/api/v1/agents/%s/flags/%s", x->words[0], flags[i]);
+                Request request = { .method = "DELETE", .path = path };
+                Reply reply = {};
+                int r = path ? client_request(x->client, &request, &reply) : -ENOMEM;
+
+                reply_done(&reply);
+                if (r < 0)
+                        return EXIT_FAILURE;
+        }
+        return ask(x, "DELETE", draining, NULL, "is given tasks again.");
 }
 
 int verb_agent_delete(Context *x) {

@@ -57,6 +57,8 @@ const JsonField proto_sync_fields[] = {
         { FIELD(JSON_ARRAY, ProtoSync, attempts, .max = PROTO_ATTEMPTS_MAX,
                 ITEMS(known_fields, ProtoKnown)) },
         { FIELD(JSON_STRV, ProtoSync, workspaces, .max = PROTO_WORKSPACES_MAX) },
+        { FIELD(JSON_TEXT, ProtoSync, challenge, .max = ID_MAX) },
+        { FIELD(JSON_TEXT, ProtoSync, on_clone, .max = WORD_MAX) },
         {},
 };
 
@@ -161,6 +163,8 @@ const JsonField proto_work_fields[] = {
         { FIELD(JSON_RAW, ProtoWork, drain) },
         { FIELD(JSON_ARRAY, ProtoWork, acknowledged, .max = PROTO_ATTEMPTS_MAX,
                 ITEMS(acknowledged_fields, ProtoAcknowledged)) },
+        { FIELD(JSON_TEXT, ProtoWork, challenge, .max = ID_MAX) },
+        { FIELD(JSON_BOOL, ProtoWork, pending) },
         {},
 };
 

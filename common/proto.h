@@ -63,6 +63,8 @@ typedef struct ProtoSync {
         uint32_t wait_sec;
         JsonArray attempts; /* ProtoKnown */
         char **workspaces;
+        char *challenge; /* as the last answer had it */
+        char *on_clone;  /* "quarantine" or "enrol" */
 } ProtoSync;
 
 /* events */
@@ -152,6 +154,8 @@ typedef struct ProtoWork {
         JsonArray recover;      /* ProtoRecover */
         char *drain;            /* "true" or "false", NULL when there is no news of it */
         JsonArray acknowledged; /* ProtoAcknowledged; only from events */
+        char *challenge;        /* a session that would be another's; say it back at once */
+        bool pending; /* our session does not count yet, or not now; nothing else is in here */
 } ProtoWork;
 
 /* logs: the answer, 200 or 409 */

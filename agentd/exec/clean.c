@@ -170,7 +170,7 @@ int clean_start(sd_bus *bus, sd_event *event, char *const *runs, clean_done_t do
         r = clean_name_directories(c, runs);
         if (r < 0)
                 return r;
-        c->unit = str_format("sluice-clean-%s.service", runs[0]);
+        c->unit = str_format("sluice-clean.%s.service", runs[0]);
         if (!c->unit)
                 return -ENOMEM;
         r = sd_bus_path_encode("/org/freedesktop/systemd1/unit", c->unit, &c->object);

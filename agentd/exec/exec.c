@@ -18,6 +18,7 @@
 #include "spec.h"
 #include "str.h"
 #include "strv.h"
+#include "unit-name.h"
 
 #define EXEC_NAME "io.sluice.Exec1"
 #define EXEC_PATH "/io/sluice/Exec1"
@@ -360,22 +361,37 @@ static void call_on_leased(Lease *lease, int r, const char *words, void *userdat
         call_done(c);
 }
 
-static int method_lease(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+static int renew_lease(Exec *x, sd_bus_message *m, const char *instance) {
         _cleanup_(call_freep) Call *c = NULL;
         uint64_t deadline_usec;
-        Exec *x = userdata;
         int move;
         int r = sd_bus_message_read(m, "tb", &deadline_usec, &move);
 
-        (void) error;
         if (r >= 0)
                 r = call_new(x, m, &c);
         if (r >= 0)
-                r = lease_renew(x->bus, deadline_usec, move, call_on_leased, c, &c->lease);
+                r = lease_renew(x->bus, instance, deadline_usec, move, call_on_leased, c,
+                                &c->lease);
         if (r < 0)
                 return reply_failure(m, r);
         TAKE_PTR(c);
         return 1;
+}
+
+static int method_lease(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        (void) error;
+        return renew_lease(userdata, m, "");
+}
+
+/* Of an instance with a name. */
+static int method_lease_of(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        const char *instance;
+        int r = sd_bus_message_read(m, "s", &instance);
+
+        (void) error;
+        if (r >= 0 && !instance_is_valid(instance))
+                r = -EINVAL;
+        return r < 0 ? reply_failure(m, r) : renew_lease(userdata, m, instance);
 }
 
 /* Whatever was asked before this has been asked of PID 1 by now. */
@@ -436,6 +452,9 @@ static const sd_bus_vtable exec_vtable[] = {
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Lease", SD_BUS_ARGS("t", deadline_usec, "b", move),
                                 SD_BUS_NO_RESULT, method_lease, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("LeaseOf",
+                                SD_BUS_ARGS("s", instance, "t", deadline_usec, "b", move),
+                                SD_BUS_NO_RESULT, method_lease_of, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Barrier", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_barrier,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Sync", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_sync,

@@ -12,10 +12,13 @@
 
 #define TRIES_MAX 3U
 
-static const char *const timers[] = { "sluice-fence@a.timer", "sluice-fence@b.timer" };
+#define TIMERS 2U
 
 struct Lease {
-        sd_bus_slot *call; /* owned */
+        /* owned */
+        sd_bus_slot *call;
+        char *target;
+        char *timers[TIMERS];
         /* borrowed */
         sd_bus *bus;
         lease_done_t done;
@@ -51,12 +54,12 @@ static int start_timer(Lease *l) {
         int r = left > 0 ? manager_message(l->bus, "StartTransientUnit", &m) : -ETIME;
 
         if (r >= 0)
-                r = sd_bus_message_append(
-                        m, "ssa(sv)a(sa(sv))", timers[l->tries % ELEMENTSOF(timers)], "fail", 4,
-                        "Description", "s", "Deadline of the Sluice agent's contact",
-                        "TimersMonotonic", "a(st)", 1, "OnBootSec",
-                        now_usec(CLOCK_MONOTONIC) + left, "AccuracyUSec", "t", 100 * USEC_PER_MSEC,
-                        "RemainAfterElapse", "b", false, 0);
+                r = sd_bus_message_append(m, "ssa(sv)a(sa(sv))", l->timers[l->tries % TIMERS],
+                                          "fail", 4, "Description", "s",
+                                          "Deadline of the Sluice agent's contact",
+                                          "TimersMonotonic", "a(st)", 1, "OnBootSec",
+                                          now_usec(CLOCK_MONOTONIC) + left, "AccuracyUSec", "t",
+                                          100 * USEC_PER_MSEC, "RemainAfterElapse", "b", false, 0);
         return r < 0 ? r : manager_send(l->bus, m, &l->call, lease_on_started, l);
 }
 
@@ -75,13 +78,13 @@ static int go_on(Lease *l) {
         int r = 0;
 
         if (l->move)
-                r = manager_tell(l->bus, "StopUnit", "ss",
-                                 timers[(l->tries + 1) % ELEMENTSOF(timers)], "replace");
+                r = manager_tell(l->bus, "StopUnit", "ss", l->timers[(l->tries + 1) % TIMERS],
+                                 "replace");
 
         if (r >= 0)
                 r = manager_message(l->bus, "StartUnit", &m);
         if (r >= 0)
-                r = sd_bus_message_append(m, "ss", LEASE_TARGET, "replace");
+                r = sd_bus_message_append(m, "ss", l->target, "replace");
         return r < 0 ? r : manager_send(l->bus, m, &l->call, lease_on_target, l);
 }
 
@@ -97,8 +100,8 @@ static int lease_on_started(sd_bus_message *m, void *userdata, sd_bus_error *err
         } else if (str_eq(e->name, "org.freedesktop.systemd1.UnitExists") &&
                    l->tries + 1 < TRIES_MAX) {
                 /* Both are there after a renewal that was cut short: the older deadline is as good as gone, the other stands. */
-                if (++l->tries == ELEMENTSOF(timers))
-                        (void) manager_tell(l->bus, "StopUnit", "ss", timers[0], "replace");
+                if (++l->tries == TIMERS)
+                        (void) manager_tell(l->bus, "StopUnit", "ss", l->timers[0], "replace");
                 r = start_timer(l);
         } else {
                 finish(l, -EIO, e->message ? e->message : e->name);
@@ -111,24 +114,46 @@ static int lease_on_started(sd_bus_message *m, void *userdata, sd_bus_error *err
 
 /* What comes after the stops is the target, whose answer is ours. */
 static int lift(Lease *l) {
-        int r = manager_tell(l->bus, "StopUnit", "ss", timers[0], "replace");
+        int r = manager_tell(l->bus, "StopUnit", "ss", l->timers[0], "replace");
 
         return r < 0 ? r : go_on(l);
 }
 
-int lease_renew(sd_bus *bus, uint64_t deadline_usec, bool move, lease_done_t done, void *userdata,
-                Lease **ret) {
+int lease_target(const char *instance, char **ret) {
+        char *name = *instance ? str_format("sluice-lease@%s.target", instance)
+                               : str_format("%s", "sluice-lease.target");
+
+        if (!name)
+                return -ENOMEM;
+        *ret = name;
+        return 0;
+}
+
+static int name_units(Lease *l, const char *instance) {
+        for (unsigned i = 0; i < TIMERS; i++) {
+                l->timers[i] = *instance ? str_format("sluice-fence-%c@%s.timer", 'a' + i, instance)
+                                         : str_format("sluice-fence@%c.timer", 'a' + i);
+                if (!l->timers[i])
+                        return -ENOMEM;
+        }
+        return lease_target(instance, &l->target);
+}
+
+int lease_renew(sd_bus *bus, const char *instance, uint64_t deadline_usec, bool move,
+                lease_done_t done, void *userdata, Lease **ret) {
         _cleanup_(lease_freep) Lease *l = calloc(1, sizeof(*l));
         int r;
 
         if (!l)
                 return -ENOMEM;
-        *l = (Lease){ .bus = bus,
-                      .deadline_usec = deadline_usec,
-                      .done = done,
-                      .userdata = userdata,
-                      .move = move };
-        r = deadline_usec == 0 ? lift(l) : start_timer(l);
+        l->bus = bus;
+        l->deadline_usec = deadline_usec;
+        l->done = done;
+        l->userdata = userdata;
+        l->move = move;
+        r = name_units(l, instance);
+        if (r >= 0)
+                r = deadline_usec == 0 ? lift(l) : start_timer(l);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(l);
@@ -139,6 +164,9 @@ Lease *lease_free(Lease *l) {
         if (!l)
                 return NULL;
         (void) sd_bus_slot_unref(l->call);
+        for (unsigned i = 0; i < TIMERS; i++)
+                free(l->timers[i]);
+        free(l->target);
         free(l);
         return NULL;
 }

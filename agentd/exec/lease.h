@@ -1,4 +1,5 @@
-/* The fence of a host that is cut off: sluice-lease.target, which fenced units are part of, and a timer of PID 1's that ends it.
+/* The fence of a host that is cut off: sluice-lease.target, which fenced units are part of, and a timer of PID 1's that ends it;
+ * of the instance NAME sluice-lease@NAME.target.
  * It holds whatever becomes of agentd and of us. See docs/decisions/0006-fencing.md. */
 #pragma once
 
@@ -8,17 +9,18 @@
 
 #include "cleanup.h"
 
-#define LEASE_TARGET "sluice-lease.target"
+/* What the fenced units of an instance are part of. New string. */
+int lease_target(const char *instance, char **ret);
 
 typedef struct Lease Lease;
 
 /* Once, from the loop: 0 when the new deadline stands. May free the Lease. */
 typedef void (*lease_done_t)(Lease *l, int r, const char *words, void *userdata);
 
-/* The contact is good until then, on CLOCK_BOOTTIME; -ETIME when that is over already; 0: for ever, there is no deadline any more.
+/* The contact of this instance is good until then, on CLOCK_BOOTTIME; -ETIME when that is over already; 0: for ever, there is no deadline any more.
  * move: false leaves a deadline alone that there is. */
-int lease_renew(sd_bus *bus, uint64_t deadline_usec, bool move, lease_done_t done, void *userdata,
-                Lease **ret);
+int lease_renew(sd_bus *bus, const char *instance, uint64_t deadline_usec, bool move,
+                lease_done_t done, void *userdata, Lease **ret);
 Lease *lease_free(Lease *l);
 DEFINE_SCOPE_EXIT(Lease, lease_free)
 

@@ -4,7 +4,6 @@
 #include <errno.h>
 
 #include "cleanup.h"
-#include "lease.h"
 #include "str.h"
 #include "strv.h"
 #include "timespan.h"
@@ -220,9 +219,9 @@ static int append_service(sd_bus_message *m, const UnitSpec *s) {
                                           s->working_directory);
         if (r >= 0 && s->dynamic_user)
                 r = sd_bus_message_append(m, "(sv)", "DynamicUser", "b", true);
-        if (r >= 0 && s->deadline_usec > 0)
-                r = sd_bus_message_append(m, "(sv)(sv)", "PartOf", "as", 1, LEASE_TARGET, "After",
-                                          "as", 1, LEASE_TARGET);
+        if (r >= 0 && s->lease)
+                r = sd_bus_message_append(m, "(sv)(sv)", "PartOf", "as", 1, s->lease, "After", "as",
+                                          1, s->lease);
         return r;
 }
 

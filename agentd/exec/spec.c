@@ -13,6 +13,9 @@
 #include "str.h"
 #include "strv.h"
 #include "timespan.h"
+#include "unit-name.h"
+
+#include "lease.h"
 
 #define TEXT_MAX 256
 #define ENVIRONMENT_MAX 512
@@ -23,12 +26,13 @@ static bool is_hex_id(const char *s) {
         return strlen(s) == ID_HEX_SIZE - 1 && strspn(s, "0123456789abcdef") == ID_HEX_SIZE - 1;
 }
 
-static int name_make(const char *id, const char *format, const char *part, char **ret) {
+static int name_make(const char *id, char *(*make)(const UnitName *u), char **ret) {
+        UnitName u;
         char *name;
 
-        if (!is_hex_id(id))
+        if (!unit_name_from_id(id, &u))
                 return -EINVAL;
-        name = str_format(format, part, id);
+        name = make(&u);
         if (!name)
                 return -ENOMEM;
         *ret = name;
@@ -36,14 +40,11 @@ static int name_make(const char *id, const char *format, const char *part, char 
 }
 
 int spec_unit_name(const char *attempt, char **ret) {
-        return name_make(attempt, "sluice-%s%s.service", "", ret);
+        return name_make(attempt, unit_name_service, ret);
 }
 
-/* The last digit spreads attempts over sixteen slices; it is random where the first are the time. */
 int spec_slice_name(const char *attempt, char **ret) {
-        char digit[2] = { *attempt ? attempt[strlen(attempt) - 1] : '\0' };
-
-        return name_make(attempt, "sluice-%s-%s.slice", digit, ret);
+        return name_make(attempt, unit_name_slice, ret);
 }
 
 /* The end of a version 7 UUID is random, so it names the run well enough for a user that lives as long as the run. */
@@ -59,13 +60,20 @@ int spec_user_name(const char *run, char **ret) {
         return 0;
 }
 
+static char *state_directory(const UnitName *u) {
+        _cleanup_(freep) char *workspaces = instance_workspaces(u->instance);
+
+        return workspaces ? str_format("%s/%s", workspaces, u->hex) : NULL;
+}
+
 int spec_state_directory(const char *run, char **ret) {
-        return name_make(run, "%s/%s", SPEC_WORKSPACES, ret);
+        return name_make(run, state_directory, ret);
 }
 
 void spec_done(UnitSpec *s) {
         free(s->unit);
         free(s->slice);
+        free(s->lease);
         free(s->description);
         free(s->identifier);
         free(s->executable);
@@ -106,10 +114,10 @@ static int add_variable(UnitSpec *s, const char *name, const char *value, bool l
         return strv_append_take(&s->environment, text);
 }
 
-static int set_identity(UnitSpec *s, const StartRequest *q) {
+static int set_identity(UnitSpec *s, const StartRequest *q, const UnitName *u) {
         char epoch[16], attempt[ID_TEXT_SIZE], run[ID_TEXT_SIZE];
         Id id = {};
-        int r = id_parse(q->attempt, &id);
+        int r = id_parse(u->hex, &id);
 
         (void) id_to_text(id, attempt);
         if (r >= 0)
@@ -137,9 +145,11 @@ static int set_identity(UnitSpec *s, const StartRequest *q) {
 
 static int set_names(UnitSpec *s, const StartRequest *q, Error *e) {
         _cleanup_(freep) char *workspace = NULL;
+        char run[UNIT_ID_SIZE];
+        UnitName u;
         int r;
 
-        if (!is_hex_id(q->attempt) || !is_hex_id(q->run))
+        if (!unit_name_from_id(q->attempt, &u) || !is_hex_id(q->run))
                 return error_set(e, -EINVAL, "bad-request",
                                  "Attempt and run must be 32 hex digits.");
         r = check_name("project", q->project, e);
@@ -152,11 +162,13 @@ static int set_names(UnitSpec *s, const StartRequest *q, Error *e) {
         if (r >= 0)
                 r = spec_slice_name(q->attempt, &s->slice);
         if (r >= 0)
-                r = spec_state_directory(q->run, &s->state_directory);
+                r = spec_state_directory(unit_id(u.instance, q->run, run), &s->state_directory);
+        if (r >= 0 && q->deadline_usec > 0)
+                r = lease_target(u.instance, &s->lease);
         if (r >= 0)
                 r = str_replace(&s->identifier, q->task);
         if (r >= 0)
-                r = set_identity(s, q);
+                r = set_identity(s, q, &u);
         if (r < 0)
                 return r;
         s->description = str_format("Sluice %s/%s: %s", q->project, q->pipe, q->task);

@@ -8,11 +8,9 @@
 #include "error.h"
 #include "policy.h"
 
-#define SPEC_WORKSPACES "sluice/runs" /* below /var/lib */
-
 /* As it came over D-Bus: nothing in it has been checked. */
 typedef struct StartRequest {
-        const char *attempt; /* 32 hex digits */
+        const char *attempt; /* an id as in common/unit-name.h */
         uint32_t epoch;
         const char *run; /* 32 hex digits */
         const char *project;
@@ -33,6 +31,7 @@ typedef enum Sandbox {
 typedef struct UnitSpec {
         char *unit;
         char *slice;
+        char *lease; /* NULL: not fenced */
         char *description;
         char *identifier;
         char *executable; /* resolved: no symbolic link, no .. */
@@ -55,7 +54,7 @@ typedef struct UnitSpec {
 int spec_build(const StartRequest *request, const Policy *policy, UnitSpec *ret, Error *e);
 void spec_done(UnitSpec *s);
 
-/* Names, from identifiers of 32 hex digits: -EINVAL for anything else. New strings. */
+/* Names, from ids as in common/unit-name.h, the user's from 32 hex digits: -EINVAL for anything else. New strings. */
 int spec_unit_name(const char *attempt, char **ret);
 int spec_slice_name(const char *attempt, char **ret);
 int spec_user_name(const char *run, char **ret);

@@ -14,6 +14,7 @@ LANGUAGE plpgsql STABLE AS $$
 BEGIN
         RETURN CASE WHEN p_seen IS NULL THEN 'Pending'
                     WHEN i.goodbye_at IS NOT NULL THEN 'Stopped'
+                    WHEN i.quarantined_at IS NOT NULL THEN 'Unknown'
                     WHEN i.broke_at IS NOT NULL THEN 'Unknown'
                     WHEN p_seen > now() - sluice.lease() THEN 'Running'
                     WHEN (SELECT w.since > now() - sluice.lease() AND p_seen > w.before - sluice.lease()
@@ -32,11 +33,13 @@ BEGIN
                        WHEN status = 'Stopped' THEN 'it said goodbye' || coalesce(': ' || i.goodbye_reason, '')
                        WHEN status = 'Running' AND p_seen > now() - sluice.lease() THEN 'it is connected'
                        WHEN status = 'Running' THEN 'it was connected when the control plane went away, and has time to come back'
+                       WHEN i.quarantined_at IS NOT NULL THEN i.quarantine_reason
                        WHEN i.broke_at IS NOT NULL
                        THEN format('contact with it broke at %s, and it has not come back', sluice.rfc3339(i.broke_at))
                        ELSE 'it was not heard of any more, and has not said goodbye' END;
         since := CASE WHEN status = 'Pending' THEN i.enrolled_at
                       WHEN status = 'Stopped' THEN i.goodbye_at
+                      WHEN i.quarantined_at IS NOT NULL THEN i.quarantined_at
                       WHEN status = 'Unknown' AND i.broke_at IS NOT NULL THEN i.broke_at
                       ELSE p_seen END;
 END

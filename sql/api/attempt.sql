@@ -12,7 +12,9 @@ BEGIN
                 'reason', a.reason,
                 'agent', (SELECT name FROM sluice.agent WHERE id = a.agent), 'agent_id', a.agent,
                 'instance', a.instance,
-                'unit', 'sluice-' || replace(a.id::text, '-', '') || '.service',
+                -- What an instance has in the name of a slice it has in that of the service.
+                'unit', 'sluice-' || coalesce(substring(a.slice FROM '^sluice-([a-z][a-z0-9_]{1,15}-)[0-9a-f]-[0-9a-f]{32}\.slice$'), '')
+                        || replace(a.id::text, '-', '') || '.service',
                 'slice', coalesce(a.slice, 'sluice-' || right(a.id::text, 1) || '-' || replace(a.id::text, '-', '') || '.slice'),
                 'invocation_id', a.invocation_id,
                 'queued_at', sluice.rfc3339(a.queued_at), 'assigned_at', sluice.rfc3339(a.assigned_at),

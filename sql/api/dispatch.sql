@@ -5,7 +5,7 @@
 -- sluice.look(), for an api.dispatch() after its commit. Two that do not see each other have both not committed; the later one's
 -- api.dispatch() begins after both have, and sees both. So nothing waits beside a free seat, and nobody waits for a commit.
 --
--- Locks, always in this order: presence, runs by id, instances by id. The lock of a run guards its tasks, attempts, queue and
+-- Locks, always in this order: sessions, presence, runs by id, instances by id. The lock of a run guards its tasks, attempts, queue and
 -- live_run rows; the lock of an instance guards its seats, its memory and its idle row: they are counted by a statement that
 -- begins after it was taken. Whoever changes a run holds its lock; for dispatch, locks are only tried (SKIP LOCKED), but that of
 -- the instance that asks. Who is passed over so is looked at again: api.dispatch() says so, and whoever held the lock of a run
@@ -35,6 +35,7 @@ $$;
 CREATE OR REPLACE FUNCTION sluice.is_open(p_instance sluice.instance, p_seen timestamptz) RETURNS boolean
 LANGUAGE sql STABLE AS $$
         SELECT NOT p_instance.draining AND p_instance.goodbye_at IS NULL AND p_instance.broke_at IS NULL AND p_seen > now() - sluice.lease()
+           AND p_instance.rival IS NULL AND p_instance.quarantined_at IS NULL
            AND NOT EXISTS (SELECT FROM sluice.agent_flag f WHERE f.agent = p_instance.agent)
 $$;
 
@@ -193,7 +194,7 @@ BEGIN
                          CROSS JOIN LATERAL (
                                 SELECT g.seat FROM generate_series(0, h.slots - 1) g (seat)
                                  WHERE NOT EXISTS (SELECT FROM sluice.assignment x WHERE x.instance = h.id AND x.seat = g.seat)
-                                 LIMIT greatest(4, 2 * v_left / greatest(cardinality(p_instances), 1))) s -- more of one host only in the next round
+                                 LIMIT greatest(4, 2 * v_left / nullif(cardinality(p_instances), 0))) s -- more of one host only in the next round
                          WHERE h.free > 0
                 ), suiting AS MATERIALIZED (
                         SELECT c.class, c.count, s.id, s.agent, s.seat, n.need, s.memory_left, row_number() OVER (

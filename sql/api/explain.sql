@@ -32,6 +32,7 @@ BEGIN
                 WHEN NOT a.labels @@ d.path THEN 'has other labels than ' || sluice.selector_failing(a.labels, d.selector)
                 WHEN i.id IS NULL THEN 'has never connected'
                 WHEN q.instance <> i.id THEN 'is not where the run began'
+                WHEN i.quarantined_at IS NOT NULL THEN format('is quarantined since %s: %s', sluice.rfc3339(i.quarantined_at), i.quarantine_reason)
                 WHEN v_state.status <> 'Running' THEN format('is not connected since %s: %s', sluice.rfc3339(v_state.since), v_state.reason)
                 WHEN EXISTS (SELECT FROM sluice.agent_flag f WHERE f.agent = a.id)
                 THEN (SELECT format('is %s by %s since %s%s', CASE flag WHEN 'draining' THEN 'drained' ELSE flag END, set_by, sluice.rfc3339(since),

@@ -172,10 +172,10 @@ BEGIN
         END IF;
         v_since := sluice.attend();
 
-        -- One that said goodbye is waited for: its tasks run on, and it has lifted its fence.
+        -- One that said goodbye is waited for: its tasks run on, and it has lifted its fence. Of one in quarantine nobody knows.
         FOR v IN SELECT p.instance
                    FROM sluice.presence p JOIN sluice.instance i ON i.id = p.instance
-                  WHERE i.goodbye_at IS NULL AND i.self_fence_sec IS NOT NULL
+                  WHERE i.goodbye_at IS NULL AND i.self_fence_sec IS NOT NULL AND i.quarantined_at IS NULL
                     AND greatest(p.last_seen_at, v_since) + make_interval(secs => i.self_fence_sec) + sluice.loss_margin() < clock_timestamp()
                     AND EXISTS (SELECT FROM sluice.assignment x WHERE x.instance = p.instance)
                   ORDER BY p.instance LIMIT 100 LOOP

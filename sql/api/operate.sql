@@ -16,7 +16,10 @@ LANGUAGE sql STABLE AS $$
                 UNION ALL
                 SELECT i.agent, 'degraded', format('run %s: %s', x.run, x.stuck_reason), 'the agent', x.stuck_at, NULL, NULL
                   FROM sluice.instance i JOIN sluice.assignment x ON x.instance = i.id
-                 WHERE x.stuck_at IS NOT NULL) f
+                 WHERE x.stuck_at IS NOT NULL
+                UNION ALL
+                SELECT i.agent, 'quarantined', min(i.quarantine_reason), 'the control plane', min(i.quarantined_at), NULL, NULL
+                  FROM sluice.instance i WHERE i.quarantined_at IS NOT NULL GROUP BY i.agent) f
          WHERE f.agent = p_agent
 $$;
 
@@ -51,12 +54,14 @@ BEGIN
 END
 $$;
 
-CREATE OR REPLACE FUNCTION sluice.flag_check(p_flag text) RETURNS void
+DROP FUNCTION IF EXISTS sluice.flag_check(text); -- of the release before
+
+CREATE OR REPLACE FUNCTION sluice.flag_check(p_flag text, p_flags text[]) RETURNS void
 LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN
-        IF p_flag IS NULL OR p_flag NOT IN ('paused', 'draining') THEN
-                PERFORM sluice.fail(404, 'flag-not-found', format('There is no flag "%s".', left(p_flag, 80)),
-                                    'Flags are paused and draining.');
+        IF p_flag IS NULL OR p_flag <> ALL (p_flags) THEN
+                PERFORM sluice.fail(404, 'flag-not-found', format('There is no flag "%s" here.', left(p_flag, 80)),
+                                    'Flags are ' || array_to_string(p_flags, ', ') || '.');
         END IF;
 END
 $$;
@@ -70,7 +75,7 @@ DECLARE
         v_reason text := left(sluice.json_text(p_request, 'reason', false, 65536), 1024);
         v_deadline int := sluice.json_int(p_request, 'deadline_sec', false, 0, 31536000);
 BEGIN
-        PERFORM sluice.flag_check(p_flag);
+        PERFORM sluice.flag_check(p_flag, ARRAY['paused', 'draining']);
         IF p_flag <> 'draining' AND v_deadline IS NOT NULL THEN
                 PERFORM sluice.fail(400, 'bad-request', 'Only a drain has a deadline.');
         END IF;
@@ -92,7 +97,10 @@ DECLARE
         v_token sluice.token := sluice.auth_token(p_auth, 'operator');
         v_agent sluice.agent := sluice.agent_find(p_agent);
 BEGIN
-        PERFORM sluice.flag_check(p_flag);
+        PERFORM sluice.flag_check(p_flag, ARRAY['paused', 'draining', 'quarantined']);
+        IF p_flag = 'quarantined' THEN
+                PERFORM sluice.quarantine_end(v_agent.id);
+        END IF;
         PERFORM sluice.agent_hold(v_agent.id);
         DELETE FROM sluice.agent_flag WHERE agent = v_agent.id AND flag = p_flag;
         PERFORM sluice.look();

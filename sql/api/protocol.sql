@@ -112,32 +112,39 @@ DECLARE
         v_slots int := sluice.json_int(p_request, 'slots', true, 1, 1000);
         v_draining boolean := sluice.json_bool(p_request, 'draining');
         v_fence int := sluice.json_int(p_request, 'self_fence_sec', false, 1, 86400);
+        v_wait json;
         v_opened boolean := NOT EXISTS (SELECT FROM sluice.presence p
                                          WHERE p.instance = v.id AND p.last_seen_at > now() - sluice.lease());
 BEGIN
         IF v_boot !~ '^[0-9a-f]{32}$' THEN
                 PERFORM sluice.fail(400, 'bad-request', 'Member "boot" must be 32 hexadecimal digits.');
-        ELSIF v_session = ANY (v.old_sessions) THEN
-                PERFORM sluice.session_replaced();
+        END IF;
+
+        PERFORM sluice.session_check(v, v_session);
+        IF v.session <> v_session OR v.rival IS NOT NULL THEN
+                v_wait := sluice.session_enter(v.id, v_session, p_request);
+                IF v_wait IS NOT NULL THEN
+                        RETURN QUERY SELECT v.id, v_wait;
+                        RETURN;
+                END IF;
         END IF;
 
         PERFORM sluice.presence_touch(ARRAY[v.id]);
 
         IF v.session <> v_session THEN
-                PERFORM sluice.session_lock(v.id);
                 PERFORM sluice.instance_restarted(v.id, nullif(v_boot, v.boot), p_request);
         END IF;
 
         IF (v.session, v.boot, v.version, v.slots, v.draining, v.self_fence_sec) IS DISTINCT FROM
            (v_session, v_boot, v_version, v_slots, v_draining, v_fence)
-           OR v.broke_at IS NOT NULL OR v.credential_used_at IS NULL THEN
+           OR v.broke_at IS NOT NULL OR v.rival IS NOT NULL OR v.credential_used_at IS NULL THEN
                 -- A goodbye is the last word of its session, whose fences are lifted: if a poll that was on its way, or held, took
                 -- it back, silence would be counted, and what runs on would begin elsewhere.
                 UPDATE sluice.instance i
                    SET old_sessions = CASE WHEN i.session <> v_session
                                            THEN (i.session || i.old_sessions)[1:8] ELSE i.old_sessions END,
                        session = v_session, boot = v_boot, version = v_version, slots = v_slots,
-                       draining = v_draining, self_fence_sec = v_fence, broke_at = NULL,
+                       draining = v_draining, self_fence_sec = v_fence, broke_at = NULL, rival = NULL, rival_at = NULL, rival_before = NULL,
                        goodbye_at = CASE WHEN i.session = v_session THEN i.goodbye_at END,
                        goodbye_reason = CASE WHEN i.session = v_session THEN i.goodbye_reason END,
                        credential_used_at = coalesce(i.credential_used_at, clock_timestamp())

@@ -242,6 +242,7 @@ DECLARE
         v_void int[] := '{}';
         v_is record;
         v_given uuid[] := '{}';
+        v_speaks uuid[]; -- p_instances, without those whose session is not the current one: that is given nothing
         v_start_instances uuid[];
         v_starts json[];
         v_clean_instances uuid[];
@@ -274,14 +275,25 @@ BEGIN
                 PERFORM sluice.look();
         END IF;
 
-        v_given := v_given || ARRAY(SELECT t.attempt FROM sluice.take_many(v_all, v_is.freed) t);
+        SELECT array_agg(c.id ORDER BY r.n) INTO v_speaks
+          FROM unnest(p_instances) WITH ORDINALITY r (id, n)
+          LEFT JOIN LATERAL (SELECT i.id FROM sluice.instance i
+                              WHERE i.id = r.id AND i.session = (p_requests -> r.n::int - 1 ->> 'session')::uuid
+                                AND i.rival IS NULL AND i.quarantined_at IS NULL OFFSET 0) c ON true;
+
+        FOR v IN SELECT t.attempt, t.instance FROM sluice.take_many(v_all, v_is.freed) t LOOP
+                v_given := v_given || v.attempt;
+                IF v.instance = ANY (v_speaks) IS NOT TRUE THEN
+                        PERFORM pg_notify('sluice', 'instance ' || v.instance);
+                END IF;
+        END LOOP;
 
         -- A repeat means that an answer was lost, and with it perhaps what it gave.
         IF v_given <> '{}' OR v_is.repeated <> '{}' THEN
                 SELECT array_agg(s.instance), array_agg(s.start) INTO v_start_instances, v_starts
-                  FROM sluice.answers_start(v_all, v_given, v_is.repeated) s;
+                  FROM sluice.answers_start(v_speaks, v_given, v_is.repeated) s;
         END IF;
-        SELECT array_agg(c.instance), array_agg(c.clean) INTO v_clean_instances, v_cleans FROM sluice.answers_clean(v_all) c;
+        SELECT array_agg(c.instance), array_agg(c.clean) INTO v_clean_instances, v_cleans FROM sluice.answers_clean(ARRAY(SELECT DISTINCT i.id FROM unnest(v_speaks) i (id) WHERE i.id IS NOT NULL)) c;
 
         RETURN QUERY
         SELECT r.n::int, json_build_object(
@@ -289,7 +301,7 @@ BEGIN
                         'clean', coalesce(v_cleans[array_position(v_clean_instances, r.its)], '[]'), 'resume', '[]'::json, 'recover', '[]'::json,
                         'acknowledged', coalesce(a.acknowledged, '[]'))
           FROM (SELECT i.n, CASE WHEN row_number() OVER (PARTITION BY i.id ORDER BY i.n) = 1 THEN i.id END AS its
-                  FROM unnest(p_instances) WITH ORDINALITY i (id, n) WHERE i.id IS NOT NULL) r
+                  FROM unnest(v_speaks) WITH ORDINALITY i (id, n) WHERE p_instances[i.n] IS NOT NULL) r
           LEFT JOIN (SELECT e.request, json_agg(CASE e.state WHEN 'cleaned' THEN json_build_object('state', e.state, 'run', e.run)
                             ELSE json_build_object('attempt', e.attempt, 'epoch', e.epoch, 'state', e.state) END ORDER BY e.n) AS acknowledged
                        FROM unnest(p_reports) e WHERE e.n <> ALL (v_is.early) GROUP BY e.request) a ON a.request = r.n;

@@ -192,7 +192,9 @@ BEGIN
                 SELECT a.request, x.*
                   FROM asked a JOIN sluice.assignment x ON x.instance = a.instance
                  WHERE (x.state <> 'running' OR x.recover)
-                   AND NOT EXISTS (SELECT FROM known k WHERE k.request = a.request AND k.attempt = x.attempt)
+                   -- That it is over with an old epoch may be said by a poll that is held since before it was given again.
+                   AND NOT EXISTS (SELECT FROM known k WHERE k.request = a.request AND k.attempt = x.attempt
+                                                         AND (k.epoch >= x.epoch OR k.state <> 'ended'))
         ), lost AS MATERIALIZED (
                 SELECT x.request, x.attempt, x.epoch, x.run FROM rest x WHERE x.recover
                 UNION ALL
@@ -262,6 +264,7 @@ BEGIN
           FROM (SELECT r.n, i.id, i.draining, p.last_seen_at,
                        i.id IS NOT NULL AND coalesce(p.last_seen_at > now() - sluice.lease(), false)
                        AND i.goodbye_at IS NULL AND i.broke_at IS NULL AND i.credential_used_at IS NOT NULL
+                       AND i.rival IS NULL AND i.quarantined_at IS NULL
                        AND coalesce((r.value ->> 'session', r.value ->> 'boot', r.value ->> 'version')
                                     = (i.session::text, i.boot, i.version), false)
                        AND r.value -> 'slots' = to_jsonb(i.slots)

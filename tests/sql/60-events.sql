@@ -41,6 +41,16 @@ SELECT is(jsonb_path_query_array(a, '$.keyvalue() ? (@.key starts with "memory" 
                 || @.key == "result" || @.key == "invocation_id" || @.key == "agent").value'),
           '["one", "success", "exited", "0123", 1500, 67108864, 4096]', 'what was reported is shown')
   FROM (SELECT api.attempt_get(t.h('viewer'), :'a')::jsonb AS a) s;
+CREATE FUNCTION pg_temp.unit(p_attempt uuid, p_slice text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+        UPDATE sluice.attempt SET slice = p_slice WHERE id = p_attempt;
+        RETURN replace(api.attempt_get(t.h('viewer'), p_attempt) ->> 'unit', replace(p_attempt::text, '-', ''), 'HEX');
+END
+$$;
+SELECT is(pg_temp.unit(:'a', NULL), 'sluice-HEX.service', 'the name of its unit follows from its id');
+SELECT is(pg_temp.unit(:'a', 'sluice-7-0123456789abcdef0123456789abcde7.slice'), 'sluice-HEX.service', 'where the agent has no other');
+SELECT is(pg_temp.unit(:'a', 'sluice-blue-7-0123456789abcdef0123456789abcde7.slice'), 'sluice-blue-HEX.service', 'or from that of the instance, too');
+SELECT is(pg_temp.unit(:'a', 'sluice-/../-7-0123456789abcdef0123456789abcde7.slice'), 'sluice-HEX.service', 'not from anything else');
 SELECT is((SELECT count(*) FROM sluice.assignment) + (SELECT count(*) FROM sluice.queue), 0::bigint, 'nothing is left behind');
 SELECT is(t.get(:'r') ->> 'log_complete', 'false', 'its log may still grow');
 SELECT ended_at AS ended FROM sluice.run WHERE id = (SELECT run FROM sluice.attempt WHERE id = :'a') \gset

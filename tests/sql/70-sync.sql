@@ -78,14 +78,15 @@ SELECT (t.attempt(:'r')).id AS a \gset
 SELECT t.events('one', t.event(:'a', 1, 'refused', '{"requeue": true}')) \g /dev/null
 UPDATE sluice.queue SET avoid_until = clock_timestamp();
 SELECT is(t.answer(t.sync('one', t.known(:'a', 1, 'running'))), 'stop:1', 'an old epoch is stopped');
-SELECT is(t.sync('one') #>> '{start,0,epoch}', '2', 'the new one started');
+SELECT is(t.sync('one', t.known(:'a', 1, 'ended')) #>> '{start,0,epoch}', '2', 'the new one started, also where the old one was refused just now');
+SELECT is(t.answer(t.sync('one', t.known(:'a', 2, 'ended'))), 'nothing', 'and not again when it is over');
 SELECT t.events('one', t.success(:'a', 2)) \g /dev/null
 
 -- Sessions. (Owed logs have a test of their own below.)
 DELETE FROM sluice.owed_log;
-SELECT is(t.sync('one', '[]', jsonb_build_object('session', t.id('second'))), NULL, 'a new session');
+SELECT is(t.next('one', '[]', jsonb_build_object('session', t.id('second'))), NULL, 'a new session');
 SELECT is(t.error($$SELECT t.sync('one')$$), 'ZF409 session-replaced', 'silences the one before');
-SELECT is(t.sync('one', '[]', jsonb_build_object('session', t.id('s' || n))), NULL, 'session ' || n) FROM generate_series(1, 9) n;
+SELECT is(t.next('one', '[]', jsonb_build_object('session', t.id('s' || n))), NULL, 'session ' || n) FROM generate_series(1, 9) n;
 SELECT is((SELECT cardinality(old_sessions) FROM sluice.instance WHERE id = t.id('one')), 8, 'eight of them are remembered');
 UPDATE sluice.instance SET session = t.id('session of one'), old_sessions = '{}' WHERE id = t.id('one');
 
@@ -97,7 +98,7 @@ SELECT t.sync('one') \g /dev/null
 SELECT is(t.get(:'gone') ->> 'state', 'running', 'the same session may leave out what it has not heard of yet');
 SELECT t.run('once') AS once \gset
 SELECT t.sync('one') \g /dev/null
-SELECT t.sync('one', t.known((t.attempt(:'kept')).id, 1, 'running'), jsonb_build_object('session', t.id('restarted'))) AS answer \gset
+SELECT t.next('one', t.known((t.attempt(:'kept')).id, 1, 'running'), jsonb_build_object('session', t.id('restarted'))) AS answer \gset
 SELECT results_eq(format('SELECT x #>> ''{attempt}'' FROM jsonb_array_elements(%L::jsonb -> ''recover'') x ORDER BY 1', :'answer'),
                   format('SELECT id::text FROM unnest(ARRAY[(t.attempt(%L)).id, (t.attempt(%L)).id, (t.attempt(%L)).id]) id ORDER BY 1', :'gone', :'unbegun', :'once'),
                   'what is not listed is asked for, also when nobody knows that it began');
@@ -122,10 +123,10 @@ SELECT t.run('p') AS ended, t.run('p') AS traceless \gset
 SELECT (t.attempt(:'ended')).id AS e, (t.attempt(:'traceless')).id AS n \gset
 SELECT t.sync('one') \g /dev/null
 SELECT t.events('one', t.success(:'e', 1), t.success(:'n', 1)) \g /dev/null
-SELECT is(t.answer(t.sync('one', t.known(:'e', 1, 'ended') || t.known(:'n', 1, 'ended'), jsonb_build_object('session', t.id('third')))),
+SELECT is(t.answer(t.next('one', t.known(:'e', 1, 'ended') || t.known(:'n', 1, 'ended'), jsonb_build_object('session', t.id('third')))),
           'nothing', 'not while its unit is there');
-SELECT is(jsonb_array_length(t.sync('one', '[]', jsonb_build_object('session', t.id('fourth'))) -> 'recover'), 2, 'but when it is gone');
-SELECT is(t.answer(t.sync('one', t.known(:'e', 1, 'ended') || t.known(:'n', 1, 'ended'), jsonb_build_object('session', t.id('fourth')))),
+SELECT is(jsonb_array_length(t.next('one', '[]', jsonb_build_object('session', t.id('fourth'))) -> 'recover'), 2, 'but when it is gone');
+SELECT is(t.answer(t.next('one', t.known(:'e', 1, 'ended') || t.known(:'n', 1, 'ended'), jsonb_build_object('session', t.id('fourth')))),
           'nothing', 'and not again while the agent looks for it');
 UPDATE sluice.instance SET session = t.id('session of one'), old_sessions = '{}' WHERE id = t.id('one');
 SELECT t.events('one', t.event(:'e', 1, 'ended', '{"result": "lost"}'), t.event(:'e', 1, 'logged', '{"sequence": 0}'),
@@ -137,7 +138,7 @@ SELECT is_empty('SELECT FROM sluice.owed_log', 'nothing is owed any more');
 -- A workspace that is there again.
 DELETE FROM sluice.cleanup;
 SELECT t.run('p') AS live \gset
-SELECT is(t.answer(t.sync('one', '[]', jsonb_build_object('session', t.id('fifth'), 'workspaces', jsonb_build_array(:'live', :'ended', t.id('never'), 'x')))),
+SELECT is(t.answer(t.next('one', '[]', jsonb_build_object('session', t.id('fifth'), 'workspaces', jsonb_build_array(:'live', :'ended', t.id('never'), 'x')))),
           'clean:1 recover:1', 'that of a run that is over is to go');
 SELECT is((SELECT run FROM sluice.cleanup WHERE instance = t.id('one')), :'ended'::uuid, 'and no other');
 DELETE FROM sluice.cleanup;
@@ -148,7 +149,7 @@ UPDATE sluice.instance SET session = t.id('session of one'), old_sessions = '{}'
 SELECT t.run('p') AS running, t.run('p') AS assigned, t.run('once') AS once, t.run('p') AS listed \gset
 SELECT t.events('one', t.event((t.attempt(:'running')).id, 1, 'running'), t.event((t.attempt(:'listed')).id, 1, 'running')) \g /dev/null
 SELECT (t.attempt(:'assigned')).id AS a, (t.attempt(:'listed')).id AS l, (t.attempt(:'running')).id AS r, (t.attempt(:'once')).id AS o \gset
-SELECT t.sync('one', t.known(:'l', 1, 'ended'), jsonb_build_object('boot', md5('next'), 'session', t.id('next'))) AS answer \gset
+SELECT t.next('one', t.known(:'l', 1, 'ended'), jsonb_build_object('boot', md5('next'), 'session', t.id('next'))) AS answer \gset
 SELECT is(jsonb_array_length(:'answer'::jsonb -> 'recover') || ' ' || jsonb_array_length(:'answer'::jsonb -> 'start'), '3 0',
           'all that is not listed is asked for, and nothing is begun before');
 SELECT is((SELECT boot FROM sluice.instance WHERE id = t.id('one')), md5('next'), 'the boot is known');

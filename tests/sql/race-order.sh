@@ -41,8 +41,10 @@ is "$(sql "SELECT state FROM sluice.attempt WHERE id = '$a'")" stopping "what wa
 sql "SELECT t.events('one', t.event('$a', 1, 'refused'))" >/dev/null
 is "$(run_is)" "cancelled|cancelled|t" "and ends cancelled"
 
-# The same report of another boot, twice.
+# The same report of another boot, twice. (That the session before is gone is known: 72-clones.sql has what happens when it is not.)
+gone() { sql "UPDATE sluice.instance SET broke_at = clock_timestamp() - interval '1 minute' WHERE id = t.id('one')" >/dev/null; }
 new
+gone
 boot() { echo "t.sync('one', '[]', jsonb_build_object('session', t.id('$1'), 'boot', md5('$1')))"; }
 behind "SELECT $(boot next);" "SELECT $(boot next)"
 is "$(sql "SELECT epoch, state, (SELECT recover FROM sluice.assignment WHERE attempt = '$a') FROM sluice.attempt WHERE id = '$a'")" \
@@ -51,6 +53,7 @@ sql "UPDATE sluice.instance SET session = t.id('session of one') WHERE id = t.id
 
 # An end, and the first poll of the next boot: what was reported counts.
 sql "SELECT t.events('one', t.event('$a', 2, 'running'))" >/dev/null
+gone
 behind "SELECT t.events('one', t.success('$a', 2));" "SELECT $(boot third)"
 is "$(run_is)" "succeeded|success|f" "an end that was reported is not lost with the reboot"
 sql "UPDATE sluice.instance SET session = t.id('session of one'), old_sessions = '{}' WHERE id = t.id('one')" >/dev/null
@@ -119,11 +122,13 @@ sql "TRUNCATE sluice.queue" >/dev/null
 sql "UPDATE sluice.instance SET draining = true" "SELECT t.sync('one')" >/dev/null
 new
 sql "SELECT t.events('one', t.event('$a', 1, 'running'))" >/dev/null
+gone
 behind "SELECT t.sync('one', t.known('$a', 1, 'running'), jsonb_build_object('session', t.id('new')));" \
        "SELECT t.sync('one', '[]', jsonb_build_object('session', t.id('new')))"
 is "$(sql "SELECT state FROM sluice.attempt WHERE id = '$a'")" running "the first list of a session counts, and no later one"
 
 # An end that is reported as the agent starts again.
+gone
 behind "SELECT t.events('one', t.success('$a'));" "SELECT t.sync('one', '[]', jsonb_build_object('session', t.id('newer')))"
 is "$(run_is)" "succeeded|success|f" "an end that was reported is not lost with the session"
 

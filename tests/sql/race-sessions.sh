@@ -10,7 +10,7 @@ new() { # an agent that has an attempt and takes no other
         is "$(shown)" "assigned 1 0" "$one has an attempt"
 }
 refusal() { echo "SELECT t.events('$one', t.event('$a', 1, 'refused', '{\"requeue\": true, \"reason\": \"no slot\"}'))"; }
-next() { echo "SELECT t.sync('$one', '[]', jsonb_build_object('session', t.id('next of $one'), 'draining', true))"; }
+next() { echo "SELECT t.next('$one', '[]', jsonb_build_object('session', t.id('next of $one'), 'draining', true))"; }
 shown() {
         sql "SELECT concat_ws(' ', state, epoch, (SELECT count(*) FROM sluice.evidence WHERE attempt = '$a' AND why = 'superseded'))
                FROM sluice.attempt WHERE id = '$a'"

@@ -13,6 +13,7 @@
 #include "str.h"
 #include "strv.h"
 #include "timespan.h"
+#include "unit-name.h"
 
 static void test_parse(void) {
         uint64_t n = 7;
@@ -184,6 +185,68 @@ static void test_secret_file(void) {
         (void) unlink(path);
 }
 
+#define HEX_ID "0123456789abcdef0123456789abcde7"
+
+static void test_unit_names_are_of_one_instance(void) {
+        static const char *const bad[] = { "sluice-" HEX_ID,
+                                           "sluice-" HEX_ID "0.service",
+                                           "sluice-a-" HEX_ID ".service",
+                                           "sluice-Blue-" HEX_ID ".service",
+                                           "sluice-blue-green-" HEX_ID ".service",
+                                           "sluice-clean." HEX_ID ".service",
+                                           "sluice--" HEX_ID ".service",
+                                           "sluice-lease.target",
+                                           "sluice-",
+                                           "sluice-blue-7-" HEX_ID ".service" };
+        char id[UNIT_ID_SIZE];
+        UnitName u = {};
+
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++)
+                ok_int(unit_name_from_service(bad[i], &u), false);
+        ok_str(u.hex, "");
+        ok_true(unit_name_from_service("sluice-" HEX_ID ".service", &u));
+        ok_str(u.instance, "");
+        ok_true(unit_name_from_service("sluice-blue-" HEX_ID ".service", &u));
+        ok_str(u.instance, "blue");
+        ok_str(unit_id(u.instance, u.hex, id), "blue-" HEX_ID);
+        ok_true(unit_name_from_slice("sluice-7-" HEX_ID ".slice", &u));
+        ok_str(u.instance, "");
+        ok_true(unit_name_from_slice("sluice-blue-7-" HEX_ID ".slice", &u));
+        ok_str(u.instance, "blue");
+        ok_int(unit_name_from_slice("sluice-blue-8-" HEX_ID ".slice", &u), false);
+        ok_int(unit_name_from_slice("sluice-blue-" HEX_ID ".slice", &u), false);
+        ok_int(unit_name_from_slice("sluice-7.slice", &u), false);
+}
+
+static void test_unit_names_are_made_and_read(void) {
+        static const struct {
+                const char *id, *service, *slice, *cgroup;
+        } rows[] = {
+                { HEX_ID, "sluice-" HEX_ID ".service", "sluice-7-" HEX_ID ".slice",
+                  "/sluice-7.slice/sluice-7-" HEX_ID ".slice" },
+                { "blue_2-" HEX_ID, "sluice-blue_2-" HEX_ID ".service",
+                  "sluice-blue_2-7-" HEX_ID ".slice",
+                  "/sluice-blue_2.slice/sluice-blue_2-7.slice/sluice-blue_2-7-" HEX_ID ".slice" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+                UnitName u = {}, back = {};
+                _cleanup_(freep) char *service = NULL, *slice = NULL, *cgroup = NULL;
+
+                ok_true(unit_name_from_id(rows[i].id, &u));
+                service = unit_name_service(&u);
+                slice = unit_name_slice(&u);
+                cgroup = unit_name_cgroup(&u);
+                ok_str(service, rows[i].service);
+                ok_str(slice, rows[i].slice);
+                ok_str(cgroup, rows[i].cgroup);
+                ok_true(unit_name_from_service(service, &back));
+                ok_str(back.instance, u.instance);
+                ok_true(unit_name_from_slice(slice, &back));
+                ok_str(back.hex, u.hex);
+        }
+}
+
 int main(void) {
         RUN(test_parse);
         RUN(test_timespan);
@@ -192,5 +255,7 @@ int main(void) {
         RUN(test_backoff);
         RUN(test_config_layers);
         RUN(test_secret_file);
+        RUN(test_unit_names_are_of_one_instance);
+        RUN(test_unit_names_are_made_and_read);
         return tap_done();
 }

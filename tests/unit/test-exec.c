@@ -45,6 +45,26 @@ static void test_names_follow_the_attempt(void) {
         spec_done(&s);
 }
 
+static void test_names_have_the_instance(void) {
+        char *pairs[] = { "ExecStart", "/bin/true", NULL };
+        StartRequest q = { .attempt = "blue-" ATTEMPT,
+                           .run = RUN_ID,
+                           .project = "p",
+                           .pipe = "p",
+                           .task = "t",
+                           .deadline_usec = 1,
+                           .directives = pairs };
+        UnitSpec s = {};
+        Error e = {};
+
+        ok_int(spec_build(&q, &open_policy, &s, &e), 0);
+        ok_str(s.unit, "sluice-blue-" ATTEMPT ".service");
+        ok_str(s.slice, "sluice-blue-7-" ATTEMPT ".slice");
+        ok_str(s.lease, "sluice-lease@blue.target");
+        ok_true(strv_contains(s.environment, "SLUICE_WORKSPACE=/var/lib/sluice/runs.blue/" RUN_ID));
+        spec_done(&s);
+}
+
 static void test_directives_become_numbers(void) {
         UnitSpec s = {};
         Error e = {};
@@ -89,8 +109,17 @@ static void test_nonsense_is_refused(void) {
 }
 
 static void test_identifiers_are_checked(void) {
-        static const char *const bad[] = { "", "x", "../../../../../../../../etc/passwd/x",
-                                           "0123456789ABCDEF0123456789ABCDE7", ATTEMPT "0" };
+        static const char *const bad[] = { "",
+                                           "x",
+                                           "../../../../../../../../etc/passwd/x",
+                                           "0123456789ABCDEF0123456789ABCDE7",
+                                           ATTEMPT "0",
+                                           "a-" ATTEMPT,
+                                           "blue-x-" ATTEMPT,
+                                           "Blue-" ATTEMPT,
+                                           "-" ATTEMPT,
+                                           "..-" ATTEMPT,
+                                           "abcdefghijklmnopq-" ATTEMPT };
         char *name = NULL;
 
         for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
@@ -169,6 +198,7 @@ static void test_policy_of_others_allows_nothing(void) {
 
 int main(void) {
         RUN(test_names_follow_the_attempt);
+        RUN(test_names_have_the_instance);
         RUN(test_directives_become_numbers);
         RUN(test_nonsense_is_refused);
         RUN(test_identifiers_are_checked);
