@@ -10,6 +10,7 @@
 #include "id.h"
 #include "proto.h"
 #include "recovery.h"
+#include "supervision.h"
 #include "unit.h"
 
 typedef enum AttemptState {
@@ -28,6 +29,7 @@ typedef enum Report {
         REPORT_ENDED = 1 << 1,
         REPORT_REFUSED = 1 << 2,
         REPORT_LOGGED = 1 << 3,
+        REPORT_STATUS = 1 << 4,
 } Report;
 
 typedef struct Attempt Attempt;
@@ -57,12 +59,15 @@ struct Attempt {
         bool requeue; /* with REPORT_REFUSED: somebody else may have it */
         bool was_active;
         bool fenced; /* stops when the control plane is not heard of: another agent may be given its task */
+        bool streaming;                    /* PID 1 supervises it */
         bool recovering;                   /* attempt_recover() made it: there is no unit */
         uint64_t started_usec, ended_usec; /* realtime */
         uint64_t deadline_usec;            /* of the start, CLOCK_BOOTTIME; 0: none */
         Usage usage;
         Limits limits;
         UnitState unit_state;
+        Supervision supervision;
+        uint64_t status_usec;  /* realtime, of what `supervision` says */
         uint32_t log_sequence; /* with REPORT_LOGGED */
         /* owned */
         char *reason;
