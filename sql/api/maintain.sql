@@ -11,6 +11,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, sluice, pg_temp 
 BEGIN
         PERFORM sluice.loss_sweep(); -- first, while no lock is held
         PERFORM sluice.drain_sweep();
+        PERFORM sluice.streams_sweep();
 
         UPDATE sluice.attendance w
            SET before = CASE WHEN w.last_at < clock_timestamp() - sluice.gap() THEN w.last_at ELSE w.before END,
@@ -60,7 +61,7 @@ BEGIN
                 UNION
                 SELECT i.id FROM sluice.instance i WHERE i.broke_at > clock_timestamp() - interval '1 minute') s;
 
-        IF EXISTS (SELECT FROM sluice.queue) THEN
+        IF EXISTS (SELECT FROM sluice.queue) OR EXISTS (SELECT FROM sluice.stream_news) THEN
                 RETURN NEXT 'dispatch';
         END IF;
 END
