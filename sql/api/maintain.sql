@@ -11,7 +11,6 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, sluice, pg_temp 
 BEGIN
         PERFORM sluice.loss_sweep(); -- first, while no lock is held
         PERFORM sluice.drain_sweep();
-        PERFORM sluice.streams_sweep();
 
         UPDATE sluice.attendance w
            SET before = CASE WHEN w.last_at < clock_timestamp() - sluice.gap() THEN w.last_at ELSE w.before END,
@@ -24,6 +23,7 @@ BEGIN
         SELECT i.id, clock_timestamp() FROM sluice.instance i WHERE i.id = ANY (p_instances) ORDER BY i.id
             ON CONFLICT (instance) DO UPDATE SET last_seen_at = greatest(p.last_seen_at, excluded.last_seen_at);
 
+        PERFORM sluice.streams_sweep();
         PERFORM sluice.dispatch_sweep();
 END
 $$;

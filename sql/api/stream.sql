@@ -102,6 +102,8 @@ BEGIN
                  WHERE r.id = p_like AND sluice.is_open(i, p.last_seen_at) AND sluice.stream_room(a.id) > 0 AND a.labels @@ sluice.selector_path(v.spec -> 'agent_selector'));
         INSERT INTO sluice.task (run, name, position)
         SELECT s.run, v.spec #>> '{tasks,0,name}', 0;
+        -- Beside the one whose place it takes it needs no place of its own in what the project may have at once.
+        INSERT INTO sluice.live_run (run, project) SELECT s.run, s.project WHERE s.retiring IS NOT NULL;
         PERFORM sluice.tasks_queue(ARRAY[s.run]);
         PERFORM FROM sluice.dispatch_runs(ARRAY[s.run], NULL);
 

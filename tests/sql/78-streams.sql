@@ -99,10 +99,13 @@ SELECT pg_temp.run() AS v2 \gset
 SELECT pg_temp.ready('one', :'v2') \g /dev/null
 
 -- With Overlap=brief it begins beside it, on an agent with one slot, and only it.
+SELECT api.project_set(t.h('owner'), 'default', '{"concurrency_limit": 1}') \g /dev/null
 SELECT pg_temp.deploy('feed', 'v3', '{"overlap": "brief"}') \g /dev/null
 SELECT pg_temp.run() AS v3 \gset
 SELECT is(pg_temp.stream(), 'running/replacing v3 one', 'the next version begins at once on the same agent');
 SELECT is(pg_temp.old(), :'v2', 'beside the other');
+SELECT is((SELECT count(*) FROM sluice.live_run)::int, 2, 'also when the project may have no more');
+SELECT api.project_set(t.h('owner'), 'default', '{"concurrency_limit": null}') \g /dev/null
 SELECT is(pg_temp.asked(:'v2'), NULL, 'which is not asked to stop');
 SELECT api.agent_flag_set(t.h('owner'), 'two', 'paused', '{}'), pg_temp.want('start', 'other') \g /dev/null
 SELECT t.sync('one') \g /dev/null
@@ -115,10 +118,6 @@ SELECT is(pg_temp.asked(:'v2'), 'replaced by run ' || :'v3', 'ready, it takes th
 SELECT pg_temp.killed('one', :'v2') \g /dev/null
 SELECT is(pg_temp.stream(), 'running/running v3 one', 'alone');
 SELECT is(pg_temp.stream('other'), 'running/queued v1', 'the agent is taken');
-SELECT pg_temp.want('stop', 'other') \g /dev/null
-SELECT is(pg_temp.stream('other'), 'stopped/stopping v1', 'what waits is stopped at once');
-SELECT api.dispatch() \g /dev/null
-SELECT is(pg_temp.stream('other'), 'stopped/stopped', 'and that is known');
 
 -- A version that does not get ready does not take the place.
 SELECT pg_temp.deploy('feed', 'v4', '{"overlap": "brief"}') \g /dev/null
@@ -126,6 +125,11 @@ SELECT pg_temp.run() AS v4 \gset
 SELECT pg_temp.says('one', :'v4', 'ended', '{"result": "exit-code", "exit_code": "exited", "exit_status": 3, "restarts": 5}') \g /dev/null
 SELECT is(pg_temp.stream(), 'running/running v3 one', 'the one before goes on');
 SELECT is((SELECT concat_ws(' ', run = :'v3', retiring) FROM sluice.assignment), 't f', 'in its place');
+SELECT is(pg_temp.stream('other'), 'running/queued v1', 'which nobody else has got');
+SELECT pg_temp.want('stop', 'other') \g /dev/null
+SELECT is(pg_temp.stream('other'), 'stopped/stopping v1', 'what waits is stopped at once');
+SELECT api.dispatch() \g /dev/null
+SELECT is(pg_temp.stream('other'), 'stopped/stopped', 'and that is known');
 SELECT matches(pg_temp.note(), 'run ' || :'v4' || ' of version .* ended with exit-code; the version before goes on', 'which is written down');
 SELECT is((SELECT restarts FROM sluice.attempt WHERE run = :'v4')::int, 5, 'with the number of its restarts');
 SELECT pg_temp.want('start') \g /dev/null
