@@ -38,7 +38,11 @@ CREATE FUNCTION pg_temp.killed(p_agent text, p_run uuid) RETURNS void LANGUAGE s
         SELECT pg_temp.says(p_agent, p_run, 'ended', '{"result": "success", "exit_code": "killed", "exit_status": 15}')
 $$;
 CREATE FUNCTION pg_temp.asked(p_run uuid) RETURNS text LANGUAGE sql AS $$ SELECT stop_reason FROM sluice.assignment WHERE run = p_run $$;
-UPDATE sluice.watch SET trusted_since = trusted_since - interval '1 day';
+-- For so long, and listened for, however long this test has taken.
+CREATE FUNCTION pg_temp.silent(p_agent text, p_for interval) RETURNS void LANGUAGE sql AS $$
+        UPDATE sluice.watch SET trusted_since = '-infinity', looked_at = clock_timestamp();
+        SELECT t.silent(p_agent, p_for)
+$$;
 
 -- What is no streaming pipe, and what is.
 SELECT t.pipe('batch', '{a}'), pg_temp.deploy('feed', 'v1'), pg_temp.deploy('other', 'v1') \g /dev/null
@@ -176,7 +180,7 @@ SELECT pg_temp.ready('one', pg_temp.run()) \g /dev/null
 
 -- An agent that is not heard of is waited for, however long; then with what the pipe says of it.
 SELECT t.sync('one', '[]', '{"self_fence_sec": 60}') \g /dev/null
-SELECT t.silent('one', '1 year') \g /dev/null
+SELECT pg_temp.silent('one', '1 year') \g /dev/null
 SELECT api.presence_flush('{}') \g /dev/null
 SELECT is(pg_temp.stream(), 'running/running v5 one', 'an agent that is not heard of is waited for');
 SELECT api.agent_flag_clear(t.h('owner'), 'two', 'paused'), t.sync('one', t.known((sluice.stream_attempt(pg_temp.run())).id, 1, 'running'), '{"self_fence_sec": 60}'),
@@ -185,14 +189,14 @@ SELECT pg_temp.deploy('feed', 'v6', '{"on_agent_loss": "retry"}') \g /dev/null
 SELECT pg_temp.killed('one', pg_temp.run()) \g /dev/null
 SELECT pg_temp.ready('one', pg_temp.run()) \g /dev/null
 SELECT pg_temp.run() AS v6 \gset
-SELECT t.silent('one', '181 seconds') \g /dev/null
+SELECT pg_temp.silent('one', '181 seconds') \g /dev/null
 SELECT sluice.loss_sweep() \g /dev/null
 SELECT t.sync('two', '[]', '{"self_fence_sec": 60}') \g /dev/null
 SELECT is(pg_temp.stream() || (pg_temp.run() = :'v6'), 'running/starting v6 twotrue', 'with retry its run goes on elsewhere');
 SELECT pg_temp.deploy('feed', 'v7', '{"on_agent_loss": "fail"}') \g /dev/null
 SELECT pg_temp.killed('two', pg_temp.run()) \g /dev/null
 SELECT pg_temp.ready('two', pg_temp.run()) \g /dev/null
-SELECT t.silent('two', '181 seconds') \g /dev/null
+SELECT pg_temp.silent('two', '181 seconds') \g /dev/null
 SELECT sluice.loss_sweep() \g /dev/null
 SELECT api.dispatch() \g /dev/null
 SELECT is(pg_temp.stream(), 'running/failed', 'with fail it ends, for its process may still be there');
