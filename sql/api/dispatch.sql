@@ -169,10 +169,12 @@ BEGIN
                          WHERE d.id IN (SELECT q.demand FROM sluice.queue q WHERE q.attempt = ANY (p_attempts))
                 ), asking AS MATERIALIZED (
                         SELECT q.attempt, q.run, q.demand, q.priority, q.instance, q.avoid, l.run IS NULL AS fresh,
-                               q.avoid_until > now() AS avoiding,
-                               dense_rank() OVER (ORDER BY q.demand, q.instance, q.avoid, q.avoid_until > now()) AS class
+                               q.avoid_until > now() AS avoiding, u.successor,
+                               dense_rank() OVER (ORDER BY q.demand, q.instance, q.avoid, q.avoid_until > now(), u.successor) AS class
                           FROM sluice.queue q
                           JOIN wanted d ON d.id = q.demand
+                         CROSS JOIN LATERAL (SELECT d.type = 'streaming' AND EXISTS (
+                                SELECT FROM sluice.stream s WHERE s.run = q.run AND s.retiring IS NOT NULL) AS successor) u
                           LEFT JOIN sluice.live_run l ON l.run = q.run
                          WHERE q.attempt = ANY (p_attempts)
                            AND (d.admits OR l.run IS NOT NULL)
@@ -182,8 +184,8 @@ BEGIN
                 ), numbered AS MATERIALIZED (
                         SELECT a.*, row_number() OVER (PARTITION BY class ORDER BY priority DESC, attempt) AS number FROM asking a
                 ), class AS MATERIALIZED (
-                        SELECT a.class, a.instance, a.avoid, a.avoiding, a.count, d.type, d.path::text AS path, d.memory_bytes, d.memory_permyriad
-                          FROM (SELECT class, demand, instance, avoid, avoiding, count(*) FROM asking GROUP BY 1, 2, 3, 4, 5) a
+                        SELECT a.class, a.instance, a.avoid, a.avoiding, a.successor, a.count, d.type, d.path::text AS path, d.memory_bytes, d.memory_permyriad
+                          FROM (SELECT class, demand, instance, avoid, avoiding, successor, count(*) FROM asking GROUP BY 1, 2, 3, 4, 5, 6) a
                           JOIN wanted d ON d.id = a.demand
                 ), host AS MATERIALIZED (
                         -- A streaming agent has one place, and one more seat: for the run that takes the place of another.
@@ -211,7 +213,7 @@ BEGIN
                                 ORDER BY (s.id IS NOT DISTINCT FROM c.avoid), s.free - s.nth DESC, s.tie, s.seat) AS number
                           FROM class c
                           JOIN seat s ON s.type = c.type AND s.labels @@ c.path::jsonpath
-                                     AND s.id = coalesce(c.instance, s.id) AND (NOT s.held OR c.instance IS NOT NULL) AND (c.avoiding IS NOT TRUE OR s.id <> c.avoid)
+                                     AND s.id = coalesce(c.instance, s.id) AND (NOT s.held OR c.successor) AND (c.avoiding IS NOT TRUE OR s.id <> c.avoid)
                          CROSS JOIN LATERAL sluice.memory_need(c.memory_bytes, c.memory_permyriad, s.memory) n (need)
                          WHERE s.nth <= s.free AND s.nth <= c.count AND (s.memory_left IS NULL OR n.need = 0 OR s.nth * n.need <= s.memory_left)
                 ), claim AS MATERIALIZED (

@@ -126,6 +126,7 @@ SELECT is(pg_temp.stream('other'), 'running/queued v1', 'the agent is taken');
 -- A version that does not get ready does not take the place.
 SELECT pg_temp.deploy('feed', 'v4', '{"overlap": "brief"}') \g /dev/null
 SELECT pg_temp.run() AS v4 \gset
+UPDATE sluice.queue SET instance = t.id('one') WHERE run = pg_temp.run('other'); -- as if it had been there before
 SELECT pg_temp.says('one', :'v4', 'ended', '{"result": "exit-code", "exit_code": "exited", "exit_status": 3, "restarts": 5}') \g /dev/null
 SELECT is(pg_temp.stream(), 'running/running v3 one', 'the one before goes on');
 SELECT is((SELECT concat_ws(' ', run = :'v3', retiring) FROM sluice.assignment), 't f', 'in its place');
