@@ -328,7 +328,9 @@ static void start_attempt(Agentd *a, ProtoAssignment *assignment, uint64_t deadl
         _cleanup_(freep) char *id = strdup(assignment->attempt);
         uint32_t epoch = assignment->epoch;
         Attempt *attempt = attempt_find(a->attempts, assignment->attempt);
-        bool full = attempt_count_live(a->attempts) >= a->settings->slots;
+        /* Where the next version of a streaming pipe begins, the last one may still run. */
+        bool full = attempt_count_live(a->attempts) >=
+                    a->settings->slots + (assignment->streaming ? 1U : 0U);
         int r;
 
         if (attempt || !id || attempt_is_past(a->attempts, id, epoch))

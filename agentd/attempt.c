@@ -249,8 +249,11 @@ static void ended(Attempt *a, const UnitState *s) {
                 return;
         a->ended_usec = s->main_exit_usec ? s->main_exit_usec : clock_usec(CLOCK_REALTIME);
         (void) cgroup_read(a->id, &a->usage);
+        a->owed &= ~(unsigned) REPORT_STATUS; /* the end says it */
         if (!wanted && str_eq(s->sub, "dead"))
                 note_stopped(a);
+        else if (!wanted && a->streaming && !a->reason)
+                a->reason = supervision_reason(s);
         note_end(a);
         a->table->events->on_ended(a, a->table->userdata);
         changed(a);
@@ -266,9 +269,21 @@ static void note_limits(Attempt *a, const UnitState *s) {
                 unit_limits_known(a->unit);
 }
 
-/* RemainAfterExit= makes a success "exited"; whatever was stopped by somebody is "dead". */
+/* What was sent is no news of now: its acknowledgement is not waited for. */
+static void note_status(Attempt *a, const UnitState *s) {
+        if (!a->streaming || !supervision_note(&a->supervision, s))
+                return;
+        a->status_usec = clock_usec(CLOCK_REALTIME);
+        a->status_boottime_usec = clock_usec(CLOCK_BOOTTIME);
+        a->sent &= ~(unsigned) REPORT_STATUS;
+        owe(a, REPORT_STATUS);
+        changed(a);
+}
+
+/* RemainAfterExit= makes a success "exited"; whatever was stopped by somebody is "dead". Between two starts of a service it may
+ * be "dead" for a moment, too: then PID 1 has a job for it. */
 static bool has_ended(const Attempt *a, const UnitState *s) {
-        return unit_is_over(s) &&
+        return unit_is_over(s) && !(a->streaming && s->job > 0) &&
                (!str_eq(s->sub, "dead") || a->was_active || s->main_exit_usec > 0);
 }
 
@@ -331,6 +346,7 @@ static void on_unit_state(Unit *u, const UnitState *s, void *userdata) {
         if (a->state == ATTEMPT_READING && *s->load && !str_eq(s->load, "not-found")) {
                 a->epoch = s->epoch;
                 a->fenced = s->fenced;
+                a->streaming = s->streaming;
                 (void) snprintf(a->run, sizeof(a->run), "%s", s->run);
         }
         if (str_eq(s->load, "not-found")) {
@@ -347,6 +363,7 @@ static void on_unit_state(Unit *u, const UnitState *s, void *userdata) {
                 started(a, s);
                 if (set_state(a, ATTEMPT_RUNNING) >= 0 || a->owed)
                         changed(a);
+                note_status(a, s);
         } else if (a->state == ATTEMPT_READING) {
                 (void) set_state(a, ATTEMPT_STARTING);
                 changed(a);
@@ -397,8 +414,10 @@ static int ask_start(Attempt *a) {
 
         if (r < 0)
                 return r;
+        if (a->streaming)
+                unit_supervise(a->unit);
         return exec_call_new(a->table->exec,
-                             &(ExecRequest){ .method = "Start",
+                             &(ExecRequest){ .method = a->streaming ? "StartStreaming" : "Start",
                                              .append = append_assignment,
                                              .tries_max = START_TRIES_MAX,
                                              .done = on_start_answered,
@@ -418,6 +437,7 @@ int attempt_start(AttemptTable *t, ProtoAssignment *assignment, uint64_t deadlin
                 return r;
         (void) id_to_text(run, a->run);
         a->fenced = assignment->fence;
+        a->streaming = assignment->streaming;
         a->deadline_usec = a->fenced ? deadline_usec : 0;
         a->assignment = malloc(sizeof(*a->assignment));
         if (!a->assignment)

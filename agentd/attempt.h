@@ -10,6 +10,7 @@
 #include "id.h"
 #include "proto.h"
 #include "recovery.h"
+#include "supervision.h"
 #include "unit-name.h"
 #include "unit.h"
 
@@ -29,6 +30,7 @@ typedef enum Report {
         REPORT_ENDED = 1 << 1,
         REPORT_REFUSED = 1 << 2,
         REPORT_LOGGED = 1 << 3,
+        REPORT_STATUS = 1 << 4,
         REPORT_STUCK = 1 << 5,
 } Report;
 
@@ -63,13 +65,17 @@ struct Attempt {
         bool was_active;
         bool stuck; /* PID 1 has given up, and a process is still there: the slot stays taken */
         bool fenced; /* stops when the control plane is not heard of: another agent may be given its task */
+        bool streaming;                    /* PID 1 supervises it */
         bool recovering;                   /* attempt_recover() made it: there is no unit */
         uint64_t started_usec, ended_usec; /* realtime */
         uint64_t deadline_usec;            /* of the start, CLOCK_BOOTTIME; 0: none */
         Usage usage;
         Limits limits;
         UnitState unit_state;
-        uint32_t log_sequence; /* with REPORT_LOGGED */
+        Supervision supervision;
+        uint64_t status_usec,
+                status_boottime_usec; /* of what `supervision` says: realtime, and CLOCK_BOOTTIME */
+        uint32_t log_sequence;        /* with REPORT_LOGGED */
         /* owned */
         char *reason;
         char *report; /* of its end, as it was written down before; NULL: it follows from what is above */

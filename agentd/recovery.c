@@ -10,6 +10,7 @@
 #include <systemd/sd-id128.h>
 #include <systemd/sd-journal.h>
 #include <systemd/sd-login.h>
+#include <systemd/sd-messages.h>
 
 #include "id.h"
 #include "log.h"
@@ -112,6 +113,23 @@ static const char *reason_by_boot(sd_journal *j) {
                        : reason_gone;
 }
 
+/* What came before a start of the unit is not how it ended: PID 1 may have restarted it since. */
+static bool is_beginning(sd_journal *j) {
+        static const char *const beginnings[] = {
+                SD_MESSAGE_UNIT_STARTING_STR,
+                SD_MESSAGE_UNIT_STARTED_STR,
+                SD_MESSAGE_UNIT_RESTART_SCHEDULED_STR,
+        };
+        char id[64];
+
+        if (field(j, "MESSAGE_ID", id, sizeof(id)) < 0)
+                return false;
+        for (size_t i = 0; i < ELEMENTSOF(beginnings); i++)
+                if (str_eq(beginnings[i], id))
+                        return true;
+        return false;
+}
+
 /* What the entry adds: the result is in one, the exit status in an earlier one. True when that is all. */
 static bool read_entry(sd_journal *j, Recovered *known) {
         static const struct {
@@ -123,6 +141,8 @@ static bool read_entry(sd_journal *j, Recovered *known) {
         char text[64];
         uint64_t status;
 
+        if (is_beginning(j))
+                return true;
         if (str_eq(known->result, "lost") && field(j, "UNIT_RESULT", text, sizeof(text)) >= 0) {
                 (void) snprintf(known->result, sizeof(known->result), "%.31s", text);
                 known->reason = "systemd's words in the journal tell how it ended.";

@@ -28,6 +28,19 @@ void report_running(JsonOut *o, const Attempt *a) {
         json_out_end_object(o);
 }
 
+static void write_supervision(JsonOut *o, uint32_t restarts, const char *status_text) {
+        json_out_u64(o, "restarts", restarts);
+        json_out_text(o, "status_text", status_text);
+}
+
+void report_status(JsonOut *o, const Attempt *a) {
+        write_head(o, a, "status", a->status_usec);
+        json_out_u64(o, "boottime_usec", a->status_boottime_usec);
+        write_supervision(o, a->supervision.restarts, a->supervision.status_text);
+        json_out_bool(o, "ready", a->supervision.ready);
+        json_out_end_object(o);
+}
+
 static const char *exit_code_to_string(int code) {
         return code == CLD_EXITED
                        ? "exited"
@@ -51,6 +64,8 @@ void report_ended(JsonOut *o, const Attempt *a) {
         }
         if (a->reason)
                 json_out_text(o, "reason", a->reason);
+        if (a->streaming)
+                write_supervision(o, s->restarts, s->status_text);
         if (s->main_start_monotonic_usec > 0 &&
             s->main_exit_monotonic_usec >= s->main_start_monotonic_usec)
                 json_out_known(o, "runtime_usec",

@@ -4,6 +4,7 @@
 #include "attempt.h"
 #include "json-out.h"
 
+void report_status(JsonOut *o, const Attempt *a);
 void report_running(JsonOut *o, const Attempt *a);
 void report_ended(JsonOut *o, const Attempt *a);
 void report_stuck(JsonOut *o, const Attempt *a);

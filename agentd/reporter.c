@@ -35,6 +35,7 @@ static const struct {
         uint64_t patience_usec;
 } rows[] = {
         { REPORT_RUNNING, "running", report_running, 100 * USEC_PER_MSEC },
+        { REPORT_STATUS, "status", report_status, 500 * USEC_PER_MSEC },
         { REPORT_STUCK, "stuck", report_stuck, 0 },
         { REPORT_ENDED, "ended", report_ended, 10 * USEC_PER_MSEC },
         { REPORT_REFUSED, "refused", report_refused, 0 },

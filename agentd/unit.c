@@ -24,9 +24,11 @@
 typedef enum PropertyType {
         PROPERTY_TEXT,
         PROPERTY_I32,
+        PROPERTY_U32,
         PROPERTY_U64,
         PROPERTY_ID,
         PROPERTY_ENVIRONMENT,
+        PROPERTY_JOB,
 } PropertyType;
 
 static const struct {
@@ -53,6 +55,9 @@ static const struct {
           0 },
         { "TasksMax", PROPERTY_U64, offsetof(UnitState, limits.tasks_max), 0 },
         { "Environment", PROPERTY_ENVIRONMENT, 0, 0 },
+        { "Job", PROPERTY_JOB, offsetof(UnitState, job), 0 },
+        { "NRestarts", PROPERTY_U32, offsetof(UnitState, restarts), 0 },
+        { "StatusText", TEXT(status_text) },
 #undef TEXT
 };
 
@@ -98,6 +103,7 @@ struct Unit {
         void *userdata;
         UnitState state;
         bool limits_wanted;
+        bool supervised;
 };
 
 static int read_environment(sd_bus_message *m, UnitState *s) {
@@ -115,6 +121,8 @@ static int read_environment(sd_bus_message *m, UnitState *s) {
                         s->epoch = number;
                 } else if (!run && str_eq(text, "SLUICE_FENCED=yes")) {
                         s->fenced = true; /* it stands before the run */
+                } else if (!run && str_eq(text, "SLUICE_STREAMING=yes")) {
+                        s->streaming = true; /* so does this */
                 } else if (!run && (value = str_after(text, "SLUICE_RUN=")) &&
                            id_parse(value, &id) >= 0) {
                         run = true;
@@ -137,9 +145,20 @@ static int read_id(sd_bus_message *m, char *hex) {
         return r;
 }
 
+/* No character is cut in two. */
+static void copy_text(char *target, size_t size, const char *text) {
+        size_t n = strlen(text);
+
+        if (n >= size)
+                for (n = size - 1; n > 0 && ((unsigned char) text[n] & 0xc0U) == 0x80U;)
+                        n--;
+        (void) memcpy(target, text, n);
+        target[n] = '\0';
+}
+
 /* The value of the property, in the variant that comes next. */
 static int read_property(sd_bus_message *m, const char *name, UnitState *s) {
-        static const char *const types[] = { "s", "i", "t", "ay", "as" };
+        static const char *const types[] = { "s", "i", "u", "t", "ay", "as", "(uo)" };
         const char *text;
         size_t i = 0;
         int r;
@@ -157,10 +176,16 @@ static int read_property(sd_bus_message *m, const char *name, UnitState *s) {
         case PROPERTY_TEXT:
                 r = sd_bus_message_read(m, "s", &text);
                 if (r >= 0)
-                        (void) snprintf(target, properties[i].size, "%s", text);
+                        copy_text(target, properties[i].size, text);
                 break;
         case PROPERTY_I32:
                 r = sd_bus_message_read(m, "i", target);
+                break;
+        case PROPERTY_U32:
+                r = sd_bus_message_read(m, "u", target);
+                break;
+        case PROPERTY_JOB:
+                r = sd_bus_message_read(m, "(uo)", target, NULL);
                 break;
         case PROPERTY_U64:
                 r = sd_bus_message_read(m, "t", target);
@@ -206,8 +231,12 @@ static int unit_on_changed(sd_bus_message *m, void *userdata, sd_bus_error *erro
         (void) error;
         if (sd_bus_message_read(m, "s", &interface) < 0 || read_properties(m, &u->state) < 0)
                 return 0;
-        if (u->state.main_exit_usec > 0 ||
-            (*u->state.result && !str_eq(u->state.result, "success")))
+        bool stirs = u->state.main_exit_usec > 0 ||
+                     (*u->state.result && !str_eq(u->state.result, "success"));
+
+        if (u->supervised && (stirs || !str_eq(u->state.active, "active")))
+                (void) unit_read(u);
+        else if (stirs)
                 (void) unit_ask(u, UNIT_ASK_END | (u->limits_wanted ? UNIT_ASK_LIMITS : 0U));
         u->on_state(u, &u->state, u->userdata);
         return 0;
@@ -215,11 +244,19 @@ static int unit_on_changed(sd_bus_message *m, void *userdata, sd_bus_error *erro
 
 static int unit_on_read(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Unit *u = userdata;
+        UnitState before = u->state;
 
         (void) error;
         u->read = sd_bus_slot_unref(u->read);
         if (sd_bus_message_is_method_error(m, NULL) || read_properties(m, &u->state) < 0)
                 (void) snprintf(u->state.load, sizeof(u->state.load), "not-found");
+        u->supervised |= u->state.streaming;
+        /* PID 1 forgets a unit that was stopped; what it said before is what is known of it. */
+        if (u->supervised && before.main_start_usec > 0 && str_eq(u->state.load, "not-found")) {
+                u->state = before;
+                u->state.job = 0;
+                (void) strcpy(u->state.sub, "dead");
+        }
         u->on_state(u, &u->state, u->userdata);
         return 0;
 }
@@ -274,6 +311,10 @@ int unit_ask(Unit *u, unsigned what) {
                                              asks[i].name);
         }
         return r;
+}
+
+void unit_supervise(Unit *u) {
+        u->supervised = true;
 }
 
 void unit_limits_known(Unit *u) {

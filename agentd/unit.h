@@ -10,6 +10,8 @@
 #include "error.h"
 #include "id.h"
 
+#define STATUS_TEXT_SIZE 256 /* what is longer is cut */
+
 /* Properties of org.freedesktop.systemd1.Unit and .Service, by their names. */
 typedef struct UnitState {
         char load[16];
@@ -25,7 +27,11 @@ typedef struct UnitState {
         Limits limits;
         uint32_t
                 epoch; /* of SLUICE_EPOCH= in its environment; with unit_read() only, as the next two */
-        bool fenced; /* of SLUICE_FENCED= */
+        bool fenced;    /* of SLUICE_FENCED= */
+        bool streaming; /* of SLUICE_STREAMING= */
+        uint32_t job;   /* what PID 1 is about to do with it; 0: nothing. With unit_read() only */
+        uint32_t restarts;
+        char status_text[STATUS_TEXT_SIZE];
         char run[ID_TEXT_SIZE];
 } UnitState;
 
@@ -56,6 +62,10 @@ typedef void (*unit_state_t)(Unit *u, const UnitState *state, void *userdata);
 int unit_new(UnitBus *b, const char *id, unit_state_t on_state, void *userdata, Unit **ret);
 Unit *unit_free(Unit *u);
 DEFINE_SCOPE_EXIT(Unit, unit_free)
+
+/* PID 1 may restart it: that its process has ended means little, so each such change is answered by unit_read(). Found by itself in
+ * what SLUICE_STREAMING= says. */
+void unit_supervise(Unit *u);
 
 /* Asks for everything; answered by on_state. load is "not-found" when there is no such unit. */
 int unit_read(Unit *u);

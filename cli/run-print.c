@@ -2,6 +2,7 @@
 #include "run-print.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -166,6 +167,14 @@ static void print_moment(const char *label, const char *rfc3339) {
                               format_age(rfc3339, age));
 }
 
+static void print_unit(const Attempt *a, const char *task) {
+        (void) printf("     Unit: %s on %s (%s)\n", a->unit, a->agent ? a->agent : "-", task);
+        if (a->restarts > 0)
+                (void) printf(" Restarts: %" PRIu64 "\n", a->restarts);
+        if (a->status_text && *a->status_text)
+                (void) printf("   Status: %s\n", a->status_text);
+}
+
 /* What journalctl -u and systemctl on the host want to know. */
 static void print_units(const Run *run) {
         const Task *tasks = run->tasks.items;
@@ -174,8 +183,7 @@ static void print_units(const Run *run) {
                 const Attempt *a = task_last_attempt(&tasks[i]);
 
                 if (a && a->unit && a->started_at)
-                        (void) printf("     Unit: %s on %s (%s)\n", a->unit,
-                                      a->agent ? a->agent : "-", tasks[i].task);
+                        print_unit(a, tasks[i].task);
         }
 }
 

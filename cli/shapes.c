@@ -43,6 +43,8 @@ static const JsonField attempt_fields[] = {
         N64(Attempt, memory_max_bytes),
         N64(Attempt, cpu_quota_per_sec_usec),
         N64(Attempt, tasks_max),
+        N64(Attempt, restarts),
+        T(Attempt, status_text),
         {},
 };
 
@@ -71,6 +73,14 @@ const JsonField run_fields[] = {
         {},
 };
 
+const JsonField stream_fields[] = {
+        MUST(Stream, desired), MUST(Stream, state),
+        T(Stream, run),        T(Stream, version),
+        T(Stream, agent),      T(Stream, status_text),
+        T(Stream, reason),     T(Stream, again_at),
+        N64(Stream, restarts), {},
+};
+
 const JsonField pipe_fields[] = {
         T(PipeFacts, project),
         MUST(PipeFacts, pipe),
@@ -82,6 +92,7 @@ const JsonField pipe_fields[] = {
         T(PipeFacts, source),
         B(PipeFacts, created),
         B(PipeFacts, changed),
+        { "stream", JSON_OBJECT, false, offsetof(PipeFacts, stream), .fields = stream_fields },
         {},
 };
 
@@ -206,6 +217,8 @@ static int make_all_printable(const JsonField *fields, void *target) {
                 } else if (f->type == JSON_STRV || f->type == JSON_MAP) {
                         for (char **s = *(char ***) slot; r >= 0 && s && *s; s++)
                                 r = make_printable(s);
+                } else if (f->type == JSON_OBJECT) {
+                        r = make_all_printable(f->fields, slot);
                 } else if (f->type == JSON_ARRAY) {
                         const JsonArray *array = slot;
 

@@ -13,7 +13,8 @@ typedef struct Attempt {
                 *why;
         uint32_t epoch, exit_status;
         uint64_t runtime_usec, cpu_usage_usec, memory_peak_bytes, memory_max_bytes,
-                cpu_quota_per_sec_usec, tasks_max;
+                cpu_quota_per_sec_usec, tasks_max, restarts;
+        char *status_text;
 } Attempt;
 
 typedef struct Task {
@@ -28,9 +29,15 @@ typedef struct Run {
         JsonArray tasks; /* Task; empty in lists */
 } Run;
 
+typedef struct Stream {
+        char *desired, *state, *run, *version, *agent, *status_text, *reason, *again_at;
+        uint64_t restarts;
+} Stream;
+
 typedef struct PipeFacts {
         char *project, *pipe, *version, *type, *description, *created_at, *created_by, *source;
         bool created, changed;
+        Stream stream; /* of a streaming pipe; else its texts are NULL */
 } PipeFacts;
 
 typedef struct Instance {
@@ -67,7 +74,8 @@ typedef struct Page {
 /* Decodes the reply; then all texts but a pipe's source are fit for a terminal. On error, with words in e, there is nothing to empty. */
 int shape_decode(const Reply *reply, const JsonField *fields, void *target, Error *e);
 
-extern const JsonField run_fields[], pipe_fields[], agent_fields[], key_fields[], project_fields[];
+extern const JsonField stream_fields[], run_fields[], pipe_fields[], agent_fields[], key_fields[],
+        project_fields[];
 extern const JsonField run_page_fields[], pipe_page_fields[], agent_page_fields[],
         key_page_fields[], project_page_fields[];
 

@@ -56,6 +56,8 @@ Colour colour_of_state(const char *state) {
                 { "Unknown", COLOUR_RED },     { "Stopped", COLOUR_GREY },
                 { "cancelled", COLOUR_GREY },  { "skipped", COLOUR_GREY },
                 { "valid", COLOUR_GREEN },     { "revoked", COLOUR_GREY },
+                { "starting", COLOUR_YELLOW }, { "replacing", COLOUR_YELLOW },
+                { "stopping", COLOUR_YELLOW }, { "ended", COLOUR_GREY },
         };
 
         if (!state)

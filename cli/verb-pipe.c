@@ -11,6 +11,7 @@
 #include "pipe.h"
 #include "str.h"
 #include "strv.h"
+#include "stream-print.h"
 #include "table.h"
 #include "verbs.h"
 
@@ -132,6 +133,7 @@ static void add_pipe(const void *item, void *userdata) {
 
         table_add(userdata, pipe->pipe);
         table_add(userdata, pipe->type);
+        table_add_colour(userdata, pipe->stream.state, stream_colour(&pipe->stream));
         table_add(userdata, pipe->version);
         table_add(userdata, format_age(pipe->created_at, age));
         table_add(userdata, pipe->created_by);
@@ -139,8 +141,8 @@ static void add_pipe(const void *item, void *userdata) {
 }
 
 static int list_pipes(Context *x, char *path, const char *what) {
-        static const char *const header[] = { "PIPE", "TYPE",        "VERSION", "DEPLOYED",
-                                              "BY",   "DESCRIPTION", NULL };
+        static const char *const header[] = { "PIPE",     "TYPE", "STATE",       "VERSION",
+                                              "DEPLOYED", "BY",   "DESCRIPTION", NULL };
         _cleanup_(table_freep) Table *table = NULL;
         _cleanup_(freep) char *owned = path;
         int status;
@@ -191,6 +193,8 @@ int verb_pipe_show(Context *x) {
                               colour_begin(COLOUR_GREY), pipe.pipe, pipe.version,
                               format_time(pipe.created_at, when), pipe.created_by,
                               colour_end(COLOUR_GREY));
+                if (pipe.stream.state)
+                        stream_print(&pipe.stream, "# ");
                 print_source(pipe.source);
         }
         json_done(pipe_fields, &pipe);

@@ -13,6 +13,13 @@
 #include "timespan.h"
 
 #define WORDS_MAX 512
+#define COUNT_MAX 1000000
+
+static const char *const type_words[] = { "exec", "notify", NULL };
+static const char *const access_words[] = { "none", "main", "exec", "all", NULL };
+static const char *const restart_words[] = { "no",          "on-success",  "on-failure",
+                                             "on-abnormal", "on-watchdog", "on-abort",
+                                             "always",      NULL };
 
 const Directive directives[] = {
         { "ExecStart", DIRECTIVE_EXEC, "ExecStart", 249 },
@@ -29,6 +36,16 @@ const Directive directives[] = {
         { "TimeoutStopSec", DIRECTIVE_SPAN, "TimeoutStopUSec", 249 },
         { "LoadCredential", DIRECTIVE_CREDENTIAL, "LoadCredential", 249, .repeats = true },
         { "SandboxProfile", DIRECTIVE_SANDBOX, NULL, 249 },
+        { "Type", DIRECTIVE_WORD, "Type", 249, .streaming = true, .words = type_words },
+        { "NotifyAccess", DIRECTIVE_WORD, "NotifyAccess", 249, .streaming = true,
+          .words = access_words },
+        { "Restart", DIRECTIVE_WORD, "Restart", 249, .streaming = true, .words = restart_words },
+        { "RestartSec", DIRECTIVE_PAUSE, "RestartUSec", 249, .streaming = true },
+        { "StartLimitIntervalSec", DIRECTIVE_PAUSE, "StartLimitIntervalUSec", 249,
+          .streaming = true },
+        { "StartLimitBurst", DIRECTIVE_COUNT, "StartLimitBurst", 249, .streaming = true },
+        { "WatchdogSec", DIRECTIVE_SPAN, "WatchdogUSec", 249, .streaming = true },
+        { "TimeoutStartSec", DIRECTIVE_SPAN, "TimeoutStartUSec", 249, .streaming = true },
         {},
 };
 
@@ -321,6 +338,34 @@ static int check_span(const char *value, Error *e) {
                        : 0;
 }
 
+static int check_pause(const char *value, Error *e) {
+        uint64_t n;
+
+        return timespan_parse(value, &n) < 0
+                       ? error_set(e, -EINVAL, "bad-span",
+                                   "a time span such as 5s or 2min, or 0, is expected")
+                       : 0;
+}
+
+static int check_count(const char *value, Error *e) {
+        uint64_t n;
+
+        return parse_u64_range(value, 1, COUNT_MAX, &n) < 0
+                       ? error_set(e, -EINVAL, "bad-count", "a number from 1 to %d is expected",
+                                   COUNT_MAX)
+                       : 0;
+}
+
+static int check_word(const char *const *words, const char *value, Error *e) {
+        _cleanup_(freep) char *all = NULL;
+
+        if (strv_contains((char *const *) words, value))
+                return 0;
+        all = strv_join((char *const *) words, ", ");
+        return error_set(e, -EINVAL, "bad-word", "one of %s is expected",
+                         all ? all : "systemd's words");
+}
+
 static int check_credential(const char *value, Error *e) {
         const char *colon = strchr(value, ':');
 
@@ -344,8 +389,9 @@ int directive_check(const Directive *d, const char *value, Error *e) {
                 [DIRECTIVE_SIZE] = check_size,       [DIRECTIVE_QUOTA] = check_quota,
                 [DIRECTIVE_WEIGHT] = check_weight,   [DIRECTIVE_TASKS] = check_tasks,
                 [DIRECTIVE_SPAN] = check_span,       [DIRECTIVE_CREDENTIAL] = check_credential,
-                [DIRECTIVE_SANDBOX] = check_sandbox,
+                [DIRECTIVE_SANDBOX] = check_sandbox, [DIRECTIVE_PAUSE] = check_pause,
+                [DIRECTIVE_COUNT] = check_count,
         };
 
-        return checks[d->type](value, e);
+        return d->words ? check_word(d->words, value, e) : checks[d->type](value, e);
 }

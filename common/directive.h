@@ -17,7 +17,10 @@ typedef enum DirectiveType {
         DIRECTIVE_QUOTA,       /* percentage of one CPU */
         DIRECTIVE_WEIGHT,      /* 1 to 10000 */
         DIRECTIVE_TASKS,       /* count, or infinity */
-        DIRECTIVE_SPAN,        /* time span */
+        DIRECTIVE_SPAN,        /* time span, more than nothing */
+        DIRECTIVE_PAUSE,       /* time span, or 0 */
+        DIRECTIVE_COUNT,       /* 1 to a million */
+        DIRECTIVE_WORD,        /* one of the row's words */
         DIRECTIVE_CREDENTIAL,  /* ID:/absolute/path */
         DIRECTIVE_SANDBOX,     /* strict, standard, none */
 } DirectiveType;
@@ -29,6 +32,8 @@ typedef struct Directive {
                 *property; /* of org.freedesktop.systemd1.Service; NULL when it is more than one */
         unsigned since;    /* first systemd version */
         bool repeats;      /* may stand several times, adding up */
+        bool streaming;    /* only in streaming pipes: how PID 1 supervises a service */
+        const char *const *words; /* of DIRECTIVE_WORD */
 } Directive;
 
 extern const Directive directives[]; /* ends with a NULL name */

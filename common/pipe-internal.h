@@ -20,12 +20,23 @@ struct Pipe {
         char *priority;      /* owned: a whole number; so is the limit */
         char *concurrency_policy, *concurrency_limit, *concurrency_key; /* owned */
         char *delivery;                                                 /* owned */
-        char *on_agent_loss;                                            /* owned */
+        char *on_agent_loss, *overlap;                                  /* owned */
         JsonArray tasks;                                                /* owned, of PipeTask */
 };
 
-/* What holds for a pipe whatever form it came in; words without a place. *ret_task is the index of the task that is wrong, if one is. */
-int pipe_check(const Pipe *p, size_t *ret_task, Error *e);
+/* What is wrong: a key of [Pipe]; else a task, and perhaps a directive of it; else the whole. */
+typedef struct PipePlace {
+        const char *key;  /* NULL: none */
+        size_t task;      /* the number of tasks: none */
+        size_t directive; /* SIZE_MAX: none */
+} PipePlace;
+
+/* What holds for a pipe whatever form it came in; words without a place, which is in *ret. */
+int pipe_check(const Pipe *p, PipePlace *ret, Error *e);
+
+/* The part of pipe_check() that is about batch and streaming pipes, whose type is one of the two. */
+int pipe_check_type(const Pipe *p, PipePlace *ret, Error *e);
+bool pipe_is_streaming(const Pipe *p);
 
 /* Adds a task; the array grows by one. */
 int pipe_add_task(Pipe *p, const char *name, PipeTask **ret);

@@ -15,15 +15,6 @@ typedef enum Section {
         SECTION_TASK,
 } Section;
 
-typedef struct Parser {
-        const char *name; /* borrowed: the caller's, for messages */
-        unsigned line;    /* of the logical line's first physical one */
-        Section section;
-        Pipe *pipe;     /* borrowed: owned by pipe_parse() */
-        PipeTask *task; /* borrowed: in pipe */
-        unsigned task_lines[PIPE_TASKS_MAX];
-} Parser;
-
 static const struct {
         const char *key;
         size_t offset;
@@ -33,11 +24,28 @@ static const struct {
         { "ConcurrencyPolicy", offsetof(Pipe, concurrency_policy) },
         { "Delivery", offsetof(Pipe, delivery) },
         { "OnAgentLoss", offsetof(Pipe, on_agent_loss) },
+        { "Overlap", offsetof(Pipe, overlap) },
         { "AgentSelector", offsetof(Pipe, selector_json) }, /* its place, until it is parsed */
         { "Priority", offsetof(Pipe, priority) },
         { "ConcurrencyLimit", offsetof(Pipe, concurrency_limit) },
         { "ConcurrencyKey", offsetof(Pipe, concurrency_key) },
 };
+
+typedef struct Place {
+        unsigned line, column;
+} Place;
+
+typedef struct Parser {
+        const char *name; /* borrowed: the caller's, for messages */
+        unsigned line;    /* of the logical line's first physical one */
+        Section section;
+        Pipe *pipe;     /* borrowed: owned by pipe_parse() */
+        PipeTask *task; /* borrowed: in pipe */
+        Place keys[ELEMENTSOF(
+                pipe_keys)]; /* where the keys of [Pipe] stand, in the order of pipe_keys */
+        Place tasks[PIPE_TASKS_MAX];
+        Place directives[PIPE_TASKS_MAX][PIPE_DIRECTIVES_MAX];
+} Parser;
 
 /* Words of the language that this release does not do: better said than guessed. */
 static const char *const later_keys[] = { "Retry", "RetryBackoffSec", "Cron", "OnCalendar", NULL };
@@ -77,7 +85,7 @@ static int section_open(Parser *p, char *line, Error *e) {
                                   error_set(e, -E2BIG, "too-many-tasks", "more than %d tasks",
                                             PIPE_TASKS_MAX),
                                   e);
-                p->task_lines[p->pipe->tasks.count] = p->line;
+                p->tasks[p->pipe->tasks.count] = (Place){ p->line, 1 };
                 p->section = SECTION_TASK;
                 return pipe_add_task(p->pipe, task, &p->task);
         }
@@ -108,6 +116,7 @@ static int pipe_key(Parser *p, const char *key, const char *value, unsigned *col
                         continue;
                 if (*(void **) slot)
                         return error_set(e, -EINVAL, "duplicate-key", "%s= stands twice", key);
+                p->keys[i] = (Place){ p->line, *column };
                 r = str_replace(slot, value);
                 if (r < 0 || pipe_keys[i].offset != offsetof(Pipe, selector_json))
                         return r < 0 ? r : pipe_settle(p->pipe, e);
@@ -122,7 +131,8 @@ static int pipe_key(Parser *p, const char *key, const char *value, unsigned *col
                          near ? "; did you mean " : "", near ? near : "", near ? "=?" : "");
 }
 
-static int task_key(Parser *p, const char *key, const char *value, Error *e) {
+static int task_key(Parser *p, const char *key, const char *value, unsigned column, Error *e) {
+        size_t count = strv_length(p->task->directives) / 2;
         const Directive *row = directive_find(key);
         const char *near;
         int r;
@@ -142,7 +152,7 @@ static int task_key(Parser *p, const char *key, const char *value, Error *e) {
                                  "%.64s= is not allowed in [Task]%s%s%s", key,
                                  near ? "; did you mean " : "", near ? near : "", near ? "=?" : "");
         }
-        if (strv_length(p->task->directives) >= 2 * PIPE_DIRECTIVES_MAX)
+        if (count >= PIPE_DIRECTIVES_MAX)
                 return error_set(e, -E2BIG, "too-many-directives", "more than %d directives",
                                  PIPE_DIRECTIVES_MAX);
         r = directive_check(row, value, e);
@@ -151,6 +161,7 @@ static int task_key(Parser *p, const char *key, const char *value, Error *e) {
                         (void) error_prefix(e, "%s=: ", key);
                 return r;
         }
+        p->directives[p->pipe->tasks.count - 1][count] = (Place){ p->line, column };
         r = strv_append(&p->task->directives, key);
         return r < 0 ? r : strv_append(&p->task->directives, value);
 }
@@ -182,7 +193,7 @@ static int assignment(Parser *p, char *line, unsigned indent, Error *e) {
                                     "%.64s= stands before the first [Section]", key),
                           e);
         r = p->section == SECTION_PIPE ? pipe_key(p, key, value, &column, e)
-                                       : task_key(p, key, value, e);
+                                       : task_key(p, key, value, column, e);
         return at(p, column, r, e);
 }
 
@@ -234,11 +245,21 @@ static int text_parse(Parser *p, char *text, Error *e) {
         return 0;
 }
 
+static Place place_of(const Parser *p, const PipePlace *wrong) {
+        for (size_t i = 0; wrong->key && i < ELEMENTSOF(pipe_keys); i++)
+                if (str_eq(pipe_keys[i].key, wrong->key) && p->keys[i].line > 0)
+                        return p->keys[i];
+        if (wrong->task >= p->pipe->tasks.count)
+                return (Place){ 1, 1 };
+        return wrong->directive == SIZE_MAX ? p->tasks[wrong->task]
+                                            : p->directives[wrong->task][wrong->directive];
+}
+
 int pipe_parse(const char *name, const char *text, size_t size, Pipe **ret, Error *e) {
         _cleanup_(pipe_freep) Pipe *pipe = calloc(1, sizeof(*pipe));
         _cleanup_(freep) char *copy = NULL;
         Parser parser = { .name = name, .pipe = pipe };
-        size_t task;
+        PipePlace wrong;
         int r;
 
         if (size > PIPE_TEXT_MAX)
@@ -252,10 +273,12 @@ int pipe_parse(const char *name, const char *text, size_t size, Pipe **ret, Erro
         r = text_parse(&parser, copy, e);
         if (r < 0)
                 return r;
-        r = pipe_check(pipe, &task, e);
+        r = pipe_check(pipe, &wrong, e);
         if (r < 0) {
-                parser.line = task < pipe->tasks.count ? parser.task_lines[task] : 1;
-                return at(&parser, 1, r, e);
+                Place place = place_of(&parser, &wrong);
+
+                parser.line = place.line;
+                return at(&parser, place.column, r, e);
         }
         *ret = TAKE_PTR(pipe);
         return 0;

@@ -35,6 +35,7 @@ static const JsonField pipe_fields[] = {
         { "concurrency_key", JSON_TEXT, false, offsetof(Pipe, concurrency_key), .max = 63 },
         { "delivery", JSON_TEXT, false, offsetof(Pipe, delivery), .max = 16 },
         { "on_agent_loss", JSON_TEXT, false, offsetof(Pipe, on_agent_loss), .max = 16 },
+        { "overlap", JSON_TEXT, false, offsetof(Pipe, overlap), .max = 16 },
         { "tasks", JSON_ARRAY, true, offsetof(Pipe, tasks), .max = PIPE_TASKS_MAX,
           .fields = task_fields, .size = sizeof(PipeTask) },
         {},
@@ -86,7 +87,7 @@ static size_t task_index(const Pipe *p, const char *name) {
         return i;
 }
 
-static int task_check(const Pipe *p, const PipeTask *t, Error *e) {
+static int task_check(const Pipe *p, const PipeTask *t, size_t *ret_directive, Error *e) {
         bool exec = false;
 
         if (pipe_name_check(t->name) < 0)
@@ -104,6 +105,7 @@ static int task_check(const Pipe *p, const PipeTask *t, Error *e) {
                 const char *near = row ? NULL : directive_nearest(d[0]);
                 int r;
 
+                *ret_directive = (size_t) (d - t->directives) / 2;
                 if (!row)
                         return error_set(e, -EINVAL, "unknown-directive",
                                          "%.64s= is not allowed in [Task]%s%s%s", d[0],
@@ -118,6 +120,7 @@ static int task_check(const Pipe *p, const PipeTask *t, Error *e) {
                         return error_prefix(e, "%s=: ", d[0]);
                 exec |= row->type == DIRECTIVE_EXEC;
         }
+        *ret_directive = SIZE_MAX;
         return exec ? 0
                     : error_set(e, -EINVAL, "no-command", "task \"%s\" has no ExecStart=", t->name);
 }
@@ -161,18 +164,6 @@ static int choice_check(const char *key, const char *value, const char *const wo
                          all ? all : "those that are known");
 }
 
-static int words_check(const char *key, const char *value, const char *only, const char *later,
-                       Error *e) {
-        if (!value || str_eq(value, only))
-                return 0;
-        if (strstr(later, value) && *value)
-                return error_set(e, -EINVAL, "unsupported",
-                                 "%s=%s is not supported by this release, only %s", key, value,
-                                 only);
-        return error_set(e, -EINVAL, "bad-value", "%s=%.64s is not one of %s %s", key, value, only,
-                         later);
-}
-
 /* A whole number in its shortest form; the text is JSON's or a pipe file's. */
 static int number_settle(char **slot, const char *key, int min, int max, Error *e) {
         const char *digits = *slot ? *slot + (**slot == '-') : NULL;
@@ -203,33 +194,61 @@ int pipe_settle(Pipe *p, Error *e) {
         return r;
 }
 
-static const char *const delivery_words[] = { "at-least-once", "at-most-once", NULL };
-static const char *const loss_words[] = { "wait", "retry", "fail", NULL };
+/* Words that a later release will know are said to be no word of this one. */
+static int choices_check(const Pipe *p, PipePlace *place, Error *e) {
+        static const char *const types[] = { "batch", "streaming", NULL };
+        static const char *const policies[] = { "allow", NULL };
+        static const char *const later_policies[] = { "forbid", "queue", "replace", NULL };
+        static const char *const deliveries[] = { "at-least-once", "at-most-once", NULL };
+        static const char *const losses[] = { "wait", "retry", "fail", NULL };
+        static const char *const overlaps[] = { "no", "brief", NULL };
+        const struct {
+                const char *key, *value;
+                const char *const *words, *const *later;
+        } rows[] = {
+                { "Type", p->type, types, NULL },
+                { "ConcurrencyPolicy", p->concurrency_policy, policies, later_policies },
+                { "Delivery", p->delivery, deliveries, NULL },
+                { "OnAgentLoss", p->on_agent_loss, losses, NULL },
+                { "Overlap", p->overlap, overlaps, NULL },
+        };
 
-int pipe_check(const Pipe *p, size_t *ret_task, Error *e) {
+        for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+                int r;
+
+                place->key = rows[i].key;
+                if (rows[i].value && rows[i].later &&
+                    strv_contains((char *const *) rows[i].later, rows[i].value))
+                        return error_set(e, -EINVAL, "unsupported",
+                                         "%s=%s is not supported by this release, only %s",
+                                         rows[i].key, rows[i].value, rows[i].words[0]);
+                r = choice_check(rows[i].key, rows[i].value, rows[i].words, e);
+                if (r < 0)
+                        return r;
+        }
+        place->key = NULL;
+        return 0;
+}
+
+int pipe_check(const Pipe *p, PipePlace *ret, Error *e) {
         int r;
 
-        *ret_task = p->tasks.count;
-        r = words_check("Type", p->type, "batch", "streaming", e);
-        if (r >= 0)
-                r = words_check("ConcurrencyPolicy", p->concurrency_policy, "allow",
-                                "forbid queue replace", e);
-        if (r >= 0)
-                r = choice_check("Delivery", p->delivery, delivery_words, e);
-        if (r >= 0)
-                r = choice_check("OnAgentLoss", p->on_agent_loss, loss_words, e);
+        *ret = (PipePlace){ .task = p->tasks.count, .directive = SIZE_MAX };
+        r = choices_check(p, ret, e);
         if (r >= 0 && p->tasks.count == 0)
                 r = error_set(e, -EINVAL, "no-task", "a pipe needs at least one [Task NAME]");
         for (size_t i = 0; r >= 0 && i < p->tasks.count; i++) {
-                *ret_task = i;
-                r = task_check(p, task_at(p, i), e);
+                ret->task = i;
+                r = task_check(p, task_at(p, i), &ret->directive, e);
         }
-        return r < 0 ? r : order_check(p, ret_task, e);
+        if (r >= 0)
+                r = pipe_check_type(p, ret, e);
+        return r < 0 ? r : order_check(p, &ret->task, e);
 }
 
 int pipe_from_json(const char *json, size_t size, Pipe **ret, Error *e) {
         _cleanup_(pipe_freep) Pipe *p = calloc(1, sizeof(*p));
-        size_t task;
+        PipePlace place;
         int r;
 
         if (!p)
@@ -240,7 +259,7 @@ int pipe_from_json(const char *json, size_t size, Pipe **ret, Error *e) {
         if (r >= 0)
                 r = pipe_settle(p, e);
         if (r >= 0)
-                r = pipe_check(p, &task, e);
+                r = pipe_check(p, &place, e);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(p);
@@ -289,6 +308,8 @@ static int pipe_out(const Pipe *p, bool hash, char **ret) {
         json_out_text(&o, "delivery", p->delivery ? p->delivery : "at-least-once");
         if (p->on_agent_loss)
                 json_out_text(&o, "on_agent_loss", p->on_agent_loss);
+        if (p->overlap)
+                json_out_text(&o, "overlap", p->overlap);
         json_out_array(&o, "tasks");
         for (size_t i = 0; i < p->tasks.count; i++)
                 task_out(&o, task_at(p, i));

@@ -85,6 +85,9 @@ const JsonField proto_event_fields[] = {
         { FIELD(JSON_U64, ProtoEvent, cpu_quota_per_sec_usec) },
         { FIELD(JSON_U64, ProtoEvent, tasks_max) },
         { FIELD(JSON_U32, ProtoEvent, sequence) },
+        { FIELD(JSON_U32, ProtoEvent, restarts) },
+        { FIELD(JSON_TEXT, ProtoEvent, status_text, .max = SENTENCE_MAX) },
+        { FIELD(JSON_BOOL, ProtoEvent, ready) },
         {},
 };
 
@@ -103,6 +106,7 @@ const JsonField proto_assignment_fields[] = {
         { FIELD(JSON_TEXT, ProtoAssignment, pipe, .max = PROTO_NAME_MAX, .required = true) },
         { FIELD(JSON_TEXT, ProtoAssignment, task, .max = PROTO_NAME_MAX, .required = true) },
         { FIELD(JSON_BOOL, ProtoAssignment, fence) },
+        { FIELD(JSON_BOOL, ProtoAssignment, streaming) },
         { FIELD(JSON_PAIRS, ProtoAssignment, directives, .max = PROTO_DIRECTIVES_MAX,
                 .required = true) },
         {},

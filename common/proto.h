@@ -91,6 +91,9 @@ typedef struct ProtoEvent {
         uint64_t cpu_quota_per_sec_usec;
         uint64_t tasks_max;
         uint32_t sequence;
+        uint32_t restarts;
+        char *status_text;
+        bool ready;
 } ProtoEvent;
 
 typedef struct ProtoEvents {
@@ -107,6 +110,7 @@ typedef struct ProtoAssignment {
         char *pipe;
         char *task;
         bool fence;        /* another agent may be given the task when this one is not heard of */
+        bool streaming;    /* PID 1 supervises it, and the control plane wants its `status` */
         char **directives; /* name, value, name, value */
 } ProtoAssignment;
 

@@ -50,6 +50,9 @@ static const struct {
         { "run_get", CALL_SAFE },
         { "run_list", CALL_SAFE },
         { "run_logs", CALL_SAFE },
+        { "stream_restart", CALL_ONCE }, /* each call is another restart */
+        { "stream_start", CALL_SAFE },
+        { "stream_stop", CALL_SAFE },
 };
 
 static size_t find(const char *statement) {

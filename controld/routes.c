@@ -109,6 +109,16 @@ const Route routes[] = {
           .handler = route_statement,
           .statement = S("pipe_versions", "api.pipe_versions($1, $2, $3)", 3),
           .binds = { { BIND_AUTH }, { BIND_PATH, 0 }, { BIND_PATH, 1 } } },
+        { "POST", "/api/v1/projects/{project}/pipes/{pipe}/start", true, .handler = route_statement,
+          .statement = S("stream_start", "api.stream_start($1, $2, $3)", 3),
+          .binds = { { BIND_AUTH }, { BIND_PATH, 0 }, { BIND_PATH, 1 } } },
+        { "POST", "/api/v1/projects/{project}/pipes/{pipe}/stop", true, .handler = route_statement,
+          .statement = S("stream_stop", "api.stream_stop($1, $2, $3)", 3),
+          .binds = { { BIND_AUTH }, { BIND_PATH, 0 }, { BIND_PATH, 1 } } },
+        { "POST", "/api/v1/projects/{project}/pipes/{pipe}/restart", true,
+          .handler = route_statement,
+          .statement = S("stream_restart", "api.stream_restart($1, $2, $3)", 3),
+          .binds = { { BIND_AUTH }, { BIND_PATH, 0 }, { BIND_PATH, 1 } } },
 
         { "GET", "/api/v1/projects/{project}/runs", true, .handler = route_statement,
           .statement =

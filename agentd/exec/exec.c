@@ -186,6 +186,7 @@ static int unit_from_request(Exec *x, sd_bus_message *m, UnitSpec *ret, Error *e
                 r = sd_bus_message_read(m, "st", &request.task, &request.deadline_usec);
         if (r >= 0)
                 r = read_directives(m, &request.directives);
+        request.streaming = str_eq(sd_bus_message_get_member(m), "StartStreaming");
         if (r >= 0)
                 r = policy_load(x->policy_path, &policy, e);
         if (r >= 0)
@@ -435,13 +436,16 @@ static int method_sync(sd_bus_message *m, void *userdata, sd_bus_error *error) {
 }
 
 /* Unprivileged: the D-Bus policy file has decided who may call. */
+#define START(name)                                                                                \
+        SD_BUS_METHOD_WITH_ARGS(name,                                                              \
+                                SD_BUS_ARGS("s", attempt, "u", epoch, "s", run, "s", project, "s", \
+                                            pipe, "s", task, "t", deadline_usec, "a(ss)",          \
+                                            directives),                                           \
+                                SD_BUS_RESULT("o", job), method_start, SD_BUS_VTABLE_UNPRIVILEGED)
 static const sd_bus_vtable exec_vtable[] = {
         SD_BUS_VTABLE_START(0),
-        SD_BUS_METHOD_WITH_ARGS("Start",
-                                SD_BUS_ARGS("s", attempt, "u", epoch, "s", run, "s", project, "s",
-                                            pipe, "s", task, "t", deadline_usec, "a(ss)",
-                                            directives),
-                                SD_BUS_RESULT("o", job), method_start, SD_BUS_VTABLE_UNPRIVILEGED),
+        START("Start"),
+        START("StartStreaming"), /* of a streaming pipe */
         SD_BUS_METHOD_WITH_ARGS("Stop", SD_BUS_ARGS("s", attempt), SD_BUS_NO_RESULT, method_stop,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Kill", SD_BUS_ARGS("s", attempt, "i", signal), SD_BUS_NO_RESULT,

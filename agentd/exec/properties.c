@@ -199,14 +199,31 @@ static int append_numbers(sd_bus_message *m, const UnitSpec *s) {
         return r;
 }
 
+static int append_settings(sd_bus_message *m, const UnitSpec *s) {
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < s->n_settings; i++) {
+                const char *property = s->settings[i].directive->property;
+                uint64_t number = s->settings[i].number;
+
+                if (s->settings[i].word)
+                        r = sd_bus_message_append(m, "(sv)", property, "s", s->settings[i].word);
+                else if (s->settings[i].directive->type == DIRECTIVE_COUNT)
+                        r = sd_bus_message_append(m, "(sv)", property, "u", (uint32_t) number);
+                else
+                        r = sd_bus_message_append(m, "(sv)", property, "t", number);
+        }
+        return r;
+}
+
 /* RemainAfterExit= keeps the outcome in PID 1 until it is acknowledged; that a failed unit is kept too is CollectMode='s
  * default. Memory, tasks and IO are accounted in the service, so that its slice has the controllers as well. */
 static int append_service(sd_bus_message *m, const UnitSpec *s) {
-        int r = sd_bus_message_append(m, "(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)", "Description", "s",
-                                      s->description, "Type", "s", "exec", "RemainAfterExit", "b",
-                                      true, "CollectMode", "s", "inactive", "Slice", "s", s->slice,
-                                      "CPUAccounting", "b", true, "MemoryAccounting", "b", true,
-                                      "TasksAccounting", "b", true, "IOAccounting", "b", true);
+        int r = sd_bus_message_append(
+                m, "(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)", "Description", "s", s->description,
+                "Type", "s", "exec", "RemainAfterExit", "b", s->leave_success, "CollectMode", "s",
+                "inactive", "Slice", "s", s->slice, "CPUAccounting", "b", true, "MemoryAccounting",
+                "b", true, "TasksAccounting", "b", true, "IOAccounting", "b", true);
 
         if (r >= 0)
                 r = sd_bus_message_append(m, "(sv)(sv)(sv)", "SyslogIdentifier", "s", s->identifier,
@@ -240,6 +257,8 @@ int properties_append(sd_bus_message *m, const UnitSpec *s) {
                 r = append_credentials(m, s->credentials);
         if (r >= 0)
                 r = append_numbers(m, s);
+        if (r >= 0)
+                r = append_settings(m, s); /* after Type=exec: the last word counts */
         if (r >= 0)
                 r = append_sandbox(m, s->sandbox);
         return r < 0 ? r : sd_bus_message_close_container(m);

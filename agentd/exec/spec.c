@@ -84,6 +84,8 @@ void spec_done(UnitSpec *s) {
         free(s->state_directory);
         free(s->working_directory);
         s->credentials = strv_free(s->credentials);
+        for (size_t i = 0; i < s->n_settings; i++)
+                free(s->settings[i].word);
         *s = (UnitSpec){};
 }
 
@@ -132,6 +134,8 @@ static int set_identity(UnitSpec *s, const StartRequest *q, const UnitName *u) {
                 r = add_variable(s, "SLUICE_EPOCH", epoch, false);
         if (r >= 0 && q->deadline_usec > 0)
                 r = add_variable(s, "SLUICE_FENCED", "yes", false);
+        if (r >= 0 && q->streaming)
+                r = add_variable(s, "SLUICE_STREAMING", "yes", false);
         if (r >= 0)
                 r = add_variable(s, "SLUICE_RUN", run, true);
         if (r >= 0)
@@ -272,6 +276,23 @@ static int set_number(UnitSpec *s, const Directive *d, const char *value) {
         }
 }
 
+/* A unit that RemainAfterExit= keeps is not restarted after a success, so what shall be gets none: it ends only when somebody
+ * stops it, or when PID 1 gives up, and then the failed unit is kept. */
+static int set_service(UnitSpec *s, const Directive *d, const char *value) {
+        Setting *setting = &s->settings[s->n_settings];
+
+        if (s->n_settings == SETTINGS_MAX)
+                return -E2BIG;
+        *setting = (Setting){ .directive = d };
+        s->n_settings++;
+        if (str_eq(d->name, "Restart"))
+                s->leave_success = !str_eq(value, "always") && !str_eq(value, "on-success");
+        if (d->type == DIRECTIVE_WORD)
+                return str_replace(&setting->word, value);
+        return d->type == DIRECTIVE_COUNT ? parse_u64(value, &setting->number)
+                                          : timespan_parse(value, &setting->number);
+}
+
 static int set_directive(UnitSpec *s, const Directive *d, const char *value, Error *e) {
         switch (d->type) {
         case DIRECTIVE_EXEC:
@@ -299,7 +320,7 @@ static bool stands_before(char *const *pairs, size_t i) {
         return false;
 }
 
-static int set_directives(UnitSpec *s, char *const *pairs, Error *e) {
+static int set_directives(UnitSpec *s, char *const *pairs, bool streaming, Error *e) {
         for (size_t i = 0; pairs && pairs[i] && pairs[i + 1]; i += 2) {
                 const Directive *d = directive_find(pairs[i]);
                 int r;
@@ -308,11 +329,15 @@ static int set_directives(UnitSpec *s, char *const *pairs, Error *e) {
                         return error_set(e, -EINVAL, "unknown-directive",
                                          "This agent does not know the directive %.64s=.",
                                          pairs[i]);
+                if (d->streaming && !streaming)
+                        return error_set(e, -EINVAL, "bad-directive",
+                                         "%s= is for streaming pipes only.", d->name);
                 if (!d->repeats && stands_before(pairs, i))
                         return error_set(e, -EINVAL, "bad-directive", "%s= stands twice.", d->name);
                 r = directive_check(d, pairs[i + 1], e);
                 if (r >= 0)
-                        r = set_directive(s, d, pairs[i + 1], e);
+                        r = d->streaming ? set_service(s, d, pairs[i + 1])
+                                         : set_directive(s, d, pairs[i + 1], e);
                 if (r == -ENOMEM)
                         return r;
                 if (r < 0 && (!e || !e->detail[0]))
@@ -359,8 +384,9 @@ static int build(UnitSpec *s, const StartRequest *request, const Policy *policy,
         int r = set_names(s, request, e);
 
         s->sandbox = SANDBOX_STANDARD;
+        s->leave_success = true;
         if (r >= 0)
-                r = set_directives(s, request->directives, e);
+                r = set_directives(s, request->directives, request->streaming, e);
         if (r >= 0)
                 r = set_executable(s, e);
         if (r >= 0)

@@ -18,6 +18,7 @@ typedef struct StartRequest {
         const char *task;
         uint64_t
                 deadline_usec; /* CLOCK_BOOTTIME; another agent may have it some time after; 0: nobody else ever */
+        bool streaming;    /* of a streaming pipe: PID 1 supervises it */
         char **directives; /* owned: name, value, name, value */
 } StartRequest;
 
@@ -26,6 +27,15 @@ typedef enum Sandbox {
         SANDBOX_STANDARD,
         SANDBOX_STRICT,
 } Sandbox;
+
+/* What a streaming pipe says of its service, as PID 1 wants it: a word of the directive's, or a number. */
+typedef struct Setting {
+        const Directive *directive;
+        char *word; /* owned; NULL: it is the number */
+        uint64_t number;
+} Setting;
+
+#define SETTINGS_MAX 8 /* rows of the table that are for streaming pipes; a test counts them */
 
 /* Numbers are as PID 1 wants them; 0 means that the property is not set. All pointers are owned. */
 typedef struct UnitSpec {
@@ -46,6 +56,9 @@ typedef struct UnitSpec {
         Sandbox sandbox;
         uint64_t memory_max, memory_high, cpu_quota_usec, cpu_weight, tasks_max, io_weight;
         uint64_t runtime_max_usec, timeout_stop_usec;
+        Setting settings[SETTINGS_MAX];
+        size_t n_settings;
+        bool leave_success; /* a process that ends well leaves its unit "exited", for its outcome */
         uint64_t deadline_usec; /* of the start; 0: not fenced */
 } UnitSpec;
 

@@ -43,6 +43,17 @@ BEGIN
 END
 $$;
 
+-- Runs of a streaming pipe follow from what people want of it.
+CREATE OR REPLACE FUNCTION sluice.batch_check(p_pipe text, p_type text) RETURNS void
+LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+        IF p_type <> 'batch' THEN
+                PERFORM sluice.fail(409, 'streaming-pipe', format('Pipe "%s" is a streaming one: it has one run at a time.', p_pipe),
+                                    'Start it: sluicectl start PIPE.');
+        END IF;
+END
+$$;
+
 -- Why it waits, if it does, is not in the answer: that may take longer than making it.
 CREATE OR REPLACE FUNCTION api.run_create(p_auth bytea, p_project text, p_pipe text, p_version text,
                                           p_idempotency_key text) RETURNS json
@@ -77,6 +88,7 @@ BEGIN
         END IF;
 
         v_pipe := sluice.pipe_find(p_project, p_pipe, p_version);
+        PERFORM sluice.batch_check(v_pipe.pipe, v_pipe.type);
         PERFORM sluice.runs_make(ARRAY[v_run], ARRAY[v_pipe.project], ARRAY[v_pipe.pipe], ARRAY[v_pipe.version], ARRAY[v_token.name]);
 
         RETURN (SELECT j.json FROM sluice.runs_json(ARRAY[v_run]) j);
@@ -106,7 +118,7 @@ BEGIN
                                      AND sluice.role_rank(t.role) >= sluice.role_rank('operator')
                   JOIN sluice.pipe p ON p.project = r.value ->> 'project' AND p.name = r.value #>> '{body,pipe}'
                   JOIN sluice.pipe_version v ON v.project = p.project AND v.pipe = p.name
-                                            AND v.version = coalesce(r.value #>> '{body,version}', p.version)
+                                            AND v.version = coalesce(r.value #>> '{body,version}', p.version) AND v.type = 'batch'
                  WHERE coalesce(length(r.value ->> 'key') BETWEEN 1 AND 255, true)
         ), kept AS (
                 INSERT INTO sluice.idempotency (token, key, request, run)
@@ -167,6 +179,8 @@ BEGIN
                 v_pipes := v_pipes || sluice.json_text(v, 'pipe', true);
                 v_versions := v_versions || sluice.json_text(v, 'version');
         END LOOP;
+        PERFORM sluice.batch_check(d.pipe, (sluice.pipe_find(p_project, d.pipe, d.version)).type)
+           FROM (SELECT DISTINCT * FROM unnest(v_pipes, v_versions) d (pipe, version)) d;
         v_versions := ARRAY(SELECT k.version
                               FROM unnest(v_pipes, v_versions) WITH ORDINALITY w (pipe, version, n)
                               JOIN (SELECT d.pipe, d.version AS wanted, (sluice.pipe_find(p_project, d.pipe, d.version)).version

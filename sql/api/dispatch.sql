@@ -59,6 +59,12 @@ BEGIN
 END
 $$;
 
+-- How many more attempts it can begin, with so many that it has.
+CREATE OR REPLACE FUNCTION sluice.room(p_instance sluice.instance, p_type text, p_count bigint) RETURNS int
+LANGUAGE sql STABLE AS $$
+        SELECT CASE WHEN p_type = 'streaming' THEN sluice.stream_room(p_instance.agent) ELSE p_instance.slots - p_count::int END
+$$;
+
 -- What an attempt of this demand takes of a host's memory.
 CREATE OR REPLACE FUNCTION sluice.memory_need(p_bytes int8, p_permyriad int, p_host int8) RETURNS int8
 LANGUAGE sql IMMUTABLE AS $$
@@ -151,6 +157,7 @@ LANGUAGE plpgsql SET enable_seqscan = off SET enable_hashjoin = off SET enable_m
 DECLARE
         v_closed uuid[] := sluice.limits_lock(ARRAY(
                 SELECT DISTINCT q.demand FROM sluice.queue q WHERE q.attempt = ANY (p_attempts)));
+        v_open uuid[] := sluice.streams_lock(p_attempts, p_instances);
         v_left int := cardinality(p_attempts);
         v_attempts uuid[];
         v_instances uuid[];
@@ -163,10 +170,12 @@ BEGIN
                          WHERE d.id IN (SELECT q.demand FROM sluice.queue q WHERE q.attempt = ANY (p_attempts))
                 ), asking AS MATERIALIZED (
                         SELECT q.attempt, q.run, q.demand, q.priority, q.instance, q.avoid, l.run IS NULL AS fresh,
-                               q.avoid_until > now() AS avoiding,
-                               dense_rank() OVER (ORDER BY q.demand, q.instance, q.avoid, q.avoid_until > now()) AS class
+                               q.avoid_until > now() AS avoiding, u.successor,
+                               dense_rank() OVER (ORDER BY q.demand, q.instance, q.avoid, q.avoid_until > now(), u.successor) AS class
                           FROM sluice.queue q
                           JOIN wanted d ON d.id = q.demand
+                         CROSS JOIN LATERAL (SELECT d.type = 'streaming' AND EXISTS (
+                                SELECT FROM sluice.stream s WHERE s.run = q.run AND s.retiring IS NOT NULL) AS successor) u
                           LEFT JOIN sluice.live_run l ON l.run = q.run
                          WHERE q.attempt = ANY (p_attempts)
                            AND (d.admits OR l.run IS NOT NULL)
@@ -176,38 +185,41 @@ BEGIN
                 ), numbered AS MATERIALIZED (
                         SELECT a.*, row_number() OVER (PARTITION BY class ORDER BY priority DESC, attempt) AS number FROM asking a
                 ), class AS MATERIALIZED (
-                        SELECT a.class, a.instance, a.avoid, a.avoiding, a.count, d.type, d.path::text AS path, d.memory_bytes, d.memory_permyriad
-                          FROM (SELECT class, demand, instance, avoid, avoiding, count(*) FROM asking GROUP BY 1, 2, 3, 4, 5) a
+                        SELECT a.class, a.instance, a.avoid, a.avoiding, a.successor, a.count, d.type, d.path::text AS path, d.memory_bytes, d.memory_permyriad
+                          FROM (SELECT class, demand, instance, avoid, avoiding, successor, count(*) FROM asking GROUP BY 1, 2, 3, 4, 5, 6) a
                           JOIN wanted d ON d.id = a.demand
                 ), host AS MATERIALIZED (
-                        SELECT i.id, i.slots, a.id AS agent, a.type, a.labels, random() AS tie, i.memory_bytes AS memory,
-                               i.memory_bytes - x.memory AS memory_left, i.slots - x.count AS free
+                        -- A streaming agent has one place, and one more seat: for the run that takes the place of another.
+                        SELECT i.id, i.slots + (a.type = 'streaming')::int AS slots, a.id AS agent, a.type, a.labels, random() AS tie,
+                               i.memory_bytes AS memory, i.memory_bytes - x.memory AS memory_left, sluice.room(i, a.type, x.count) AS free,
+                               CASE a.type WHEN 'streaming' THEN a.id ELSE i.id END AS owner,
+                               a.type = 'streaming' AND EXISTS (SELECT FROM sluice.assignment y WHERE y.stream_agent = a.id AND y.retiring) AS held
                           FROM sluice.instance i
                           JOIN sluice.agent a ON a.id = i.agent
                           JOIN sluice.presence p ON p.instance = i.id
                          CROSS JOIN LATERAL (SELECT count(*)::int AS count, coalesce(sum(x.memory_bytes), 0)::int8 AS memory
                                                FROM sluice.assignment x WHERE x.instance = i.id) x
-                         WHERE i.id = ANY (p_instances) AND sluice.is_open(i, p.last_seen_at)
+                         WHERE i.id = ANY (v_open) AND sluice.is_open(i, p.last_seen_at)
                 ), seat AS MATERIALIZED (
-                        SELECT h.*, s.seat, row_number() OVER (PARTITION BY h.id ORDER BY s.seat) AS nth
+                        SELECT h.*, s.seat, CASE h.type WHEN 'streaming' THEN 0 ELSE s.seat END AS place, row_number() OVER (PARTITION BY h.id ORDER BY s.seat) AS nth
                           FROM host h
                          CROSS JOIN LATERAL (
                                 SELECT g.seat FROM generate_series(0, h.slots - 1) g (seat)
                                  WHERE NOT EXISTS (SELECT FROM sluice.assignment x WHERE x.instance = h.id AND x.seat = g.seat)
-                                 LIMIT greatest(4, 2 * v_left / nullif(cardinality(p_instances), 0))) s -- more of one host only in the next round
+                                 LIMIT greatest(4, 2 * v_left / nullif(cardinality(v_open), 0))) s -- more of one host only in the next round
                          WHERE h.free > 0
                 ), suiting AS MATERIALIZED (
-                        SELECT c.class, c.count, s.id, s.agent, s.seat, n.need, s.memory_left, row_number() OVER (
+                        SELECT c.class, c.count, s.id, s.agent, s.type, s.owner, s.place, s.seat, n.need, s.memory_left, row_number() OVER (
                                 PARTITION BY c.class
                                 ORDER BY (s.id IS NOT DISTINCT FROM c.avoid), s.free - s.nth DESC, s.tie, s.seat) AS number
                           FROM class c
                           JOIN seat s ON s.type = c.type AND s.labels @@ c.path::jsonpath
-                                     AND s.id = coalesce(c.instance, s.id) AND (c.avoiding IS NOT TRUE OR s.id <> c.avoid)
+                                     AND s.id = coalesce(c.instance, s.id) AND (NOT s.held OR c.successor) AND (c.avoiding IS NOT TRUE OR s.id <> c.avoid)
                          CROSS JOIN LATERAL sluice.memory_need(c.memory_bytes, c.memory_permyriad, s.memory) n (need)
                          WHERE s.nth <= s.free AND s.nth <= c.count AND (s.memory_left IS NULL OR n.need = 0 OR s.nth * n.need <= s.memory_left)
                 ), claim AS MATERIALIZED (
-                        SELECT n.attempt, n.run, n.priority, n.fresh, n.demand, n.class, s.id AS instance, s.agent, s.seat, s.need, s.memory_left,
-                               row_number() OVER (PARTITION BY s.id, s.seat ORDER BY n.priority DESC, n.attempt) AS turn
+                        SELECT n.attempt, n.run, n.priority, n.fresh, n.demand, n.class, s.id AS instance, s.agent, s.type, s.seat, s.need, s.memory_left,
+                               row_number() OVER (PARTITION BY s.owner, s.place ORDER BY n.priority DESC, n.attempt) AS turn
                           FROM numbered n JOIN (SELECT * FROM suiting WHERE number <= count OFFSET 0) s ON s.class = n.class AND s.number = n.number
                 ), ranked AS MATERIALIZED (
                         SELECT c.*, d.project, d.subject, d.subject_room, d.project_room,
@@ -233,7 +245,7 @@ BEGIN
                            SET state = 'assigned', epoch = a.epoch + 1, instance = c.instance, agent = c.agent,
                                assigned_at = clock_timestamp(), reason = NULL
                           FROM chosen c WHERE a.id = c.attempt
-                        RETURNING a.id AS attempt, a.epoch, a.run, c.instance, c.seat, c.need
+                        RETURNING a.id AS attempt, a.epoch, a.run, c.instance, c.seat, c.need, CASE c.type WHEN 'streaming' THEN c.agent END AS stream_agent
                 ), bound AS (
                         UPDATE sluice.run r SET instance = c.instance, revision = r.revision + 1
                           FROM (SELECT DISTINCT run, instance FROM chosen) c WHERE r.id = c.run
@@ -241,8 +253,8 @@ BEGIN
                         INSERT INTO sluice.live_run (run, project, subject)
                         SELECT run, project, subject FROM chosen WHERE fresh
                 ), given AS (
-                        INSERT INTO sluice.assignment (attempt, epoch, instance, seat, run, memory_bytes)
-                        SELECT m.attempt, m.epoch, m.instance, m.seat, m.run, m.need FROM moved m
+                        INSERT INTO sluice.assignment (attempt, epoch, instance, seat, run, memory_bytes, stream_agent)
+                        SELECT m.attempt, m.epoch, m.instance, m.seat, m.run, m.need, m.stream_agent FROM moved m
                 )
                 SELECT array_agg(m.attempt), array_agg(m.instance), array_agg(DISTINCT m.run)
                   INTO v_attempts, v_instances, v_runs
@@ -261,9 +273,9 @@ BEGIN
 
         DELETE FROM sluice.idle d
          WHERE d.instance = ANY (p_instances)
-           AND NOT EXISTS (SELECT FROM sluice.instance i
+           AND NOT EXISTS (SELECT FROM sluice.instance i JOIN sluice.agent a ON a.id = i.agent
                             WHERE i.id = d.instance
-                              AND i.slots > (SELECT count(*) FROM sluice.assignment x WHERE x.instance = i.id));
+                              AND sluice.room(i, a.type, (SELECT count(*) FROM sluice.assignment x WHERE x.instance = i.id)) > 0);
 END
 $$;
 
@@ -309,17 +321,17 @@ LANGUAGE plpgsql STABLE SET enable_seqscan = off SET enable_hashjoin = off SET e
 #variable_conflict use_column
 BEGIN
         RETURN QUERY
-        SELECT i.id, i.slots - x.count
+        SELECT i.id, sluice.room(i, a.type, x.count)
           FROM sluice.instance i
           JOIN sluice.agent a ON a.id = i.agent
           JOIN sluice.presence p ON p.instance = i.id
          CROSS JOIN LATERAL (SELECT count(*)::int AS count, coalesce(sum(x.memory_bytes), 0)::int8 AS memory
                                FROM sluice.assignment x WHERE x.instance = i.id) x
          WHERE i.id = ANY (p_some) AND a.type = d.type AND a.labels @@ d.path AND sluice.is_open(i, p.last_seen_at)
-           AND i.slots > x.count
+           AND sluice.room(i, a.type, x.count) > 0
            AND (i.memory_bytes IS NULL
                 OR sluice.memory_need(d.memory_bytes, d.memory_permyriad, i.memory_bytes) <= greatest(i.memory_bytes - x.memory, 0))
-         ORDER BY i.slots - x.count DESC, random() LIMIT p_count + 4;
+         ORDER BY sluice.room(i, a.type, x.count) DESC, random() LIMIT p_count + 4;
 END
 $$;
 
@@ -386,7 +398,7 @@ BEGIN
         PERFORM FROM sluice.instance WHERE id = p_instance FOR NO KEY UPDATE;
 
         LOOP
-                SELECT i.slots - x.count, a.type, a.labels, i.memory_bytes, i.memory_bytes - x.memory
+                SELECT sluice.room(i, a.type, x.count), a.type, a.labels, i.memory_bytes, i.memory_bytes - x.memory
                   INTO v_free, v_type, v_labels, v_memory, v_memory_left
                   FROM sluice.instance i JOIN sluice.agent a ON a.id = i.agent JOIN sluice.presence p ON p.instance = i.id
                  CROSS JOIN LATERAL (SELECT count(*)::int AS count, coalesce(sum(x.memory_bytes), 0)::int8 AS memory
@@ -497,9 +509,14 @@ BEGIN
 END
 $$;
 
+-- Streams first: what they begin is to be placed.
 CREATE OR REPLACE FUNCTION api.dispatch() RETURNS boolean
-LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, sluice, pg_temp AS $$
-        SELECT sluice.dispatch()
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, sluice, pg_temp AS $$
+DECLARE
+        v_again boolean := sluice.streams_settle();
+BEGIN
+        RETURN sluice.dispatch() OR v_again;
+END
 $$;
 
 -- Now and then: hints of room that were lost, or are of instances that died; what is bound to an instance that was not told;
@@ -515,12 +532,13 @@ BEGIN
         END IF;
 
         WITH room AS (
-                SELECT i.id, sluice.is_open(i, p.last_seen_at) AND i.slots > coalesce(x.count, 0) AS free
+                SELECT i.id, sluice.is_open(i, p.last_seen_at) AND sluice.room(i, a.type, coalesce(x.count, 0)) > 0 AS free
                   FROM sluice.instance i
+                  JOIN sluice.agent a ON a.id = i.agent
                   LEFT JOIN sluice.presence p ON p.instance = i.id
                   LEFT JOIN (SELECT instance, count(*) FROM sluice.assignment GROUP BY instance) x ON x.instance = i.id
                   LEFT JOIN sluice.idle e ON e.instance = i.id
-                 WHERE (sluice.is_open(i, p.last_seen_at) AND i.slots > coalesce(x.count, 0)) IS DISTINCT FROM (e.instance IS NOT NULL)
+                 WHERE (sluice.is_open(i, p.last_seen_at) AND sluice.room(i, a.type, coalesce(x.count, 0)) > 0) IS DISTINCT FROM (e.instance IS NOT NULL)
                  ORDER BY i.id FOR NO KEY UPDATE OF i SKIP LOCKED
         ), gone AS (
                 DELETE FROM sluice.idle e USING room r WHERE e.instance = r.id AND r.free IS NOT TRUE

@@ -10,7 +10,7 @@ CREATE OR REPLACE FUNCTION sluice.event_parse(p_event jsonb) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
         v_state text := sluice.json_word(p_event, 'state',
-                                         ARRAY['running', 'stuck', 'ended', 'refused', 'logged', 'cleaned'], true);
+                                         ARRAY['running', 'status', 'stuck', 'ended', 'refused', 'logged', 'cleaned'], true);
         v_ended boolean := v_state = 'ended';
         v_name text;
         v jsonb;
@@ -28,6 +28,8 @@ BEGIN
                 'slice', sluice.json_text(p_event, 'slice', false, 255),
                 'reason', left(sluice.json_text(p_event, 'reason', false, 65536), 1024),
                 'requeue', sluice.json_bool(p_event, 'requeue'),
+                'status_text', left(sluice.json_text(p_event, 'status_text', false, 65536), 1024),
+                'ready', sluice.json_bool(p_event, 'ready'),
                 'sequence', sluice.json_int(p_event, 'sequence', v_state = 'logged', 0, 2147483647),
                 'result', sluice.json_text(p_event, 'result', v_ended, 64),
                 'exit_code', sluice.json_word(p_event, 'exit_code', ARRAY['exited', 'killed', 'dumped']),
@@ -38,7 +40,7 @@ BEGIN
         END IF;
 
         FOREACH v_name IN ARRAY ARRAY['runtime_usec', 'cpu_usage_usec', 'memory_peak_bytes', 'io_read_bytes', 'io_write_bytes',
-                                      'oom_kills', 'memory_max_bytes', 'cpu_quota_per_sec_usec', 'tasks_max'] LOOP
+                                      'oom_kills', 'memory_max_bytes', 'cpu_quota_per_sec_usec', 'tasks_max', 'restarts', 'boottime_usec'] LOOP
                 v := v || jsonb_build_object(v_name, sluice.json_int(p_event, v_name));
         END LOOP;
 
@@ -88,7 +90,8 @@ BEGIN
          WHERE id = p_attempt.id;
 
         v_stay := v_run.started_at IS NOT NULL
-                OR EXISTS (SELECT FROM sluice.assignment WHERE run = v_run.id);
+                OR EXISTS (SELECT FROM sluice.assignment WHERE run = v_run.id)
+                OR EXISTS (SELECT FROM sluice.stream WHERE run = v_run.id AND retiring IS NOT NULL);
         IF NOT v_stay THEN
                 PERFORM sluice.live_end(v_run.id);
                 UPDATE sluice.run SET instance = NULL WHERE id = v_run.id;
@@ -103,6 +106,26 @@ BEGIN
           FROM sluice.pipe_version v, sluice.task t
          WHERE v.project = v_run.project AND v.pipe = v_run.pipe AND v.version = v_run.version
            AND t.run = v_run.id AND t.name = p_attempt.task;
+END
+$$;
+
+-- What PID 1 says of a service that it supervises; false when it has said something newer. That it is ready may be what a stream
+-- waits for.
+CREATE OR REPLACE FUNCTION sluice.attempt_status(p_attempt sluice.attempt, p_event jsonb) RETURNS boolean
+LANGUAGE plpgsql AS $$
+BEGIN
+        UPDATE sluice.attempt
+           SET restarts = coalesce((p_event ->> 'restarts')::int8, restarts), status_text = coalesce(p_event ->> 'status_text', status_text),
+               status_boottime_usec = (p_event ->> 'boottime_usec')::int8,
+               ready_at = coalesce(ready_at, CASE WHEN (p_event ->> 'ready')::boolean THEN clock_timestamp() END)
+         WHERE id = p_attempt.id AND ((p_event ->> 'boottime_usec')::int8 <= status_boottime_usec) IS NOT TRUE;
+        IF NOT FOUND THEN
+                RETURN false;
+        ELSIF p_attempt.ready_at IS NULL AND (p_event ->> 'ready')::boolean THEN
+                PERFORM sluice.streams_tell(ARRAY[p_attempt.run]);
+        END IF;
+
+        RETURN true;
 END
 $$;
 
@@ -160,7 +183,8 @@ BEGIN
         END IF;
 
         IF v_why IS NULL AND v_attempt.ended_at IS NOT NULL THEN
-                IF v_state = 'ended' AND v_attempt.result = p_event ->> 'result'
+                IF v_state = 'status' -- its end has overtaken it
+                   OR v_state = 'ended' AND v_attempt.result = p_event ->> 'result'
                    OR v_state = 'refused' AND v_attempt.result = 'refused' THEN
                         RETURN 'repeat';
                 END IF;
@@ -181,6 +205,10 @@ BEGIN
         ELSIF v_state = 'stuck' THEN
                 UPDATE sluice.assignment SET stuck_at = coalesce(stuck_at, clock_timestamp()), stuck_reason = p_event ->> 'reason'
                  WHERE attempt = v_attempt.id;
+        ELSIF v_state = 'status' THEN
+                IF NOT sluice.attempt_status(v_attempt, p_event) THEN
+                        RETURN 'repeat';
+                END IF;
         ELSIF v_state = 'ended' THEN
                 IF v_attempt.started_at IS NULL AND p_event ->> 'result' <> 'lost' THEN
                         PERFORM sluice.attempt_started(v_attempt, p_event);

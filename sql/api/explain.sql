@@ -40,7 +40,9 @@ BEGIN
                 WHEN i.draining THEN 'is draining'
                 WHEN q.avoid = i.id AND q.avoid_until > clock_timestamp()
                 THEN format('could not take it just now, and is asked again at %s', sluice.rfc3339(q.avoid_until))
-                WHEN v_used >= i.slots THEN format('its %s slots are taken by %s', i.slots, v_holders)
+                WHEN a.type = 'streaming' AND sluice.stream_room(a.id) = 0
+                THEN (SELECT format('has the streaming run %s', x.run) FROM sluice.assignment x WHERE x.stream_agent = a.id AND NOT x.retiring)
+                WHEN v_used >= i.slots AND a.type <> 'streaming' THEN format('its %s slots are taken by %s', i.slots, v_holders)
                 WHEN v_need > i.memory_bytes THEN format('its memory of %s is less than MemoryMax= of %s',
                                                          sluice.bytes_text(i.memory_bytes), sluice.bytes_text(v_need))
                 WHEN v_need > v_left THEN format('of its memory %s is not given away, less than MemoryMax= of %s; it has %s',

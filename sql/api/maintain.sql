@@ -12,6 +12,7 @@ BEGIN
         SELECT i.id, clock_timestamp() FROM sluice.instance i WHERE i.id = ANY (p_instances) ORDER BY i.id
             ON CONFLICT (instance) DO UPDATE SET last_seen_at = greatest(p.last_seen_at, excluded.last_seen_at);
 
+        PERFORM sluice.streams_sweep();
         PERFORM sluice.dispatch_sweep();
 END
 $$;
@@ -41,7 +42,7 @@ BEGIN
                 UNION
                 SELECT i.id FROM sluice.instance i WHERE i.broke_at > clock_timestamp() - interval '1 minute') s;
 
-        IF EXISTS (SELECT FROM sluice.queue) THEN
+        IF EXISTS (SELECT FROM sluice.queue) OR EXISTS (SELECT FROM sluice.stream_news) THEN
                 RETURN NEXT 'dispatch';
         END IF;
 END

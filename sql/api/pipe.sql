@@ -12,6 +12,9 @@ BEGIN
         IF p_full THEN
                 v_json := v_json || jsonb_build_object('spec', v.spec, 'source', v.source);
         END IF;
+        IF v.type = 'streaming' THEN
+                v_json := v_json || jsonb_build_object('stream', sluice.stream_json(v.project, v.pipe));
+        END IF;
 
         RETURN v_json;
 END
@@ -48,11 +51,14 @@ BEGIN
         PERFORM sluice.json_int(p_spec, 'priority', false, -1000, 1000);
         PERFORM sluice.json_int(p_spec, 'concurrency_limit', false, 1, 1000000);
         PERFORM sluice.json_text(p_spec, 'concurrency_key', false, 63);
+        PERFORM sluice.json_word(p_spec, 'overlap', ARRAY['no', 'brief']);
 
         IF sluice.json_word(p_spec, 'concurrency_policy', ARRAY['allow', 'forbid', 'queue', 'replace']) <> 'allow' THEN
                 PERFORM sluice.fail(400, 'not-supported', 'ConcurrencyPolicy= other than allow is not supported by this release.');
         ELSIF jsonb_array_length(v_tasks) = 0 THEN
                 PERFORM sluice.fail(400, 'bad-spec', 'A pipe needs at least one task.');
+        ELSIF p_spec ->> 'type' = 'streaming' AND jsonb_array_length(v_tasks) > 1 THEN
+                PERFORM sluice.fail(400, 'bad-spec', 'A streaming pipe has one task.');
         ELSIF sluice.selector_objection(sluice.json_array(p_spec, 'agent_selector', 64)) IS NOT NULL THEN
                 PERFORM sluice.fail(400, 'bad-spec', 'A term of "agent_selector" is wrong: '
                                     || left(sluice.selector_objection(p_spec -> 'agent_selector')::text, 200));
@@ -120,8 +126,8 @@ BEGIN
         END IF;
         PERFORM sluice.spec_check(p_spec);
 
-        -- This row's lock puts deployments of one pipe in order.
-        SELECT version INTO v_before FROM sluice.pipe WHERE project = p_project AND name = p_pipe FOR UPDATE;
+        -- This row's lock puts deployments of one pipe in order, and is in nobody's way who refers to the pipe.
+        SELECT version INTO v_before FROM sluice.pipe WHERE project = p_project AND name = p_pipe FOR NO KEY UPDATE;
         INSERT INTO sluice.pipe (project, name, version) VALUES (p_project, p_pipe, p_version)
             ON CONFLICT (project, name) DO UPDATE SET version = excluded.version;
 
@@ -136,6 +142,13 @@ BEGIN
                 SELECT * INTO STRICT v_row FROM sluice.pipe_version
                  WHERE project = p_project AND pipe = p_pipe AND version = p_version;
         END IF;
+
+        IF v_row.type <> 'streaming' AND EXISTS (SELECT FROM sluice.stream WHERE project = p_project AND pipe = p_pipe
+                                                                            AND (desired = 'running' OR run IS NOT NULL)) THEN
+                PERFORM sluice.fail(409, 'stream-running', format('Pipe "%s" is a streaming one and runs.', p_pipe),
+                                    'Stop it first: sluicectl stop PIPE.');
+        END IF;
+        PERFORM sluice.stream_settle(p_project, p_pipe);
 
         RETURN sluice.pipe_json(v_row, true)::jsonb || jsonb_build_object('created', v_created, 'changed', v_before IS DISTINCT FROM p_version);
 END

@@ -20,7 +20,7 @@ BEGIN
         ), event AS MATERIALIZED (
                 SELECT s.request, s.instance, e.*,
                        CASE WHEN e.state = 'cleaned' THEN length(e.run) = 36
-                            ELSE e.state IN ('running', 'stuck', 'ended', 'refused', 'logged') AND length(e.attempt) = 36 AND e.epoch >= 0
+                            ELSE e.state IN ('running', 'status', 'stuck', 'ended', 'refused', 'logged') AND length(e.attempt) = 36 AND e.epoch >= 0
                                  AND (e.result IS NOT NULL OR e.state <> 'ended') END
                        AND coalesce(e.result ~ '^[a-z][a-z-]{0,63}$', true)
                        AND (e.state <> 'logged' OR e.sequence IS NOT NULL)
@@ -30,18 +30,21 @@ BEGIN
                        AND coalesce(jsonb_typeof(e.slice) = 'string' AND length(e.slice #>> '{}') <= 255, true)
                        AND coalesce(jsonb_typeof(e.reason) = 'string' AND length(e.reason #>> '{}') <= 65536, true)
                        AND coalesce(jsonb_typeof(e.requeue) = 'boolean', true)
+                       AND coalesce(jsonb_typeof(e.ready) = 'boolean', true)
+                       AND coalesce(jsonb_typeof(e.status_text) = 'string' AND length(e.status_text #>> '{}') <= 65536, true)
                        AND coalesce(least(e.realtime_usec, e.sequence, e.exit_status, e.runtime_usec, e.cpu_usage_usec, e.memory_peak_bytes,
                                           e.io_read_bytes, e.io_write_bytes, e.oom_kills, e.memory_max_bytes, e.cpu_quota_per_sec_usec,
-                                          e.tasks_max) >= 0, true) AS fine
+                                          e.tasks_max, e.restarts) >= 0, true) AS fine
                   FROM said s
                  CROSS JOIN LATERAL ROWS FROM (jsonb_to_recordset(CASE WHEN s.fine THEN s.value -> 'events' ELSE '[]' END) AS (
                         state text, attempt text, epoch int, run text, realtime_usec int8, sequence int, result text, exit_code text,
                         exit_status int, reason jsonb, invocation_id jsonb, slice jsonb, requeue jsonb, runtime_usec int8,
                         cpu_usage_usec int8, memory_peak_bytes int8, io_read_bytes int8, io_write_bytes int8, oom_kills int8,
-                        memory_max_bytes int8, cpu_quota_per_sec_usec int8, tasks_max int8)) WITH ORDINALITY
+                        memory_max_bytes int8, cpu_quota_per_sec_usec int8, tasks_max int8, restarts int8, status_text jsonb,
+                        ready jsonb)) WITH ORDINALITY
                        e (state, attempt, epoch, run, realtime_usec, sequence, result, exit_code, exit_status, reason, invocation_id, slice,
                           requeue, runtime_usec, cpu_usage_usec, memory_peak_bytes, io_read_bytes, io_write_bytes, oom_kills,
-                          memory_max_bytes, cpu_quota_per_sec_usec, tasks_max, place)
+                          memory_max_bytes, cpu_quota_per_sec_usec, tasks_max, restarts, status_text, ready, place)
         ), bad AS MATERIALIZED (
                 SELECT request FROM said WHERE fine IS NOT TRUE
                 UNION
@@ -50,7 +53,8 @@ BEGIN
         SELECT (SELECT array_agg((g.n, g.request, g.place, g.instance, g.state, g.attempt, g.epoch, g.run, g.sequence, g.result,
                                   g.exit_code, g.exit_status, left(g.reason #>> '{}', 1024), g.invocation_id #>> '{}', g.slice #>> '{}',
                                   g.runtime_usec, g.cpu_usage_usec, g.memory_peak_bytes, g.io_read_bytes, g.io_write_bytes,
-                                  g.oom_kills, g.memory_max_bytes, g.cpu_quota_per_sec_usec, g.tasks_max)::sluice.report ORDER BY g.n)
+                                  g.oom_kills, g.memory_max_bytes, g.cpu_quota_per_sec_usec, g.tasks_max,
+                                  g.restarts, left(g.status_text #>> '{}', 1024), (g.ready #>> '{}')::boolean)::sluice.report ORDER BY g.n)
                   FROM (SELECT row_number() OVER (ORDER BY e.request, e.place) AS n, e.* FROM event e
                          WHERE e.request NOT IN (SELECT b.request FROM bad b)) g),
                ARRAY(SELECT b.request FROM bad b ORDER BY b.request)
@@ -189,6 +193,7 @@ BEGIN
                        memory_max_bytes = coalesce((o.e).memory_max_bytes, a.memory_max_bytes),
                        cpu_quota_per_sec_usec = coalesce((o.e).cpu_quota_per_sec_usec, a.cpu_quota_per_sec_usec),
                        tasks_max = coalesce((o.e).tasks_max, a.tasks_max),
+                       restarts = coalesce((o.e).restarts, a.restarts), status_text = coalesce((o.e).status_text, a.status_text),
                        log_complete = a.log_complete OR (o.l).n IS NOT NULL,
                        log_sequence = coalesce((o.l).sequence, a.log_sequence)
                   FROM one o WHERE a.id = o.attempt

@@ -163,7 +163,7 @@ BEGIN
                    SET state = o.state, ended_at = clock_timestamp(), revision = r.revision + 1,
                        outcome = CASE o.state WHEN 'failed' THEN f.outcome WHEN 'succeeded' THEN 'success' ELSE 'cancelled' END,
                        exit_status = CASE o.state WHEN 'failed' THEN f.exit_status WHEN 'succeeded' THEN 0 END,
-                       reason = CASE o.state WHEN 'failed' THEN f.reason WHEN 'cancelled' THEN 'cancelled by ' || r.cancel_requested_by END
+                       reason = CASE o.state WHEN 'failed' THEN f.reason WHEN 'cancelled' THEN coalesce(r.reason, 'cancelled by ' || r.cancel_requested_by) END
                   FROM over o
                   LEFT JOIN LATERAL (
                         SELECT a.outcome, a.exit_status, a.reason
@@ -188,6 +188,7 @@ BEGIN
         IF v_limits THEN
                 PERFORM sluice.look();
         END IF;
+        PERFORM sluice.streams_tell(v_ended);
         RETURN v_ended;
 END
 $$;
@@ -234,24 +235,18 @@ BEGIN
 END
 $$;
 
--- What waits is cancelled here and now. What an instance has is asked to stop; its end is still awaited.
--- Asked again it changes nothing, and so it does when the run is over.
-CREATE OR REPLACE FUNCTION api.run_cancel(p_auth bytea, p_run uuid) RETURNS json
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, sluice, pg_temp AS $$
+-- What waits is cancelled here and now. What an instance has is asked to stop; its end is still awaited. The caller holds the lock
+-- of the run. Asked again it changes nothing, and so it does when the run is over.
+CREATE OR REPLACE FUNCTION sluice.run_stop(p_run uuid, p_by text, p_reason text) RETURNS void
+LANGUAGE plpgsql AS $$
 DECLARE
-        v_token sluice.token := sluice.auth_token(p_auth, 'operator');
-        v_run sluice.run;
         v_attempt sluice.attempt;
 BEGIN
-        PERFORM FROM sluice.run WHERE id = p_run FOR NO KEY UPDATE;
-        v_run := sluice.run_find(p_run);
-
-        IF v_run.ended_at IS NOT NULL OR v_run.cancel_requested_at IS NOT NULL THEN
-                RETURN sluice.run_json(v_run, true, true);
+        UPDATE sluice.run SET cancel_requested_at = clock_timestamp(), cancel_requested_by = p_by, reason = p_reason
+         WHERE id = p_run AND ended_at IS NULL AND cancel_requested_at IS NULL;
+        IF NOT FOUND THEN
+                RETURN;
         END IF;
-
-        UPDATE sluice.run SET cancel_requested_at = clock_timestamp(), cancel_requested_by = v_token.name
-         WHERE id = p_run;
 
         FOR v_attempt IN SELECT * FROM sluice.attempts_of(p_run) a
                           WHERE a.state IN ('queued', 'assigned', 'running') LOOP
@@ -259,17 +254,12 @@ BEGIN
                         DELETE FROM sluice.queue WHERE attempt = v_attempt.id;
                         UPDATE sluice.attempt
                            SET state = 'cancelled', outcome = 'cancelled', ended_at = clock_timestamp(),
-                               stop_requested_at = clock_timestamp(), log_complete = true,
-                               reason = 'cancelled by ' || v_token.name
+                               stop_requested_at = clock_timestamp(), log_complete = true, reason = p_reason
                          WHERE id = v_attempt.id;
                         UPDATE sluice.task SET state = 'cancelled' WHERE run = p_run AND name = v_attempt.task;
                 ELSE
-                        UPDATE sluice.assignment
-                           SET state = 'stopping', stop_reason = 'cancelled by ' || v_token.name
-                         WHERE attempt = v_attempt.id;
-                        UPDATE sluice.attempt
-                           SET state = 'stopping', stop_requested_at = clock_timestamp(),
-                               reason = 'cancelled by ' || v_token.name
+                        UPDATE sluice.assignment SET state = 'stopping', stop_reason = p_reason WHERE attempt = v_attempt.id;
+                        UPDATE sluice.attempt SET state = 'stopping', stop_requested_at = clock_timestamp(), reason = p_reason
                          WHERE id = v_attempt.id;
                         PERFORM pg_notify('sluice', 'instance ' || v_attempt.instance);
                 END IF;
@@ -277,6 +267,23 @@ BEGIN
 
         UPDATE sluice.task SET state = 'cancelled' WHERE run = p_run AND state = 'waiting';
         PERFORM sluice.run_advance(p_run);
+END
+$$;
+
+CREATE OR REPLACE FUNCTION api.run_cancel(p_auth bytea, p_run uuid) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, sluice, pg_temp AS $$
+DECLARE
+        v_token sluice.token := sluice.auth_token(p_auth, 'operator');
+        v_run sluice.run;
+BEGIN
+        PERFORM FROM sluice.run WHERE id = p_run FOR NO KEY UPDATE;
+        v_run := sluice.run_find(p_run);
+
+        IF EXISTS (SELECT FROM sluice.stream WHERE run = p_run OR retiring = p_run) THEN
+                PERFORM sluice.fail(409, 'streaming-run', format('Run %s is of the streaming pipe "%s": another would take its place.', p_run, v_run.pipe),
+                                    'Stop the pipe: sluicectl stop PIPE.');
+        END IF;
+        PERFORM sluice.run_stop(p_run, v_token.name, 'cancelled by ' || v_token.name);
 
         RETURN sluice.run_json(sluice.run_find(p_run), true, true);
 END

@@ -36,13 +36,13 @@ BEGIN
         PERFORM FROM sluice.instance i WHERE i.id = ANY (v_ask) ORDER BY i.id FOR NO KEY UPDATE;
 
         LOOP
-                SELECT array_agg(i.id), array_agg(i.slots - x.count), array_agg(a.type), array_agg(a.labels),
-                       array_agg(i.memory_bytes), array_agg(i.memory_bytes - x.memory), sum(i.slots - x.count)
+                SELECT array_agg(i.id), array_agg(sluice.room(i, a.type, x.count)), array_agg(a.type), array_agg(a.labels),
+                       array_agg(i.memory_bytes), array_agg(i.memory_bytes - x.memory), sum(sluice.room(i, a.type, x.count))
                   INTO v_open, v_free, v_types, v_labels, v_memory, v_memory_left, v_total
                   FROM sluice.instance i JOIN sluice.agent a ON a.id = i.agent JOIN sluice.presence p ON p.instance = i.id
                  CROSS JOIN LATERAL (SELECT count(*)::int AS count, coalesce(sum(x.memory_bytes), 0)::int8 AS memory
                                        FROM sluice.assignment x WHERE x.instance = i.id) x
-                 WHERE i.id = ANY (v_ask) AND sluice.is_open(i, p.last_seen_at) AND i.slots > x.count;
+                 WHERE i.id = ANY (v_ask) AND sluice.is_open(i, p.last_seen_at) AND sluice.room(i, a.type, x.count) > 0;
 
                 EXIT WHEN v_open IS NULL OR NOT EXISTS (SELECT FROM sluice.queue);
 
@@ -117,7 +117,7 @@ BEGIN
                  CROSS JOIN LATERAL (SELECT r.project, r.pipe, r.version FROM sluice.run r WHERE r.id = x.run OFFSET 0) r
                  WHERE x.n <= 64
         ), kind AS MATERIALIZED (
-                SELECT k.*, sluice.is_fenced(v.spec, t.value) AS fence, t.value -> 'directives' AS directives
+                SELECT k.*, v.type = 'streaming' AS streaming, sluice.is_fenced(v.spec, t.value) AS fence, t.value -> 'directives' AS directives
                   FROM (SELECT DISTINCT g.project, g.pipe, g.version, g.task FROM given g) k
                   JOIN sluice.pipe_version v ON (v.project, v.pipe, v.version) = (k.project, k.pipe, k.version)
                  CROSS JOIN LATERAL jsonb_array_elements(v.spec -> 'tasks') t
@@ -125,7 +125,7 @@ BEGIN
         )
         SELECT g.instance, json_agg(json_build_object(
                        'attempt', g.attempt, 'epoch', g.epoch, 'run', g.run, 'project', g.project, 'pipe', g.pipe, 'task', g.task,
-                       'fence', k.fence, 'directives', k.directives) ORDER BY g.attempt)
+                       'fence', k.fence, 'streaming', k.streaming, 'directives', k.directives) ORDER BY g.attempt)
           FROM given g JOIN kind k ON (k.project, k.pipe, k.version, k.task) = (g.project, g.pipe, g.version, g.task)
          GROUP BY g.instance;
 END

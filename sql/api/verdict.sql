@@ -46,7 +46,8 @@ RETURNS TABLE (instance uuid, agent uuid, name text, hostname text, here boolean
 LANGUAGE sql STABLE AS $$
         SELECT i.id, a.id, a.name, i.hostname,
                coalesce(sluice.instance_status(i, p.last_seen_at) = 'Running', false),
-               i.draining OR EXISTS (SELECT FROM sluice.agent_flag f WHERE f.agent = a.id), i.slots, x.count,
+               i.draining OR EXISTS (SELECT FROM sluice.agent_flag f WHERE f.agent = a.id),
+               CASE a.type WHEN 'streaming' THEN 1 ELSE i.slots END, CASE a.type WHEN 'streaming' THEN 1 - sluice.stream_room(a.id) ELSE x.count END,
                i.memory_bytes, i.memory_bytes - x.memory,
                sluice.memory_need(p_demand.memory_bytes, p_demand.memory_permyriad, i.memory_bytes), p.last_seen_at, i.goodbye_at
           FROM sluice.agent a
@@ -94,6 +95,7 @@ BEGIN
                         CASE WHEN v.here = 0 THEN 'it is not connected'
                              WHEN v.open = 0 THEN 'it is draining or paused'
                              WHEN v.avoided > 0 THEN 'it could not take the task just now and is asked again soon'
+                             WHEN v.seated = 0 AND d.type = 'streaming' THEN 'it has a streaming run'
                              WHEN v.seated = 0 THEN format('its %s slots are taken', v.slots)
                              WHEN v.too_small > 0 THEN format('its memory of %s is less than MemoryMax= of %s',
                                                               sluice.bytes_text(v.largest), sluice.bytes_text(v.need))
@@ -114,6 +116,8 @@ BEGIN
         ELSIF v.open = v.too_small THEN
                 RETURN format('none of the %s connected instances of %s has as much memory as MemoryMax= of %s; the largest has %s',
                               v.open, v_wish, sluice.bytes_text(v.need), sluice.bytes_text(v.largest));
+        ELSIF v.seated = 0 AND d.type = 'streaming' THEN
+                RETURN format('each of the %s connected instances of %s has a streaming run', v.open, v_wish);
         ELSIF v.seated = 0 THEN
                 RETURN format('all %s slots of the %s connected instances of %s are taken', v.slots, v.open, v_wish);
         ELSIF v.fitting = 0 THEN

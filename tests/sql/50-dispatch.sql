@@ -37,7 +37,7 @@ SELECT is(pg_temp.at(:'eu'), 'queued', 'the rest waits');
 SELECT is(pg_temp.at(t.run('null')), 'us', 'no selector is any agent');
 SELECT t.run('any') AS third \gset
 SELECT is(pg_temp.why(:'third'), 'all 2 slots of the 1 connected instances of type batch are taken', 'no slot left');
-SELECT t.run('stream') AS stream \gset
+SELECT api.stream_start(t.h('owner'), 'default', 'stream') ->> 'run' AS stream \gset
 SELECT is(pg_temp.why(:'stream'), 'no agent is of type streaming', 'another type');
 
 -- Labels: a value must be equal, a null is any value.

@@ -67,7 +67,7 @@ SELECT is((t.attempt(:'waits')).state, 'queued', 'it is given nothing');
 SELECT matches(c ->> 'verdict', '^is quarantined since', 'and explain of a run says that') FROM jsonb_array_elements(
         api.run_explain(t.h('viewer'), :'waits')::jsonb #> '{tasks,0,candidates}') c WHERE c ->> 'agent' = 'one';
 UPDATE sluice.instance SET self_fence_sec = 15 WHERE id = t.id('one');
-UPDATE sluice.watch SET looked_at = clock_timestamp(), server_since = pg_postmaster_start_time(), trusted_since = '-infinity';
+UPDATE sluice.attendance SET last_at = clock_timestamp(), server_since = pg_postmaster_start_time(), since = '-infinity';
 SELECT t.silent('one', '1 day') \g /dev/null
 SELECT sluice.loss_sweep() \g /dev/null
 SELECT is(t.get(:'r') ->> 'state', 'running', 'nothing of it is given up');

@@ -10,6 +10,7 @@
 #include "past.h"
 #include "proto.h"
 #include "str.h"
+#include "supervision.h"
 #include "../lib/tap.h"
 #include "timespan.h"
 #include "workspaces.h"
@@ -62,6 +63,32 @@ static void test_systemd_versions(void) {
                 printf("# \"%s\"\n", rows[i].version);
                 ok_int(facts_check_systemd(rows[i].version, NULL), rows[i].r);
         }
+}
+
+static void test_supervision_is_news_once(void) {
+        UnitState unit = { .active = "activating", .sub = "auto-restart", .restarts = 1 };
+        _cleanup_(freep) char *reason = NULL;
+        Supervision s = {};
+
+        ok_true(supervision_note(&s, &unit));
+        ok_true(!s.ready);
+        ok_true(!supervision_note(&s, &unit));
+        (void) strcpy(unit.active, "active");
+        ok_true(supervision_note(&s, &unit));
+        (void) strcpy(unit.active, "activating");
+        ok_true(!supervision_note(&s, &unit)); /* it has been ready */
+        ok_true(s.ready);
+        (void) strcpy(unit.status_text, "all is well");
+        ok_true(supervision_note(&s, &unit));
+        ok_str(s.status_text, "all is well");
+        unit.restarts = 2;
+        ok_true(supervision_note(&s, &unit));
+        ok_null(supervision_reason(&unit));
+        (void) strcpy(unit.sub, "failed");
+        reason = supervision_reason(&unit);
+        ok_contains(reason, "restarted it 2 times");
+        unit.restarts = 0;
+        ok_null(supervision_reason(&unit));
 }
 
 static void test_identity_is_kept(void) {
@@ -174,6 +201,7 @@ int main(void) {
         RUN(test_past_is_remembered);
         RUN(test_past_is_bounded);
         RUN(test_systemd_versions);
+        RUN(test_supervision_is_news_once);
         RUN(test_identity_is_kept);
         RUN(test_workspaces_are_named_by_run);
         RUN(test_answers_are_decoded);

@@ -14,6 +14,7 @@
 #include "explain-shapes.h"
 #include "shapes.h"
 #include "str.h"
+#include "stream-print.h"
 #include "strv.h"
 #include "table.h"
 #include "verbs.h"
@@ -422,6 +423,31 @@ static void test_explanations(void) {
                -EINVAL);
 }
 
+static int print_stream(void *what) {
+        stream_print(what, "# ");
+        return 0;
+}
+
+static void test_streams_are_shown(void) {
+        const char *text =
+                "{\"pipe\":\"p\",\"version\":\"v2\",\"type\":\"streaming\",\"stream\":{\"desired\":"
+                "\"running\",\"state\":\"running\",\"run\":\"r\",\"version\":\"v1\",\"agent\":"
+                "\"m\","
+                "\"restarts\":2,\"status_text\":\"\\u001b[2Jup\",\"reason\":\"run q ended with "
+                "lost\"}}";
+        _cleanup_(freep) char *shown = NULL;
+        PipeFacts pipe = {};
+        Error e = {};
+
+        ok_int(shape_decode(&(Reply){ .body = (char *) text, .size = strlen(text) }, pipe_fields,
+                            &pipe, &e),
+               0);
+        shown = output_of(print_stream, &pipe.stream);
+        ok_str(shown, "# running: run r of version v1 on m, restarted 2 times\n"
+                      "# it says: \\x1b[2Jup\n# run q ended with lost.\n");
+        json_done(pipe_fields, &pipe);
+}
+
 int main(void) {
         (void) setlocale(LC_ALL, "C.UTF-8");
         RUN(test_options_stand_anywhere);
@@ -441,5 +467,6 @@ int main(void) {
         RUN(test_terminals_are_protected);
         RUN(test_numbers_are_readable);
         RUN(test_explanations);
+        RUN(test_streams_are_shown);
         return tap_done();
 }

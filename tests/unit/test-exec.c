@@ -16,16 +16,21 @@
 static const Policy open_policy = { .executables = (char *[]){ (char *) "*", NULL },
                                     .memory_max = UINT64_MAX };
 
-static int build(const Policy *policy, char **pairs, UnitSpec *spec, Error *e) {
+static int build_as(bool streaming, const Policy *policy, char **pairs, UnitSpec *spec, Error *e) {
         StartRequest q = { .attempt = ATTEMPT,
                            .epoch = 2,
                            .run = RUN_ID,
                            .project = "default",
                            .pipe = "orders",
                            .task = "load",
+                           .streaming = streaming,
                            .directives = pairs };
 
         return spec_build(&q, policy, spec, e);
+}
+
+static int build(const Policy *policy, char **pairs, UnitSpec *spec, Error *e) {
+        return build_as(false, policy, pairs, spec, e);
 }
 
 #define D(...) ((char *[]){ __VA_ARGS__, NULL })
@@ -106,6 +111,41 @@ static void test_nonsense_is_refused(void) {
                 ok_true(e.detail[0] != '\0');
                 ok_null(s.unit);
         }
+}
+
+/* All of the table's, as PID 1 names them. */
+static void test_a_service_is_supervised(void) {
+        size_t rows = 0;
+        UnitSpec s = {};
+        Error e = {};
+
+        for (const Directive *d = directives; d->name; d++)
+                rows += d->streaming;
+        ok_int(rows, SETTINGS_MAX);
+        ok_int(build_as(true, &open_policy,
+                        D("ExecStart", "/bin/true", "Restart", "always", "RestartSec", "0",
+                          "StartLimitBurst", "3", "Type", "notify"),
+                        &s, &e),
+               0);
+        ok_true(strv_contains(s.environment, "SLUICE_STREAMING=yes"));
+        ok_int(s.n_settings, 4);
+        ok_str(s.settings[0].word, "always");
+        ok_str(s.settings[1].directive->property, "RestartUSec");
+        ok_null(s.settings[1].word);
+        ok_int(s.settings[1].number, 0);
+        ok_int(s.settings[2].number, 3);
+        ok_str(s.settings[3].directive->property, "Type");
+        ok_true(!s.leave_success); /* or PID 1 would not restart it after a success */
+        spec_done(&s);
+
+        ok_int(build_as(true, &open_policy, D("ExecStart", "/bin/true", "Restart", "on-failure"),
+                        &s, &e),
+               0);
+        ok_true(s.leave_success);
+        spec_done(&s);
+        ok_int(build(&open_policy, D("ExecStart", "/bin/true", "Restart", "always"), &s, &e),
+               -EINVAL);
+        ok_contains(e.detail, "Restart= is for streaming pipes only");
 }
 
 static void test_identifiers_are_checked(void) {
@@ -201,6 +241,7 @@ int main(void) {
         RUN(test_names_have_the_instance);
         RUN(test_directives_become_numbers);
         RUN(test_nonsense_is_refused);
+        RUN(test_a_service_is_supervised);
         RUN(test_identifiers_are_checked);
         RUN(test_policy_has_the_last_word);
         RUN(test_links_are_followed);

@@ -204,8 +204,10 @@ static void test_refuses_with_a_place(void) {
                   "p:3:1: task \"a\" stands twice" },
                 { "[Task A b]\nExecStart=/bin/true\n", "is no task name" },
                 { "[Pipe]\n", "needs at least one" },
-                { "[Pipe]\nType=streaming\n[Task a]\nExecStart=/bin/true\n",
-                  "not supported by this release" },
+                { "[Pipe]\n  Type=stream\n[Task a]\nExecStart=/bin/true\n",
+                  "p:2:3: Type=stream is not one of batch, streaming" },
+                { "[Pipe]\nConcurrencyPolicy=queue\n[Task a]\nExecStart=/bin/true\n",
+                  "p:2:1: ConcurrencyPolicy=queue is not supported by this release" },
                 { "[Pipe]\nTyp=batch\n", "did you mean Type=?" },
                 { "[Pipe]\nPriority=high\n", "p:2:1: Priority=: a number from -1000 to 1000 is" },
                 { "[Pipe]\nPriority=--1\n", "Priority=: a number" },
@@ -230,6 +232,79 @@ static void test_refuses_with_a_place(void) {
                 ok_contains(e.detail, bad[i].words);
                 ok_null(p);
         }
+}
+
+#define STREAMING "[Pipe]\nType=streaming\n"
+#define SERVICE "[Task a]\nExecStart=/bin/true\n"
+
+/* What PID 1 shall do about a service makes no sense for a task that ends, and the other way round. */
+static void test_streaming_words(void) {
+        static const struct {
+                const char *text, *words; /* NULL: it is fine */
+        } cases[] = {
+                { STREAMING SERVICE
+                  "Type=notify\nNotifyAccess=all\nRestart=always\nRestartSec=0\nWatchdogSec=30s\n"
+                  "StartLimitIntervalSec=0\nStartLimitBurst=7\nTimeoutStartSec=2min\n",
+                  NULL },
+                { "[Pipe]\nType=streaming\nOverlap=brief\nOnAgentLoss=retry\n" SERVICE, NULL },
+                { SERVICE "[Pipe]\nType=streaming\n", NULL },
+                { SERVICE "  Restart=always\n", "p:3:3: Restart= goes with Type=streaming only" },
+                { SERVICE "RestartSec=1\n[Pipe]\nType=batch\n",
+                  "p:3:1: RestartSec= goes with Type=streaming only" },
+                { SERVICE "WatchdogSec=1\n", "p:3:1: WatchdogSec= goes with" },
+                { SERVICE "StartLimitBurst=1\n", "p:3:1: StartLimitBurst= goes with" },
+                { SERVICE "StartLimitIntervalSec=1\n", "p:3:1: StartLimitIntervalSec= goes with" },
+                { SERVICE "Type=notify\n", "p:3:1: Type= goes with" },
+                { SERVICE "NotifyAccess=all\n", "p:3:1: NotifyAccess= goes with" },
+                { SERVICE "TimeoutStartSec=1\n", "p:3:1: TimeoutStartSec= goes with" },
+                { "[Pipe]\nOverlap=no\n" SERVICE, "p:2:1: Overlap= goes with Type=streaming" },
+                { STREAMING "Overlap=long\n" SERVICE,
+                  "p:3:1: Overlap=long is not one of no, brief" },
+                { STREAMING "ConcurrencyLimit=1\n" SERVICE,
+                  "p:3:1: ConcurrencyLimit= does not go" },
+                { STREAMING "ConcurrencyKey=x\n" SERVICE, "p:3:1: ConcurrencyKey= does not go" },
+                { STREAMING "Delivery=at-most-once\n" SERVICE, "p:3:1: Delivery= does not go" },
+                { STREAMING SERVICE "[Task b]\nExecStart=/bin/true\n",
+                  "p:5:1: a streaming pipe has one task" },
+                { STREAMING SERVICE "Restart=sometimes\n",
+                  "p:5:1: Restart=: one of no, on-success, on-failure, on-abnormal, on-watchdog, "
+                  "on-abort, always is expected" },
+                { STREAMING SERVICE "Type=forking\n", "p:5:1: Type=: one of exec, notify is" },
+                { STREAMING SERVICE "RestartSec=soon\n",
+                  "p:5:1: RestartSec=: a time span such as" },
+                { STREAMING SERVICE "WatchdogSec=0\n", "p:5:1: WatchdogSec=: a time span" },
+                { STREAMING SERVICE "StartLimitBurst=0\n",
+                  "p:5:1: StartLimitBurst=: a number from 1 to 1000000" },
+                { STREAMING SERVICE "Restart=no\nRestart=no\n", "p:6:1: Restart= stands twice" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_(pipe_freep) Pipe *p = NULL;
+                Error e = {};
+
+                ok_int(pipe_parse("p", cases[i].text, strlen(cases[i].text), &p, &e) >= 0,
+                       !cases[i].words);
+                ok_contains(cases[i].words ? e.detail : "", cases[i].words ? cases[i].words : "");
+        }
+}
+
+static void test_streaming_form(void) {
+        static const char text[] = "[Pipe]\nType=streaming\nOverlap=brief\n[Task "
+                                   "a]\nExecStart=/bin/true\nRestart=always\n";
+        _cleanup_(freep) char *json = NULL, *again = NULL;
+        _cleanup_(pipe_freep) Pipe *p = NULL, *q = NULL;
+        Error e = {};
+
+        ok_int(pipe_parse("p", text, strlen(text), &p, &e), 0);
+        ok_int(pipe_to_json(p, &json), 0);
+        ok_contains(json, "\"type\":\"streaming\",");
+        ok_contains(json, "\"overlap\":\"brief\",");
+        ok_contains(json, "[\"Restart\",\"always\"]");
+        ok_int(pipe_from_json(json, strlen(json), &q, &e), 0);
+        ok_int(pipe_to_json(q, &again), 0);
+        ok_str(again, json);
+        ok_int(from_json("\"overlap\":\"no\"", &again, &e) < 0, 1);
+        ok_contains(e.detail, "Overlap= goes with Type=streaming only");
 }
 
 static void test_words(void) {
@@ -258,6 +333,8 @@ int main(void) {
         RUN(test_json_selectors);
         RUN(test_versions_stay);
         RUN(test_refuses_with_a_place);
+        RUN(test_streaming_words);
+        RUN(test_streaming_form);
         RUN(test_words);
         return tap_done();
 }
