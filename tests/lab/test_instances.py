@@ -31,7 +31,7 @@ def units(agent):
 
 def start_both(agent, blue):
     """A running task of each: {agent: run}, and the names of their services."""
-    runs = {a: a.shell(f"while ! test -e /run/lab-go; do sleep 0.2; done; echo {a.name}") for a in (agent, blue)}
+    runs = {a: a.shell(f"while ! test -e /run/lab-both-go; do sleep 0.2; done; echo {a.name}") for a in (agent, blue)}
     for run in runs.values():
         run.wait_running()
     names = [run.attempt()["unit"] for run in runs.values()]
@@ -55,18 +55,18 @@ def test_one_instance_leaves_the_other_alone(agent):
         wait_until(f"{unit} to find its own", lambda u=unit: "Found 1 tasks" in node.journal(f"-u {u} -b"), 30)
     assert units(agent) == before, "both tasks run on"
 
-    node.run("touch /run/lab-go", check=True)
+    node.run("touch /run/lab-both-go", check=True)
     for a, run in runs.items():
         run.wait_succeeded(60).wait_log_complete()
         assert run.lines() == [a.name] and len(run.attempts()) == 1
     wait_until("nothing to be left behind", lambda: units(agent) == {}, 60)
 
-    node.run("rm /run/lab-go", check=True)
+    node.run("rm /run/lab-both-go", check=True)
     runs, (of_agent, of_blue) = start_both(agent, blue)
     before = units(agent)
     node.run("systemctl start sluice-fence-a@blue.service", check=True)  # what its deadline does
     runs[blue].wait_failed(60)
     assert units(agent)[of_agent] == before[of_agent] and node.property(of_agent, "SubState") == "running"
-    node.run("touch /run/lab-go", check=True)
+    node.run("touch /run/lab-both-go", check=True)
     runs[agent].wait_succeeded(60)
     node.run("systemctl stop agentd@blue", check=True)
