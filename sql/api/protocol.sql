@@ -88,12 +88,12 @@ BEGIN
         UPDATE sluice.owed_log SET recover = true
          WHERE instance = p_instance AND attempt NOT IN (SELECT k.attempt FROM sluice.known_parse(p_request) k);
 
-        -- A power cut may bring back what was removed before it; a workspace of a run that is over is no use to anybody.
+        -- A power cut may bring back what was removed before it; a workspace of a run that is over, or elsewhere, is no use to anybody.
         INSERT INTO sluice.cleanup (instance, run)
         SELECT p_instance, r.id FROM sluice.run r
          WHERE r.id IN (SELECT CASE WHEN w ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN w::uuid END
                           FROM jsonb_array_elements_text(sluice.json_array(p_request, 'workspaces', 1024)) w)
-           AND r.ended_at IS NOT NULL
+           AND (r.ended_at IS NOT NULL OR r.instance IS DISTINCT FROM p_instance)
             ON CONFLICT DO NOTHING;
 
         UPDATE sluice.instance SET boot = coalesce(p_boot, boot) WHERE id = p_instance;

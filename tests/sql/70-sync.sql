@@ -137,10 +137,12 @@ SELECT is_empty('SELECT FROM sluice.owed_log', 'nothing is owed any more');
 
 -- A workspace that is there again.
 DELETE FROM sluice.cleanup;
-SELECT t.run('p') AS live \gset
-SELECT is(t.answer(t.next('one', '[]', jsonb_build_object('session', t.id('fifth'), 'workspaces', jsonb_build_array(:'live', :'ended', t.id('never'), 'x')))),
-          'clean:1 recover:1', 'that of a run that is over is to go');
-SELECT is((SELECT run FROM sluice.cleanup WHERE instance = t.id('one')), :'ended'::uuid, 'and no other');
+SELECT t.run('p') AS live, t.run('p') AS moved \gset
+DELETE FROM sluice.assignment WHERE run = :'moved';
+UPDATE sluice.run SET instance = t.id('two') WHERE id = :'moved';
+SELECT is(t.answer(t.next('one', '[]', jsonb_build_object('session', t.id('fifth'), 'workspaces', jsonb_build_array(:'live', :'ended', :'moved', t.id('never'), 'x')))),
+          'clean:2 recover:1', 'those of runs that are over or elsewhere are to go');
+SELECT is((SELECT array_agg(run ORDER BY run) FROM sluice.cleanup WHERE instance = t.id('one')), (SELECT array_agg(r ORDER BY r) FROM unnest(ARRAY[:'ended'::uuid, :'moved']) r), 'and no other');
 DELETE FROM sluice.cleanup;
 DELETE FROM sluice.assignment;
 UPDATE sluice.instance SET session = t.id('session of one'), old_sessions = '{}' WHERE id = t.id('one');
