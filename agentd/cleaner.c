@@ -152,6 +152,21 @@ int cleaner_remove(Cleaner *c, const char *run) {
         return 0;
 }
 
+bool cleaner_make_way(Cleaner *c, const char *run) {
+        char text[ID_TEXT_SIZE];
+        CleanedRun **slot;
+        Id id;
+
+        if (id_parse(run, &id) < 0)
+                return true;
+        slot = find(c, id_to_text(id, text));
+        if (*slot && !(*slot)->removed)
+                return false;
+        if (*slot)
+                forget(c, slot);
+        return true;
+}
+
 CleanedRun *cleaner_first(Cleaner *c) {
         return c->runs;
 }

@@ -24,6 +24,8 @@ DEFINE_SCOPE_EXIT(Cleaner, cleaner_free)
 
 /* Asked again for a run that is known already: nothing happens. */
 int cleaner_remove(Cleaner *c, const char *run);
+/* The run begins here again: false as long as what it left is being removed; else what is known of that is forgotten. */
+bool cleaner_make_way(Cleaner *c, const char *run);
 CleanedRun *cleaner_first(Cleaner *c);
 /* The control plane knows: forgets the run. */
 void cleaner_acknowledge(Cleaner *c, const char *run);

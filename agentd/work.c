@@ -42,21 +42,31 @@ static void hear_drain(Agentd *a, const char *drain) {
                                   : "Draining is over: the control plane gives tasks again.");
 }
 
+/* Why it cannot be begun now; NULL: it can. */
+static const char *objection(Agentd *a, const ProtoAssignment *assignment) {
+        /* Where the next version of a streaming pipe begins, the last one may still run. */
+        if (attempt_count_live(a->attempts) >=
+            a->settings->slots + (assignment->streaming ? 1U : 0U))
+                return "All slots are taken.";
+        if (a->drain_heard || a->finishing)
+                return "The agent is draining.";
+        if (!cleaner_make_way(a->cleaner, assignment->run))
+                return "What the run left here before is being removed.";
+        return NULL;
+}
+
 static void start_attempt(Agentd *a, ProtoAssignment *assignment, uint64_t deadline_usec) {
         _cleanup_(freep) char *id = strdup(assignment->attempt);
         uint32_t epoch = assignment->epoch;
         Attempt *attempt = attempt_find(a->attempts, assignment->attempt);
-        /* Where the next version of a streaming pipe begins, the last one may still run. */
-        bool full = attempt_count_live(a->attempts) >=
-                    a->settings->slots + (assignment->streaming ? 1U : 0U);
+        const char *why;
         int r;
 
         if (attempt || !id || attempt_is_past(a->attempts, id, epoch))
                 return; /* offered again because our word crossed the offer */
-        if (full || a->drain_heard || a->finishing) {
-                r = attempt_refuse(a->attempts, id, epoch, true,
-                                   full ? "All slots are taken." : "The agent is draining.",
-                                   &attempt);
+        why = objection(a, assignment);
+        if (why) {
+                r = attempt_refuse(a->attempts, id, epoch, true, why, &attempt);
         } else {
                 r = attempt_start(a->attempts, assignment, deadline_usec, &attempt);
                 if (r >= 0)

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cleaner.h"
 #include "facts.h"
 #include "fileio.h"
 #include "identity.h"
@@ -165,6 +166,28 @@ static void test_workspaces_are_named_by_run(void) {
         (void) rmdir(directory);
 }
 
+static void on_removed(void *userdata) {
+        (void) userdata;
+}
+
+static void test_a_run_waits_for_its_old_workspace_to_go(void) {
+        static const char run[] = "00112233-4455-6677-8899-aabbccddeeff";
+        sd_event *event = NULL;
+        Cleaner *c = NULL;
+
+        ok_int(sd_event_new(&event), 0);
+        ok_int(cleaner_new(event, NULL, "", on_removed, NULL, &c), 0);
+        ok_true(cleaner_make_way(c, run));
+        ok_int(cleaner_remove(c, run), 0);
+        ok_true(!cleaner_make_way(c, run));
+        ok_true(!cleaner_make_way(c, "00112233445566778899aabbccddeeff"));
+        cleaner_first(c)->removed = true;
+        ok_true(cleaner_make_way(c, run));
+        ok_true(!cleaner_first(c)); /* else what it makes now would be taken for removed */
+        (void) cleaner_free(c);
+        (void) sd_event_unref(event);
+}
+
 static void test_answers_are_decoded(void) {
         static const char text[] =
                 "{\"start\": [{\"attempt\": \"a\", \"epoch\": 3, \"run\": \"r\", \"project\": "
@@ -204,6 +227,7 @@ int main(void) {
         RUN(test_supervision_is_news_once);
         RUN(test_identity_is_kept);
         RUN(test_workspaces_are_named_by_run);
+        RUN(test_a_run_waits_for_its_old_workspace_to_go);
         RUN(test_answers_are_decoded);
         return tap_done();
 }
