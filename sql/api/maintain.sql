@@ -23,8 +23,11 @@ $$;
 CREATE OR REPLACE FUNCTION api.presence_broke(p_instances uuid[], p_ages_msec int[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, sluice, pg_temp AS $$
 BEGIN
-        PERFORM sluice.instances_broke(p_instances, ARRAY(
-                SELECT clock_timestamp() - a.msec * interval '1 millisecond' FROM unnest(p_ages_msec) WITH ORDINALITY a (msec, n) ORDER BY a.n));
+        -- One of a session that has ended says nothing about the present one.
+        PERFORM sluice.instances_broke(array_agg(i.id), array_agg(b.at))
+           FROM (SELECT id, clock_timestamp() - age * interval '1 millisecond' AS at FROM unnest(p_instances, p_ages_msec) b (id, age)) b
+           JOIN sluice.instance i ON i.id = b.id
+          WHERE (i.session_since <= b.at) IS NOT FALSE;
 END
 $$;
 

@@ -143,6 +143,7 @@ BEGIN
                 UPDATE sluice.instance i
                    SET old_sessions = CASE WHEN i.session <> v_session
                                            THEN (i.session || i.old_sessions)[1:8] ELSE i.old_sessions END,
+                       session_since = CASE WHEN i.session = v_session THEN i.session_since ELSE clock_timestamp() END,
                        session = v_session, boot = v_boot, version = v_version, slots = v_slots,
                        draining = v_draining, self_fence_sec = v_fence, broke_at = NULL, rival = NULL, rival_at = NULL, rival_before = NULL,
                        goodbye_at = CASE WHEN i.session = v_session THEN i.goodbye_at END,

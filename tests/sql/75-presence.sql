@@ -16,6 +16,9 @@ SELECT t.sync('one'), t.sync('two'), t.sync('three') \g /dev/null
 SELECT is(pg_temp.state('one'), 'Running: it is connected', 'connected');
 
 -- A connection that broke.
+SELECT pg_temp.broke('one') \g /dev/null
+SELECT is(pg_temp.state('one'), 'Running: it is connected', 'that of a session before says nothing about this one');
+UPDATE sluice.instance SET session_since = session_since - interval '1 minute';
 SELECT pg_temp.broke('one', 'nobody') \g /dev/null
 SELECT is(pg_temp.state('one'), 'Unknown: contact with it broke at TIME, and it has not come back', 'its connection broke');
 SELECT cmp_ok((api.agent_get(t.h('viewer'), 'one') ->> 'since')::timestamptz, '<=', clock_timestamp() - interval '3 seconds', 'since it broke');
