@@ -47,7 +47,8 @@ static void on_goodbye_answer(Channel *c, const ChannelAnswer *answer, void *use
 /* Ends, telling the control plane if it is there. Tasks go on without us. */
 void agentd_leave(Agentd *a) {
         (void) sd_notify(false, "STOPPING=1\nSTATUS=Saying goodbye");
-        if (a->leaving || !a->polling || !link_is_up(a->link)) {
+        /* After a failure a poll that is held says for a minute nothing of the link; without a goodbye we would be waited for. */
+        if (a->leaving || !a->polling || (!link_is_up(a->link) && !poller_is_asking(a->poller))) {
                 agentd_fail(a, 0);
                 return;
         }

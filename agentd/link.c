@@ -172,6 +172,10 @@ static void channel_arm(Channel *c, uint64_t usec) {
                 (void) log_error(r, "Cannot plan the next %s", c->name);
 }
 
+bool channel_is_asking(const Channel *c) {
+        return c->call;
+}
+
 void channel_kick_later(Channel *c, uint64_t usec) {
         if (!c->call && !c->timer)
                 channel_arm(c, usec);

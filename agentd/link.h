@@ -54,3 +54,4 @@ void channel_kick_later(Channel *c, uint64_t usec);
 /* The same, at the latest usec from now: until then there may be more to say. */
 void channel_kick_within(Channel *c, uint64_t usec);
 int channel_send(Channel *c, const ChannelRequest *request);
+bool channel_is_asking(const Channel *c); /* a request is under way */

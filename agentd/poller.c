@@ -185,6 +185,10 @@ void poller_renew(Poller *p) {
         channel_kick_later(p->channel, EARLY_USEC);
 }
 
+bool poller_is_asking(const Poller *p) {
+        return channel_is_asking(p->channel);
+}
+
 int poller_new(Link *link, AttemptTable *attempts, const PollerSpec *spec, Poller **ret) {
         Poller *p = calloc(1, sizeof(*p));
         int r;

@@ -29,5 +29,6 @@ Poller *poller_free(Poller *p);
 DEFINE_SCOPE_EXIT(Poller, poller_free)
 
 void poller_start(Poller *p);
+bool poller_is_asking(const Poller *p); /* a poll is under way, and mostly held */
 /* Out of on_refused: the session is another from here on, and the next poll is its first. */
 void poller_renew(Poller *p);
