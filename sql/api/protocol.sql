@@ -157,7 +157,7 @@ BEGIN
         END IF;
 
         IF NOT v_draining THEN
-                PERFORM sluice.take(v.id, v_opened);
+                PERFORM FROM sluice.take_many(ARRAY[v.id], CASE WHEN v_opened THEN ARRAY[v.id] ELSE '{}' END);
         END IF;
 
         PERFORM FROM sluice.known_parse(p_request);

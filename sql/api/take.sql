@@ -10,7 +10,9 @@ BEGIN
 END
 $$;
 
--- What sluice.take() does, for many. Waits for the locks of all of them, in order, unless there is nothing to do.
+DROP FUNCTION IF EXISTS sluice.take(uuid, boolean); -- of the release before
+
+-- Gives p_instances what waits and suits them; without a queue only notes the room that those in p_freed have. Waits for the locks of all of them, in order, unless there is nothing to do.
 CREATE OR REPLACE FUNCTION sluice.take_many(p_instances uuid[], p_freed uuid[]) RETURNS TABLE (attempt uuid, instance uuid)
 LANGUAGE plpgsql SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
 #variable_conflict use_column
