@@ -41,10 +41,12 @@ def test_what_cannot_be_killed_is_not_said_to_be_over(fleet, agent, frozen):
 def test_without_a_process_to_spare_there_is_an_outcome(agent):
     """For some seconds nobody on the host can fork, PID 1 neither."""
     agent.run(["/bin/true"]).wait_succeeded()
-    agent.node.run("setsid sh -c \"sleep 8; echo $(cat /proc/sys/kernel/pid_max) >/proc/sys/kernel/pid_max\" >/dev/null 2>&1 & sleep 1; "
+    pid_max = agent.node.get("/proc/sys/kernel/pid_max").strip()
+    agent.node.run(f"setsid sh -c 'sleep 8; echo {pid_max} >/proc/sys/kernel/pid_max' >/dev/null 2>&1 & sleep 1; "
                    "echo 301 >/proc/sys/kernel/pid_max", check=True)
     run = agent.run(["/bin/true"]).wait_ended()
     assert run.show()["outcome"] in ("resources", "success"), "it could not begin, or began when it could"
+    wait_until("processes to spare", lambda: agent.node.run("cat /proc/sys/kernel/pid_max").text == pid_max, 30)
     agent.run(["/bin/true"]).wait_succeeded()
 
 

@@ -81,6 +81,7 @@ static _Noreturn void child(const char *command, const int fds[3]) {
         for (int i = 0; i < 3; i++)
                 (void) dup2(fds[i], i);
         execl("/bin/bash", "bash", "-c", command, (char *) NULL);
+        (void) fprintf(stderr, "node-shell: cannot execute /bin/bash: %m\n");
         _exit(127);
 }
 
@@ -131,6 +132,8 @@ static void job_run(Job *j, int out, const char *number, int timeout_sec) {
                         child(j->command_text, fds);
                 if (pid > 0)
                         status = wait_for(pid, timeout_sec);
+                else
+                        (void) dprintf(fds[2], "node-shell: cannot fork: %m\n");
         }
         for (int i = 1; i < 3; i++)
                 (void) fstat(fds[i], &st[i]);
