@@ -142,10 +142,12 @@ BEGIN
                 -- it back, silence would be counted, and what runs on would begin elsewhere.
                 UPDATE sluice.instance i
                    SET old_sessions = CASE WHEN i.session <> v_session
-                                           THEN (i.session || i.old_sessions)[1:8] ELSE i.old_sessions END,
+                                           THEN sluice.sessions_over(i, i.session, nullif(i.rival, v_session), i.rival_before)
+                                           ELSE i.old_sessions END,
                        session_since = CASE WHEN i.session = v_session THEN i.session_since ELSE clock_timestamp() END,
                        session = v_session, boot = v_boot, version = v_version, slots = v_slots,
-                       draining = v_draining, self_fence_sec = v_fence, broke_at = NULL, rival = NULL, rival_at = NULL, rival_before = NULL,
+                       draining = v_draining, self_fence_sec = v_fence, broke_at = NULL,
+                       rival = NULL, rival_at = NULL, rival_before = NULL, rival_enrols = false, rival_alive = false, before_alive = false,
                        goodbye_at = CASE WHEN i.session = v_session THEN i.goodbye_at END,
                        goodbye_reason = CASE WHEN i.session = v_session THEN i.goodbye_reason END,
                        credential_used_at = coalesce(i.credential_used_at, clock_timestamp())

@@ -33,18 +33,33 @@ $$;
 CREATE OR REPLACE FUNCTION sluice.challenge_time() RETURNS interval
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT interval '6 seconds' $$;
 
+-- Nobody wants to take the place of the present session any more.
+CREATE OR REPLACE FUNCTION sluice.rival_end(p_instance uuid) RETURNS void
+LANGUAGE sql AS $$
+        UPDATE sluice.instance
+           SET rival = NULL, rival_at = NULL, rival_before = NULL, rival_enrols = false, rival_alive = false, before_alive = false
+         WHERE id = p_instance
+$$;
+
+-- Sessions that are over, the last ones first: a late request of theirs is not that of a start.
+CREATE OR REPLACE FUNCTION sluice.sessions_over(i sluice.instance, VARIADIC p_over uuid[]) RETURNS uuid[]
+LANGUAGE sql IMMUTABLE AS $$
+        SELECT (array_remove(p_over, NULL) || i.old_sessions)[1:16]
+$$;
+
 -- Two sessions are alive at one time. The newer one goes, if it is configured to; else nobody can say which of the two has what.
 CREATE OR REPLACE FUNCTION sluice.session_collide(i sluice.instance) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
         IF i.rival_enrols THEN
-                UPDATE sluice.instance SET evicted = rival, rival = NULL, rival_at = NULL, rival_before = NULL WHERE id = i.id;
+                UPDATE sluice.instance SET evicted = rival WHERE id = i.id;
+                PERFORM sluice.rival_end(i.id);
                 PERFORM sluice.look();
         ELSE
                 UPDATE sluice.instance
-                   SET quarantined_at = clock_timestamp(), rival = NULL, rival_at = NULL, rival_before = NULL,
-                       quarantine_reason = 'two running agents present its identity, so a machine was copied'
+                   SET quarantined_at = clock_timestamp(), quarantine_reason = 'two running agents present its identity, so a machine was copied'
                  WHERE id = i.id;
+                PERFORM sluice.rival_end(i.id);
                 DELETE FROM sluice.idle WHERE instance = i.id;
         END IF;
 END
@@ -66,9 +81,25 @@ BEGIN
 END
 $$;
 
+-- The session before the rival is alive, or was when that had begun. A rival that shows no life was killed before its request arrived.
+CREATE OR REPLACE FUNCTION sluice.session_before_lives(i sluice.instance) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+        IF i.rival_alive THEN
+                PERFORM sluice.session_collide(i);
+        ELSIF i.rival_at > clock_timestamp() - sluice.challenge_time() THEN
+                UPDATE sluice.instance SET before_alive = true WHERE id = i.id;
+        ELSE
+                UPDATE sluice.instance SET old_sessions = sluice.sessions_over(i, i.rival) WHERE id = i.id;
+                PERFORM sluice.rival_end(i.id);
+                PERFORM sluice.look();
+        END IF;
+END
+$$;
+
 -- Whether p_session may speak for its instance: NULL when it may. Else what it is answered: to show that it is alive (`challenge`), or
--- to ask again while the session before has time for that (`pending`). Who says `challenge` back was alive after the session of that
--- name had begun. A poll that was held for a dead connection cannot have heard it, and asking again in its name says nothing.
+-- to ask again while the session before has time for that (`pending`). Who says `challenge` back was alive after it had heard of the
+-- session of that name. A poll that was held for a dead connection cannot have heard it, and asking again in its name says nothing.
 CREATE OR REPLACE FUNCTION sluice.session_enter(p_instance uuid, p_session uuid, p_request jsonb) RETURNS json
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -85,22 +116,29 @@ BEGIN
                 RETURN NULL;
         ELSIF p_session IN (i.session, i.rival_before) THEN
                 IF v_heard = i.rival THEN
-                        PERFORM sluice.session_collide(i);
+                        PERFORM sluice.session_before_lives(i);
                         RETURN json_build_object('pending', true);
                 END IF;
                 RETURN json_build_object('pending', true, 'challenge', i.rival);
         ELSIF i.goodbye_at IS NOT NULL OR i.broke_at < clock_timestamp() - sluice.challenge_time()
-              OR i.rival = p_session AND i.rival_at < clock_timestamp() - sluice.challenge_time() THEN
+              OR i.rival = p_session AND NOT i.before_alive AND i.rival_at < clock_timestamp() - sluice.challenge_time() THEN
                 RETURN NULL; -- the one before is gone
         ELSIF i.rival IS DISTINCT FROM p_session THEN
                 UPDATE sluice.instance
-                   SET rival = p_session, rival_at = clock_timestamp(), rival_enrols = v_enrols, rival_before = i.rival
+                   SET rival = p_session, rival_at = clock_timestamp(), rival_enrols = v_enrols, rival_before = i.rival,
+                       rival_alive = false, before_alive = false, old_sessions = sluice.sessions_over(i, i.rival_before)
                  WHERE id = p_instance;
                 DELETE FROM sluice.idle WHERE instance = p_instance;
                 PERFORM pg_notify('sluice', 'instance ' || p_instance); -- who holds a poll of the one before asks again, and hears of it
+                RETURN json_build_object('pending', true, 'challenge', coalesce(i.rival, i.session));
+        ELSIF v_heard = coalesce(i.rival_before, i.session) AND NOT i.rival_alive THEN
+                UPDATE sluice.instance SET rival_alive = true WHERE id = p_instance;
+                IF i.before_alive THEN
+                        PERFORM sluice.session_collide(i);
+                END IF;
         END IF;
 
-        RETURN json_build_object('pending', true);
+        RETURN json_build_object('pending', true, 'challenge', coalesce(i.rival_before, i.session));
 END
 $$;
 

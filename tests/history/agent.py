@@ -48,7 +48,7 @@ class Agent:
         self.begin_session()
 
     def begin_session(self, reboot=False):
-        self.session = str(uuid.uuid4())
+        self.session, self.challenge = str(uuid.uuid4()), None
         self.pending = []  # events that are of no unit
         self.refused = set()
         if reboot:
@@ -84,7 +84,7 @@ class Agent:
 
     def sync_request(self):
         return {"session": self.session, "boot": "0" * 32, "version": "1", "slots": self.slots, "draining": False, "self_fence_sec": FENCE,
-                "wait_sec": 0, "attempts": [{"attempt": u.attempt, "epoch": u.epoch, "state": "ended" if u.result else "running"}
+                "wait_sec": 0, **({"challenge": self.challenge} if self.challenge else {}), "attempts": [{"attempt": u.attempt, "epoch": u.epoch, "state": "ended" if u.result else "running"}
                                             for u in self.units.values()]}
 
     def events_request(self):
@@ -105,6 +105,7 @@ class Agent:
         """An answer to a request that was sent then; None where there was nothing to say."""
         self.tick()  # what was due before this contact counts
         self.contact = max(self.contact, sent)
+        self.challenge = (answer or {}).get("challenge", self.challenge)
         for key, act in (("acknowledged", self.acknowledged), ("stop", self.stop), ("release", self.release), ("recover", self.recover)):
             for item in (answer or {}).get(key, []):
                 act(item)

@@ -105,7 +105,7 @@ def main():
         violations += len(wrong)
         print(f"{'not ok' if wrong else 'ok'} {n} - {claim.__doc__}")
         for line in wrong[:10]:
-            print("# " + line[:400])
+            print("# " + line[:1000])
     died = [p.name for p in agents + others if p.exitcode]
     print(f"{'not ok' if died else 'ok'} {len(judge.CLAIMS) + 1} - every client lives to the end")
     print(f"# {shared.operations.value} operations, {pauses} pauses, {len(history['run'])} orders, {len(history['start'])} units, "

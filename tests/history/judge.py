@@ -107,13 +107,14 @@ def no_surprise(history, db):
     return [f"{call}: {error}" for call, error in history["error"] if error not in ("session-replaced", "attempt-not-found")]
 
 
+LEFT = {"instance": " WHERE rival IS NOT NULL OR quarantined_at IS NOT NULL", "queue": "", "assignment": "", "live_run": "", "cleanup": "", "owed_log": "", "run": " WHERE ended_at IS NULL",
+        "task": " WHERE state IN ('waiting', 'queued', 'running')"}
+
+
 def nothing_left(history, db):
     """After the healing all is over, and nothing is kept for later."""
     del history
-    return [f"{table}: {n}" for table, n in rows(db, "".join(
-        f"SELECT '{name}', count(*) FROM sluice.{name} UNION ALL " for name in ("queue", "assignment", "live_run", "cleanup", "owed_log"))
-        + "SELECT 'run', count(*) FROM sluice.run WHERE ended_at IS NULL UNION ALL"
-          " SELECT 'task', count(*) FROM sluice.task WHERE state IN ('waiting', 'queued', 'running')") if n]
+    return [f"{table}: {row}" for table, which in LEFT.items() for row, in rows(db, f"SELECT to_json(t)::text FROM sluice.{table} t{which}")]
 
 
 CLAIMS = [one_instance, never_two, at_most_once, acknowledged, no_lies, runs_once, final_is_final, logs, no_surprise, nothing_left]

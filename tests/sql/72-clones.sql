@@ -9,6 +9,9 @@ CREATE FUNCTION pg_temp.says(p_session text, p_heard text DEFAULT NULL, p_more j
         SELECT t.sync('one', '[]', jsonb_build_object('session', t.id(p_session)) || p_more
                       || CASE WHEN p_heard IS NULL THEN '{}' ELSE jsonb_build_object('challenge', t.id(p_heard)) END)
 $$;
+CREATE FUNCTION pg_temp.pending(p_before text) RETURNS jsonb LANGUAGE sql AS $$
+        SELECT jsonb_build_object('pending', true, 'challenge', t.id(p_before))
+$$;
 CREATE FUNCTION pg_temp.later() RETURNS void LANGUAGE sql AS $$
         UPDATE sluice.instance SET rival_at = rival_at - sluice.challenge_time() WHERE id = t.id('one')
 $$;
@@ -25,7 +28,7 @@ SELECT pg_temp.says('s1') \g /dev/null
 SELECT api.agent_goodbye(t.h('one'), jsonb_build_object('session', t.id('s1'))) \g /dev/null
 SELECT is(pg_temp.says('s2'), NULL, 'after a goodbye the next session is let in');
 UPDATE sluice.instance SET broke_at = clock_timestamp() - interval '1 second';
-SELECT is(pg_temp.says('s3'), '{"pending": true}', 'a connection that has just broken may be on its way back');
+SELECT is(pg_temp.says('s3'), pg_temp.pending('s2'), 'a connection that has just broken may be on its way back');
 UPDATE sluice.instance SET broke_at = clock_timestamp() - sluice.challenge_time();
 SELECT is(pg_temp.says('s3'), NULL, 'one that broke a while ago is not');
 
@@ -36,10 +39,10 @@ SELECT (t.attempt(:'r')).id AS a, t.id((SELECT a.name FROM sluice.agent a WHERE 
 SELECT is(:'at'::uuid, t.id('one'), 'one has an attempt');
 SELECT t.events('one', t.event(:'a', 1, 'running')) \g /dev/null
 SELECT t.silent('one', '1 minute') \g /dev/null
-SELECT is(pg_temp.says('s4'), '{"pending": true}', 'the next session waits');
+SELECT is(pg_temp.says('s4'), pg_temp.pending('s3'), 'the next session waits');
 SELECT cmp_ok((SELECT last_seen_at FROM sluice.presence WHERE instance = t.id('one')), '>', now() - interval '10 seconds', 'and has been in contact');
-SELECT is(pg_temp.says('s3'), jsonb_build_object('pending', true, 'challenge', t.id('s4')), 'while the one before is challenged');
-SELECT is(pg_temp.says('s4'), '{"pending": true}', 'and waits');
+SELECT is(pg_temp.says('s3'), pg_temp.pending('s4'), 'while the one before is challenged');
+SELECT is(pg_temp.says('s4', 's3'), pg_temp.pending('s3'), 'and waits, however alive it is');
 SELECT is_empty(format('SELECT FROM sluice.assignment WHERE instance = %L AND recover', t.id('one')), 'nothing is asked for meanwhile');
 SELECT is_empty(format('SELECT FROM sluice.instance i, sluice.presence p WHERE i.id = %L AND p.instance = i.id AND sluice.is_open(i, p.last_seen_at)', t.id('one')),
                 'and nothing placed');
@@ -50,9 +53,12 @@ SELECT is(t.error($$SELECT pg_temp.says('s3')$$), 'ZF409 session-replaced', 'and
 UPDATE sluice.assignment SET recover = false;
 
 -- A copy beside the original.
-SELECT is(pg_temp.says('copy'), '{"pending": true}', 'a copy waits as any other');
-SELECT is(pg_temp.says('s4', 'another'), jsonb_build_object('pending', true, 'challenge', t.id('copy')), 'an old challenge proves nothing');
+SELECT is(pg_temp.says('copy'), pg_temp.pending('s4'), 'a copy waits as any other');
+SELECT is(pg_temp.says('s4', 'another'), pg_temp.pending('copy'), 'an old challenge proves nothing');
 SELECT is(pg_temp.says('s4', 'copy'), '{"pending": true}', 'the original has heard the challenge');
+SELECT is(pg_temp.flags(), NULL, 'which may be a start that was killed before its request came');
+SELECT is(pg_temp.says('copy', 'another'), pg_temp.pending('s4'), 'it is asked for a sign of life, too');
+SELECT is(pg_temp.says('copy', 's4'), pg_temp.pending('s4'), 'and gives it');
 SELECT is(t.error($$SELECT pg_temp.says('copy')$$), 'ZF409 quarantined', 'so the copy is refused');
 SELECT pg_temp.later() \g /dev/null
 SELECT is(t.error($$SELECT pg_temp.says('copy')$$), 'ZF409 quarantined', 'for good');
@@ -85,7 +91,8 @@ SELECT is(pg_temp.flags(), NULL, 'they end it');
 SELECT cmp_ok((SELECT last_seen_at FROM sluice.presence WHERE instance = t.id('one')), '>', now() - interval '10 seconds',
               'with a whole grace for whoever is alive');
 SELECT is(t.answer(pg_temp.says('s4')), 'clean:1 start:1', 'the original goes on');
-SELECT is(pg_temp.says('copy'), '{"pending": true}', 'a copy that is still there waits again');
+SELECT is(pg_temp.says('copy'), pg_temp.pending('s4'), 'a copy that is still there waits again');
+SELECT pg_temp.says('copy', 's4') \g /dev/null
 SELECT is(pg_temp.says('s4', 'copy'), '{"pending": true}', 'and is found again');
 SELECT is(t.error($$SELECT pg_temp.says('s4')$$), 'ZF409 quarantined', 'with what follows');
 SELECT api.agent_flag_clear(t.h('operator'), 'one', 'quarantined') \g /dev/null
@@ -95,18 +102,34 @@ SELECT pg_temp.says('copy') \g /dev/null
 SELECT ok(pg_temp.is_current('copy'), 'if it is the original that was removed, the copy is the agent');
 
 -- OnClone=enrol.
-SELECT is(pg_temp.says('modest', NULL, '{"on_clone": "enrol"}'), '{"pending": true}', 'a copy that would enrol anew waits');
+SELECT is(pg_temp.says('modest', NULL, '{"on_clone": "enrol"}'), pg_temp.pending('copy'), 'a copy that would enrol anew waits');
+SELECT pg_temp.says('modest', 'copy', '{"on_clone": "enrol"}') \g /dev/null
 SELECT is(pg_temp.says('copy', 'modest'), '{"pending": true}', 'the one before is alive');
 SELECT is(t.error($$SELECT pg_temp.says('modest')$$), 'ZF409 identity-taken', 'so the copy is told');
 SELECT is(pg_temp.flags(), NULL, 'and nobody is quarantined');
 SELECT ok(pg_temp.says('copy') ->> 'pending' IS NULL, 'the one before goes on');
 SELECT is(t.error($$SELECT pg_temp.says('x', NULL, '{"on_clone": "kill"}')$$), 'ZF400 bad-request', 'no other policy is known');
 
+-- A start that was killed before its request came.
+SELECT pg_temp.says('late') \g /dev/null
+SELECT pg_temp.says('copy', 'late') \g /dev/null
+SELECT pg_temp.later() \g /dev/null
+SELECT is(pg_temp.says('late'), pg_temp.pending('copy'), 'repeating it is no sign of life, and no way in while the one before is alive');
+SELECT is(pg_temp.says('copy', 'late'), '{"pending": true}', 'which has waited for long enough');
+SELECT ok(pg_temp.says('copy') ->> 'pending' IS NULL, 'and goes on');
+SELECT is(t.error($$SELECT pg_temp.says('late')$$), 'ZF409 session-replaced', 'what comes still later is that of a session that is over');
+
+-- Starts that are killed before they count.
+SELECT pg_temp.says(n) FROM unnest(ARRAY['k1', 'k2', 'k3', 'k4']) n \g /dev/null
+SELECT pg_temp.later() \g /dev/null
+SELECT is(t.answer(pg_temp.says('k4')), 'recover:2', 'the last one is let in');
+SELECT is(t.error(format('SELECT pg_temp.says(%L)', n)), 'ZF409 session-replaced', n || ' is over') FROM unnest(ARRAY['copy', 'k1', 'k2', 'k3']) n;
+
 -- Two that want in at one time.
 SELECT pg_temp.says('r1') \g /dev/null
-SELECT is(pg_temp.says('r2'), '{"pending": true}', 'a start that was killed is followed by the next');
-SELECT is(pg_temp.says('r2', 'r1'), '{"pending": true}', 'which may say what it wants of the one before it');
-SELECT is(pg_temp.says('r1'), jsonb_build_object('pending', true, 'challenge', t.id('r2')), 'the one before is challenged, if it is there');
+SELECT is(pg_temp.says('r2'), pg_temp.pending('r1'), 'a start that was killed is followed by the next');
+SELECT is(pg_temp.says('r2', 'r1'), pg_temp.pending('r1'), 'which may say what it wants of the one before it');
+SELECT is(pg_temp.says('r1'), pg_temp.pending('r2'), 'the one before is challenged, if it is there');
 SELECT is(pg_temp.says('r1', 'r2'), '{"pending": true}', 'and when it hears that');
 SELECT is(t.error($$SELECT pg_temp.says('r2')$$), 'ZF409 quarantined', 'both were alive');
 

@@ -3,10 +3,10 @@
 
 new() { # an agent whose session is challenged, and whose next one has waited for long enough
         one=$1
-        sql "SELECT t.agent('$one', 5)" "SELECT t.sync('$one')" "$(next)" \
+        sql "SELECT t.agent('$one', 5)" "SELECT t.sync('$one')" "$(next)" "$(next)" \
                 "UPDATE sluice.instance SET rival_at = rival_at - sluice.challenge_time() WHERE id = t.id('$one')" >/dev/null
 }
-next() { echo "SELECT t.sync('$one', '[]', jsonb_build_object('session', t.id('next of $one')))"; }
+next() { echo "SELECT t.sync('$one', '[]', jsonb_build_object('session', t.id('next of $one'), 'challenge', (SELECT session FROM sluice.instance WHERE id = t.id('$one'))))"; }
 alive() { echo "SELECT t.sync('$one', '[]', jsonb_build_object('challenge', t.id('next of $one')))"; }
 error() { echo "SELECT t.error(\$\$$1\$\$)"; }
 shown() {
