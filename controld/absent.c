@@ -10,13 +10,11 @@
 #include "lazy-timer.h"
 #include "log.h"
 #include "str.h"
-#include "timespan.h"
 
 #define BUCKETS 1024
 #define BATCH 1000
 #define ABSENT_MAX 65536 /* the rest is found out when their leases end */
 #define AGAIN_USEC USEC_PER_SEC
-#define GATHER_USEC (250 * USEC_PER_MSEC) /* those that break together are told together */
 
 typedef struct Item {
         struct Item *next, **slot;           /* owned: all of them, in order */
@@ -31,7 +29,7 @@ struct Absent {
         Pg *pg;          /* borrowed: the worker's, freed after this */
         PgCall *call;    /* owned */
         LazyTimer timer;
-        uint64_t grace_usec;
+        uint64_t gather_usec;
         Item *first, **last, *buckets[BUCKETS];
         size_t n;
 };
@@ -80,7 +78,7 @@ static void arm(Absent *a) {
 
         if (!a->first || a->call)
                 return;
-        due = a->first->broke_usec + a->grace_usec + GATHER_USEC;
+        due = a->first->broke_usec + a->gather_usec;
         (void) lazy_timer_set(&a->timer, due > now ? due - now : 0);
 }
 
@@ -109,7 +107,7 @@ static int gather(Absent *a, uint64_t now, Buffer *ids, Buffer *ages) {
 
         if (r >= 0)
                 r = buffer_append_str(ages, "{");
-        for (Item *i = a->first; i && n < BATCH && r >= 0 && i->broke_usec + a->grace_usec <= now;
+        for (Item *i = a->first; i && n < BATCH && r >= 0 && i->broke_usec + a->gather_usec <= now;
              i = i->next, n++) {
                 r = buffer_printf(ids, "%s%s", n > 0 ? "," : "", i->instance);
                 if (r >= 0)
@@ -176,7 +174,7 @@ void absent_back(Absent *a, const char *instance) {
                 item_free(a, i);
 }
 
-int absent_new(sd_event *event, Pg *pg, uint64_t grace_usec, Absent **ret) {
+int absent_new(sd_event *event, Pg *pg, uint64_t gather_usec, Absent **ret) {
         Absent *a = calloc(1, sizeof(*a));
         int r;
 
@@ -184,7 +182,7 @@ int absent_new(sd_event *event, Pg *pg, uint64_t grace_usec, Absent **ret) {
                 return -ENOMEM;
         a->event = sd_event_ref(event);
         a->pg = pg;
-        a->grace_usec = grace_usec;
+        a->gather_usec = gather_usec;
         a->last = &a->first;
         r = lazy_timer_init(&a->timer, event, "absent", on_due, a);
         if (r < 0) {

@@ -45,6 +45,7 @@ struct HttpServer {
 /* One connection, by libmicrohttpd's socket context. */
 typedef struct Peer {
         bool asked;
+        char name[40]; /* "": not named */
 } Peer;
 
 struct HttpRequest {
@@ -150,7 +151,7 @@ static HttpRequest *request_new(HttpServer *s, struct MHD_Connection *connection
                 return NULL;
         }
         if (peer_of(connection))
-                peer_of(connection)->asked = true;
+                *peer_of(connection) = (Peer){ .asked = true };
         q->server = s;
         q->connection = connection;
         q->method = method;
@@ -341,6 +342,8 @@ static void on_connection(void *userdata, struct MHD_Connection *connection, voi
         }
         if (peer && !peer->asked && s->options.tls)
                 note_silent_peer(s, connection);
+        if (peer && *peer->name && !s->ending)
+                s->handlers->on_peer_gone(peer->name, s->userdata);
         free(peer);
         *slot = NULL;
 }
@@ -504,8 +507,11 @@ void http_request_reply(HttpRequest *q, unsigned status, const char *content_typ
         resume(q);
 }
 
-bool http_request_is_gone(const HttpRequest *q) {
-        return q->gone;
+void http_request_name_peer(HttpRequest *q, const char *name) {
+        Peer *peer = peer_of(q->connection);
+
+        if (peer && strlen(name) < sizeof(peer->name))
+                (void) strcpy(peer->name, name);
 }
 
 int http_request_trouble(const HttpRequest *q) {

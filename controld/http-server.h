@@ -18,6 +18,8 @@ typedef struct HttpHandlers {
         void (*on_request)(HttpRequest *request, void *userdata);
         /* The request is going away, replied to or not; free what http_request_set_context() holds. */
         void (*on_done)(HttpRequest *request, void *userdata);
+        /* A connection has ended whose last request named its peer. */
+        void (*on_peer_gone)(const char *name, void *userdata);
 } HttpHandlers;
 
 typedef struct HttpOptions {
@@ -59,7 +61,7 @@ void http_request_watch_peer(HttpRequest *request);
 /* Once per request. body is taken over (may be NULL with size 0). content_type NULL: none. */
 void http_request_reply(HttpRequest *request, unsigned status, const char *content_type, char *body,
                         size_t size);
-/* In on_done: whether it ended because its peer went away while it was held. */
-bool http_request_is_gone(const HttpRequest *request);
+/* Names who is at the other end of the request's connection, until the next request on it. Too long a name is none. */
+void http_request_name_peer(HttpRequest *request, const char *name);
 /* 0, or why there is no body: -EFBIG when it was above the limit of on_headers(), -ENOBUFS above that of all, -ENOMEM. */
 int http_request_trouble(const HttpRequest *request);

@@ -292,10 +292,11 @@ int pg_new(sd_event *event, const PgOptions *options, void (*on_ready)(bool read
                                " set_config('statement_timeout', '%2$u', %1$s),"
                                " set_config('plan_cache_mode', 'force_generic_plan', %1$s),"
                                " set_config('sluice.lease', '%3$ums', %1$s),"
+                               " set_config('sluice.absence_grace', '%4$ums', %1$s),"
                                " set_config('application_name', 'sluice-controld', %1$s),"
                                " current_setting('transaction_read_only')",
                                options->pooled ? "true" : "false", options->timeout_msec,
-                               options->lease_msec);
+                               options->lease_msec, options->absence_grace_msec);
         r = pg->setup ? lazy_timer_init(&pg->deadline, event, "pg-deadline", on_deadline, pg)
                       : -ENOMEM;
         if (r >= 0)

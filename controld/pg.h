@@ -45,6 +45,7 @@ typedef struct PgOptions {
         const Statement *statements; /* borrowed: end with a NULL name, outlive the connection */
         unsigned timeout_msec;       /* of a statement, at least 1 */
         unsigned lease_msec;         /* sluice.lease() of our sessions */
+        unsigned absence_grace_msec; /* sluice.absence_grace() of them */
         bool pooled;                 /* each transaction may be in another session of the server */
 } PgOptions;
 

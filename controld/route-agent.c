@@ -85,6 +85,7 @@ static void on_synced(const PgReply *reply, void *userdata) {
                                        "The database answered without an instance.", NULL);
                 return;
         }
+        http_request_name_peer(x->request, instance);
         if (!x->waiter.on_wake)
                 worker_saw_instance(x->worker, instance);
         if (answer) {

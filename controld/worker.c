@@ -302,20 +302,24 @@ static void on_request(HttpRequest *request, void *userdata) {
 
 static void on_done(HttpRequest *request, void *userdata) {
         Exchange *x = http_request_context(request);
-        const char *instance;
 
         (void) userdata;
         if (!x)
                 return;
-        instance = http_request_is_gone(request) ? str_after(x->waiter.key, "instance ") : NULL;
-        if (instance && !x->worker->stopping)
-                absent_broke(x->worker->absent, instance);
         waiter_unlink(&x->waiter);
         batch_item_unlink(&x->item);
         x->call = pg_call_free(x->call);
         explicit_bzero(x->secret, sizeof(x->secret));
         free(x->text);
         free(x);
+}
+
+/* An agent's poll is what names a connection. */
+static void on_peer_gone(const char *instance, void *userdata) {
+        Worker *w = userdata;
+
+        if (!w->stopping)
+                absent_broke(w->absent, instance);
 }
 
 /* The statements of the routes and our own, each once, as pg.c wants them. */
@@ -348,7 +352,7 @@ static Statement *collect_statements(void) {
 
 static int set_up(Worker *w, const char *conninfo, const Statement *statements, int listen_fd,
                   Error *e) {
-        static const HttpHandlers handlers = { on_headers, on_request, on_done };
+        static const HttpHandlers handlers = { on_headers, on_request, on_done, on_peer_gone };
         HttpOptions options = {
                 .listen_fd = listen_fd,
                 .tls = !w->settings->insecure_http,
@@ -363,6 +367,7 @@ static int set_up(Worker *w, const char *conninfo, const Statement *statements, 
                 .timeout_msec = (unsigned) (w->settings->statement_timeout_usec / USEC_PER_MSEC),
                 .pooled = w->settings->database_pooler,
                 .lease_msec = (unsigned) (w->settings->lease_usec / USEC_PER_MSEC),
+                .absence_grace_msec = (unsigned) (w->settings->absence_grace_usec / USEC_PER_MSEC),
         };
         int r = sd_event_default(&w->event);
 
@@ -375,7 +380,7 @@ static int set_up(Worker *w, const char *conninfo, const Statement *statements, 
         if (r >= 0)
                 r = batches_new(w->event, w->pg, &w->batches);
         if (r >= 0)
-                r = absent_new(w->event, w->pg, w->settings->absence_grace_usec, &w->absent);
+                r = absent_new(w->event, w->pg, ABSENT_GATHER_USEC, &w->absent);
         if (r >= 0 && w->settings->notifications)
                 r = pg_listener_new(w->event, conninfo, on_notify, w, &w->listener);
         else if (r >= 0)

@@ -7,15 +7,22 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
         SELECT coalesce(nullif(current_setting('sluice.lease', true), ''), '90 seconds')::interval
 $$;
 
+-- How long an agent whose connection broke has to come back: AbsenceGraceSec= of controld.
+CREATE OR REPLACE FUNCTION sluice.absence_grace() RETURNS interval
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+        SELECT coalesce(nullif(current_setting('sluice.absence_grace', true), ''), '3 seconds')::interval
+$$;
+
 -- Silence counts from when somebody was there to hear: after an outage of the control plane its agents have a lease's time
--- to come back. A connection that was seen to break says more than silence, until the next sync.
+-- to come back. A connection that was seen to break says more than silence, until the next sync: nothing is placed from then on,
+-- and after a grace it is Unknown.
 CREATE OR REPLACE FUNCTION sluice.instance_status(i sluice.instance, p_seen timestamptz) RETURNS text
 LANGUAGE plpgsql STABLE AS $$
 BEGIN
         RETURN CASE WHEN p_seen IS NULL THEN 'Pending'
                     WHEN i.goodbye_at IS NOT NULL THEN 'Stopped'
                     WHEN i.quarantined_at IS NOT NULL THEN 'Unknown'
-                    WHEN i.broke_at IS NOT NULL THEN 'Unknown'
+                    WHEN i.broke_at < clock_timestamp() - sluice.absence_grace() THEN 'Unknown'
                     WHEN p_seen > now() - sluice.lease() THEN 'Running'
                     WHEN (SELECT w.since > now() - sluice.lease() AND p_seen > w.before - sluice.lease()
                             FROM sluice.attendance w) THEN 'Running'
@@ -31,6 +38,8 @@ BEGIN
         status := sluice.instance_status(i, p_seen);
         reason := CASE WHEN status = 'Pending' THEN 'it has enrolled and never connected'
                        WHEN status = 'Stopped' THEN 'it said goodbye' || coalesce(': ' || i.goodbye_reason, '')
+                       WHEN status = 'Running' AND i.broke_at IS NOT NULL
+                       THEN format('contact with it broke at %s, and it has time to come back', sluice.rfc3339(i.broke_at))
                        WHEN status = 'Running' AND p_seen > now() - sluice.lease() THEN 'it is connected'
                        WHEN status = 'Running' THEN 'it was connected when the control plane went away, and has time to come back'
                        WHEN i.quarantined_at IS NOT NULL THEN i.quarantine_reason

@@ -45,7 +45,7 @@ RETURNS TABLE (instance uuid, agent uuid, name text, hostname text, here boolean
                memory_left int8, need int8, last_seen_at timestamptz, goodbye_at timestamptz)
 LANGUAGE sql STABLE AS $$
         SELECT i.id, a.id, a.name, i.hostname,
-               coalesce(sluice.instance_status(i, p.last_seen_at) = 'Running', false),
+               coalesce(sluice.instance_status(i, p.last_seen_at) = 'Running' AND i.broke_at IS NULL AND i.rival IS NULL, false),
                i.draining OR EXISTS (SELECT FROM sluice.agent_flag f WHERE f.agent = a.id),
                CASE a.type WHEN 'streaming' THEN 1 ELSE i.slots END, CASE a.type WHEN 'streaming' THEN 1 - sluice.stream_room(a.id) ELSE x.count END,
                i.memory_bytes, i.memory_bytes - x.memory,

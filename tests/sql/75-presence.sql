@@ -19,6 +19,12 @@ SELECT is(pg_temp.state('one'), 'Running: it is connected', 'connected');
 SELECT pg_temp.broke('one') \g /dev/null
 SELECT is(pg_temp.state('one'), 'Running: it is connected', 'that of a session before says nothing about this one');
 UPDATE sluice.instance SET session_since = session_since - interval '1 minute';
+SELECT api.presence_broke(ARRAY[t.id('one')], '{50}') \g /dev/null
+SELECT is(pg_temp.state('one'), 'Running: contact with it broke at TIME, and it has time to come back', 'it may be back in a moment');
+SELECT is((SELECT count(*) FROM sluice.idle WHERE instance = t.id('one')), 0::bigint, 'until then nothing is placed there');
+SELECT t.sync('one') \g /dev/null
+SELECT is(pg_temp.state('one'), 'Running: it is connected', 'it is');
+SELECT is((SELECT count(*) FROM sluice.idle WHERE instance = t.id('one')), 1::bigint, 'with room');
 SELECT pg_temp.broke('one', 'nobody') \g /dev/null
 SELECT is(pg_temp.state('one'), 'Unknown: contact with it broke at TIME, and it has not come back', 'its connection broke');
 SELECT cmp_ok((api.agent_get(t.h('viewer'), 'one') ->> 'since')::timestamptz, '<=', clock_timestamp() - interval '3 seconds', 'since it broke');

@@ -22,6 +22,7 @@ typedef struct Site {
         unsigned begun, asked, done;
         int trouble;
         bool is_json;
+        char gone[64]; /* the names of peers that are, each followed by a space */
 } Site;
 
 static char path[] = "/tmp/sluice-test-http-XXXXXX/socket";
@@ -58,8 +59,15 @@ static void on_done(HttpRequest *request, void *userdata) {
         site->done++;
 }
 
+static void on_peer_gone(const char *name, void *userdata) {
+        Site *site = userdata;
+        size_t n = strlen(site->gone);
+
+        (void) snprintf(site->gone + n, sizeof(site->gone) - n, "%s ", name);
+}
+
 static void open_site(Site *site) {
-        static const HttpHandlers handlers = { on_headers, on_request, on_done };
+        static const HttpHandlers handlers = { on_headers, on_request, on_done, on_peer_gone };
         HttpOptions options = { .max_connections = 16, .bodies_max = BODIES_MAX };
         Error e = {};
 
@@ -273,6 +281,54 @@ static void test_watched_and_answered(void) {
         close_site(&site);
 }
 
+static void turn(Site *site, unsigned rounds) {
+        for (unsigned i = 0; i < rounds; i++)
+                (void) sd_event_run(site->event, 10 * USEC_PER_MSEC);
+}
+
+/* That of a held request, and that of an idle connection; not when another request came after the one that named it. */
+static void test_named_peers_that_go_away(void) {
+        static const struct {
+                const char *name;
+                bool held, asks_again;
+                const char *gone;
+        } cases[] = {
+                { "one", true, false, "one " },
+                { "two", false, false, "two " },
+                { "three", false, true, "" },
+                { "a-name-that-is-longer-than-any-that-is-used", false, false, "" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                Site site;
+                int fd;
+
+                open_site(&site);
+                fd = client();
+                ask(fd, "GET /later HTTP/1.1\r\nHost: x\r\n\r\n");
+                (void) hear(&site, fd, NULL);
+                ok_true(site.later != NULL);
+                http_request_name_peer(site.later, cases[i].name);
+                if (cases[i].held) {
+                        http_request_watch_peer(site.later);
+                } else {
+                        http_request_reply(site.later, 200, "text/plain", strdup("here"), 4);
+                        ok_contains(hear(&site, fd, "here"), " 200 ");
+                }
+                if (cases[i].asks_again) {
+                        ask(fd, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+                        ok_contains(hear(&site, fd, "\r\n\r\n"), " 200 ");
+                }
+                turn(&site, 5);
+                ok_str(site.gone, "");
+                (void) close(fd);
+                turn(&site, 20);
+                ok_str(site.gone, cases[i].gone);
+                close_site(&site);
+                ok_str(site.gone, cases[i].gone);
+        }
+}
+
 /* What handlers need is freed before the server is, so a request that came last must not reach them. */
 static void test_ending_server_asks_nobody(void) {
         Site site;
@@ -281,8 +337,11 @@ static void test_ending_server_asks_nobody(void) {
         open_site(&site);
         idle = client();
         partial = client();
-        ask(idle, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
-        ok_contains(hear(&site, idle, "\r\n\r\n"), " 200 ");
+        ask(idle, "GET /later HTTP/1.1\r\nHost: x\r\n\r\n");
+        (void) hear(&site, idle, NULL);
+        http_request_name_peer(site.later, "idle");
+        http_request_reply(site.later, 200, "text/plain", strdup("here"), 4);
+        ok_contains(hear(&site, idle, "here"), " 200 ");
         ask(partial, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhel");
         (void) hear(&site, partial, NULL);
         ok_int(site.begun, 2);
@@ -293,6 +352,7 @@ static void test_ending_server_asks_nobody(void) {
         close_site(&site);
         ok_int(site.begun, 2);
         ok_int(site.asked, 1);
+        ok_str(site.gone, "");
         (void) close(idle);
         (void) close(partial);
 }
@@ -312,6 +372,7 @@ int main(void) {
         RUN(test_quiet_server_ends_connections);
         RUN(test_peer_that_goes_away);
         RUN(test_watched_and_answered);
+        RUN(test_named_peers_that_go_away);
         RUN(test_ending_server_asks_nobody);
         (void) unlink(path);
         *slash = '\0';
