@@ -30,6 +30,7 @@ struct Poller {
         uint64_t sent_usec;     /* monotonic */
         int64_t clock_gap_usec; /* of CLOCK_REALTIME to CLOCK_BOOTTIME, at the last turn; 0: none */
         bool answered;          /* in this session */
+        uint64_t sequence;      /* of the last sync */
         char challenge[ID_TEXT_SIZE]; /* to be said back: a session that began while we were here */
         char refused[ERROR_SLUG_MAX]; /* the last refusal, so that it is told once */
 };
@@ -90,6 +91,7 @@ static void on_turn(Channel *c, void *userdata) {
         }
         json_out_object(&o, NULL);
         json_out_text(&o, "session", p->spec.session);
+        json_out_u64(&o, "sequence", ++p->sequence);
         json_out_text(&o, "boot", p->spec.boot);
         json_out_text(&o, "version", PACKAGE_VERSION);
         json_out_u64(&o, "slots", p->spec.slots);

@@ -47,6 +47,7 @@ static const JsonField known_fields[] = {
 
 const JsonField proto_sync_fields[] = {
         { FIELD(JSON_TEXT, ProtoSync, session, .max = ID_MAX, .required = true) },
+        { FIELD(JSON_U64, ProtoSync, sequence) },
         { FIELD(JSON_TEXT, ProtoSync, boot, .max = ID_MAX, .required = true) },
         { FIELD(JSON_TEXT, ProtoSync, version, .max = WORD_MAX) },
         { FIELD(JSON_U32, ProtoSync, slots, .max = PROTO_SLOTS_MAX, .required = true) },

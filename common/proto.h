@@ -54,6 +54,7 @@ typedef struct ProtoKnown {
 
 typedef struct ProtoSync {
         char *session;
+        uint64_t sequence; /* of this sync in its session */
         char *boot;
         char *version;
         uint32_t slots;

@@ -112,6 +112,7 @@ DECLARE
         v_slots int := sluice.json_int(p_request, 'slots', true, 1, 1000);
         v_draining boolean := sluice.json_bool(p_request, 'draining');
         v_fence int := sluice.json_int(p_request, 'self_fence_sec', false, 1, 86400);
+        v_sequence int8 := coalesce(sluice.json_int(p_request, 'sequence'), 0);
         v_wait json;
         v_opened boolean := NOT EXISTS (SELECT FROM sluice.presence p
                                          WHERE p.instance = v.id AND p.last_seen_at > now() - sluice.lease());
@@ -146,16 +147,17 @@ BEGIN
                                            ELSE i.old_sessions END,
                        session_since = CASE WHEN i.session = v_session THEN i.session_since ELSE clock_timestamp() END,
                        session = v_session, boot = v_boot, version = v_version, slots = v_slots,
-                       draining = v_draining, self_fence_sec = v_fence, broke_at = NULL,
+                       draining = v_draining, self_fence_sec = v_fence, sync_sequence = v_sequence, broke_at = NULL,
                        rival = NULL, rival_at = NULL, rival_before = NULL, rival_enrols = false, rival_alive = false, before_alive = false,
                        goodbye_at = CASE WHEN i.session = v_session THEN i.goodbye_at END,
                        goodbye_reason = CASE WHEN i.session = v_session THEN i.goodbye_reason END,
                        credential_used_at = coalesce(i.credential_used_at, clock_timestamp())
-                 WHERE i.id = v.id AND v_session <> ALL (i.old_sessions); -- it may have been replaced just now
-                IF NOT FOUND THEN
+                 WHERE i.id = v.id AND v_session <> ALL (i.old_sessions) -- it may have been replaced just now
+                   AND (i.session <> v_session OR i.sync_sequence <= v_sequence) IS NOT FALSE; -- or overtaken
+                v_opened := FOUND OR v_opened;
+                IF NOT FOUND AND (SELECT v_session = ANY (i.old_sessions) FROM sluice.instance i WHERE i.id = v.id) THEN
                         PERFORM sluice.session_replaced();
                 END IF;
-                v_opened := true;
         END IF;
 
         IF NOT v_draining THEN

@@ -118,6 +118,20 @@ def test_what_pid_1_gives_up_is_shown_and_waits_for_somebody(fleet, streamer):
     wait_stream(fleet, "feed", {"state": "failed", "run": None})
 
 
+def test_one_that_hangs_is_found_by_its_watchdog(fleet, streamer):
+    """It shows life for a while and then hangs; started again, it does not."""
+    hangs = ('systemd-notify --ready STATUS=well; test -e hung && while :; do systemd-notify WATCHDOG=1; sleep 0.5; done; '
+             'touch hung; systemd-notify WATCHDOG=1; exec sleep 1h')
+    deploy(fleet, "feed", command(["/bin/sh", "-c", hangs]), Restart="on-watchdog", WatchdogSec="6s")
+    fleet.ctl("start", "feed")
+    first = wait_stream(fleet, "feed", {"state": "running", "restarts": 0})
+    wait_stream(fleet, "feed", {"state": "running", "run": first["run"], "restarts": 1, "status_text": "well"})
+    unit = unit_of(fleet, first["run"])
+    streamer.node.run("sleep 8")
+    assert stream(fleet, "feed")["restarts"] == 1, "one that shows life is left alone"
+    assert "watchdog" in streamer.node.journal(f"-o cat UNIT={unit} + _PID=1 UNIT={unit}").lower()
+
+
 def test_the_example_is_one(fleet, streamer):
     fleet.deploy("feed", (Path(__file__).resolve().parents[2] / "examples/heartbeat.pipe").read_text())
     fleet.ctl("start", "feed")

@@ -82,6 +82,14 @@ SELECT is(t.sync('one', t.known(:'a', 1, 'ended')) #>> '{start,0,epoch}', '2', '
 SELECT is(t.answer(t.sync('one', t.known(:'a', 2, 'ended'))), 'nothing', 'and not again when it is over');
 SELECT t.events('one', t.success(:'a', 2)) \g /dev/null
 
+-- A sync that was on its way for long.
+SELECT t.sync('one', '[]', '{"sequence": 5, "draining": true}') \g /dev/null
+SELECT t.run('p') AS late \gset
+SELECT is(t.answer(t.sync('one', '[]', '{"sequence": 4, "slots": 7}')), 'nothing', 'one that a later one has overtaken is given nothing');
+SELECT is((SELECT (draining, slots = 7, sync_sequence) FROM sluice.instance WHERE id = t.id('one')), (true, false, 5::int8), 'and changes nothing');
+SELECT is(t.answer(t.sync('one', '[]', '{"sequence": 6}')), 'start:1', 'a later one does');
+SELECT t.events('one', t.success((t.attempt(:'late')).id)) \g /dev/null
+
 -- Sessions. (Owed logs have a test of their own below.)
 DELETE FROM sluice.owed_log;
 SELECT is(t.next('one', '[]', jsonb_build_object('session', t.id('second'))), NULL, 'a new session');
