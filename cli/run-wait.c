@@ -154,9 +154,10 @@ static int wait_for_end(Waiting *w, Reply *reply, bool follow) {
         if (r >= 0 && follow)
                 r = follow_log(w, id, several);
         w->done = w->over && !w->reader;
-        /* Asks once more without the etag: why it waits is not in the answer to what made it. */
+        /* Why it waits is not in the answer to what made it; where nothing waits there is only news to ask for. */
         if (r >= 0 && !w->over)
-                r = run_watch_new(w->x->client, id, NULL, on_run, w, &w->watch);
+                r = run_watch_new(w->x->client, id, run_waits(&w->end.run) ? NULL : w->end.run.etag,
+                                  on_run, w, &w->watch);
         if (r < 0)
                 return complain(r, "Cannot wait for the run: %s.", strerror(-r));
         r = client_run(w->x->client, &w->done);

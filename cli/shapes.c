@@ -178,6 +178,18 @@ bool run_is_over(const Run *run) {
         return state_is_final(KIND_RUN, run->state);
 }
 
+bool run_waits(const Run *run) {
+        const Task *tasks = run->tasks.items;
+
+        for (size_t i = 0; i < run->tasks.count; i++) {
+                const Attempt *a = task_last_attempt(&tasks[i]);
+
+                if (a && state_from_string(KIND_ATTEMPT, a->state) == STATE_ATTEMPT_QUEUED)
+                        return true;
+        }
+        return false;
+}
+
 int run_exit_status(const Run *run) {
         const Attempt *a = run_failed_attempt(run);
         int state = state_from_string(KIND_RUN, run->state);

@@ -86,3 +86,5 @@ const Attempt *run_failed_attempt(const Run *run);
 /* What --wait ends with: 0, the exit status of the failed task, 128 + the signal that killed it, else 1. */
 int run_exit_status(const Run *run);
 bool run_is_over(const Run *run);
+/* A task of it waits for an agent. */
+bool run_waits(const Run *run);

@@ -157,6 +157,21 @@ static void test_exit_status_is_the_tasks(void) {
         ok_int(status_of("cancelled", "cancelled", "killed", 15), 1);
 }
 
+static bool waits(const char *first, const char *last) {
+        Attempt attempts[] = { { .state = (char *) first }, { .state = (char *) last } };
+        Task tasks[] = { { .attempts = { .items = attempts, .count = last ? 2 : 1 } }, {} };
+
+        return run_waits(&(Run){ .tasks = { .items = tasks, .count = 2 } });
+}
+
+static void test_what_waits_is_asked_why(void) {
+        ok_true(waits("queued", NULL));
+        ok_true(waits("ended", "queued"));
+        ok_true(!waits("assigned", NULL));
+        ok_true(!waits("queued", "running")); /* the last attempt is what counts */
+        ok_true(!waits("a later version's", NULL));
+}
+
 static void test_terminals_are_protected(void) {
         static const struct {
                 const char *text;
@@ -457,6 +472,7 @@ int main(void) {
         RUN(test_settings_are_taken_out_of_the_line);
         RUN(test_a_token_is_one_word);
         RUN(test_exit_status_is_the_tasks);
+        RUN(test_what_waits_is_asked_why);
         RUN(test_the_first_failure_decides);
         RUN(test_failures_are_explained);
         RUN(test_hostile_answers_are_refused);
