@@ -61,14 +61,14 @@ static const struct {
 #undef TEXT
 };
 
-/* What is asked for by name; in this order PID 1 answers, so that the result is the one of the state before it. */
+/* What is asked for by name. */
 static const struct {
         UnitAsk when;
         const char *interface, *name;
 } asks[] = {
         { UNIT_ASK_START, UNIT, "InvocationID" },
         { UNIT_ASK_END, UNIT, "SubState" },
-        { UNIT_ASK_END, SERVICE, "Result" },
+        { UNIT_ASK_RESULT, SERVICE, "Result" },
         { UNIT_ASK_LIMITS, SERVICE, "MemoryMax" },
         { UNIT_ASK_LIMITS, SERVICE, "CPUQuotaPerSecUSec" },
         { UNIT_ASK_LIMITS, SERVICE, "TasksMax" },
@@ -261,6 +261,13 @@ static int unit_on_read(sd_bus_message *m, void *userdata, sd_bus_error *error) 
         return 0;
 }
 
+/* PID 1 keeps the first failure, and the changes tell of it, so that a result is only asked for where the change may still be on
+ * its way: no unit fails with a success, and every other end is one. */
+static bool lacks_result(const UnitState *s) {
+        return unit_is_over(s) &&
+               (!*s->result || (str_eq(s->sub, "failed") && str_eq(s->result, "success")));
+}
+
 /* How the main process ended comes with the change that tells of it: an end without is asked for as a whole. */
 static int unit_on_answer(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Ask *ask = userdata;
@@ -279,6 +286,8 @@ static int unit_on_answer(sd_bus_message *m, void *userdata, sd_bus_error *error
                 return 0;
         if (unit_is_over(&u->state) && u->state.main_start_usec > 0 && u->state.main_exit_usec == 0)
                 return unit_read(u);
+        if (lacks_result(&u->state) && !str_eq(ask->name, "Result"))
+                return unit_ask(u, UNIT_ASK_RESULT);
         u->on_state(u, &u->state, u->userdata);
         return 0;
 }

@@ -71,11 +71,10 @@ void unit_supervise(Unit *u);
 int unit_read(Unit *u);
 /* What changes do not tell, by when it is worth asking for; bits. */
 typedef enum UnitAsk {
-        UNIT_ASK_START = 1 << 0, /* invocation_id */
-        UNIT_ASK_END =
-                1
-                << 1, /* sub, and the result that stands with it; asked for by itself when it may be over */
+        UNIT_ASK_START = 1 << 0,  /* invocation_id */
+        UNIT_ASK_END = 1 << 1,    /* sub; asked for by itself when it may be over */
         UNIT_ASK_LIMITS = 1 << 2, /* along with the end, but after unit_limits_known() */
+        UNIT_ASK_RESULT = 1 << 3, /* asked for by itself when the end does not fit what is known */
 } UnitAsk;
 
 /* Answered by on_state once all have come. */
