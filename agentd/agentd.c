@@ -13,8 +13,8 @@
 #include "strv.h"
 #include "timespan.h"
 
-#define REST_USEC (30 * USEC_PER_SEC) /* without attempts, before memory is given back */
-#define STATUS_USEC USEC_PER_SEC      /* between two lines for systemctl status */
+#define REST_USEC (30 * USEC_PER_SEC)  /* without attempts, before memory is given back */
+#define STATUS_USEC (3 * USEC_PER_SEC) /* between two lines for systemctl status */
 
 void agentd_settle(Agentd *a) {
         (void) sd_event_source_set_enabled(a->settle, SD_EVENT_ONESHOT);
