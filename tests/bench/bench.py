@@ -29,6 +29,7 @@ SANDBOX = " ".join(f"-p {p}" for p in (
     "Type=exec DynamicUser=yes NoNewPrivileges=yes ProtectSystem=strict ProtectHome=yes PrivateTmp=yes PrivateDevices=yes ProtectClock=yes "
     "ProtectControlGroups=yes ProtectHostname=yes ProtectKernelLogs=yes ProtectKernelModules=yes ProtectKernelTunables=yes "
     "RestrictRealtime=yes RestrictSUIDSGID=yes LockPersonality=yes CapabilityBoundingSet= SystemCallArchitectures=native").split())
+REST = 2  # seconds before each command, so that none pays for what the one before it has left to do
 SYSTEMS = ("init.scope", "dbus.service", "systemd-journald.service")
 
 
@@ -66,11 +67,10 @@ class Bench:
     def latency(self):
         n = self.options.runs
         times = self.in_node(
-            f"for i in $(seq {n}); do a=$EPOCHREALTIME; sluicectl run bench --wait >/dev/null; b=$EPOCHREALTIME; "
-            "systemd-run --quiet --wait /bin/true; c=$EPOCHREALTIME; "
-            f"systemd-run --quiet --wait {SANDBOX} /bin/true; d=$EPOCHREALTIME; echo $a $b $c $d; done")
-        rows = [[float(x) for x in line.split()] for line in times.splitlines()]
-        ours, theirs, boxed = ([(r[i + 1] - r[i]) * 1000 for r in rows] for i in range(3))
+            f"timed() {{ sleep {REST}; a=$EPOCHREALTIME; \"$@\" >/dev/null; echo $a $EPOCHREALTIME; }}; for i in $(seq {n}); do "
+            f"timed sluicectl run bench --wait; timed systemd-run --quiet --wait /bin/true; timed systemd-run --quiet --wait {SANDBOX} /bin/true; done")
+        pairs = [[float(x) for x in line.split()] for line in times.splitlines()]
+        ours, theirs, boxed = ([(b - a) * 1000 for a, b in pairs[i::3]] for i in range(3))
         self.say(f"## Time of one run of /bin/true, {n} of each in turn\n")
         self.say("| | median | 10 % | 90 % |\n|---|---:|---:|---:|")
         for name, values in (("sluicectl run --wait", ours), ("systemd-run --wait", theirs),
