@@ -259,7 +259,7 @@ static int make_loop(Agentd *a) {
 static int make_parts(Agentd *a) {
         const Settings *s = a->settings;
         const char *instance = s->instance ? s->instance : "";
-        int r = link_new(a->event, s->url, s->ca_file, &a->link);
+        int r = link_new(a->event, s->urls, s->ca_file, &a->link);
 
         if (r >= 0 && a->identity.credential)
                 r = link_set_bearer(a->link, a->identity.credential);

@@ -13,6 +13,7 @@
 #include "message-ids.h"
 #include "proto.h"
 #include "str.h"
+#include "strv.h"
 #include "timespan.h"
 
 #define DELAY_FIRST_USEC (500 * USEC_PER_MSEC)
@@ -23,11 +24,12 @@
 struct Link {
         /* owned */
         HttpClient *http;
-        char *url;
+        char **urls;
         char *bearer;
         /* borrowed: the loop outlives everything */
         sd_event *event;
         Channel *channels; /* each frees itself first */
+        size_t place;      /* of urls: where requests go */
         unsigned failures; /* in a row, of all channels */
         bool refused;      /* the last failure was a 401 */
 };
@@ -46,20 +48,21 @@ struct Channel {
         void *userdata;
         Backoff backoff;
         uint64_t sent_usec; /* CLOCK_BOOTTIME */
+        size_t sent_to;     /* of the link's urls */
         bool delayed;       /* the timer stands for a retry, which no kick shortens */
         bool told;          /* that retry is the server's wish */
 };
 
-int link_new(sd_event *event, const char *url, const char *ca_file, Link **ret) {
+int link_new(sd_event *event, char *const *urls, const char *ca_file, Link **ret) {
         _cleanup_(link_freep) Link *l = calloc(1, sizeof(*l));
         int r;
 
         if (!l)
                 return -ENOMEM;
         l->event = event;
-        r = str_replace(&l->url, url);
-        if (r >= 0)
-                r = http_client_new(event, url, ca_file, "agentd/" PACKAGE_VERSION, &l->http);
+        l->urls = strv_copy(urls);
+        r = l->urls ? http_client_new(event, *urls, ca_file, "agentd/" PACKAGE_VERSION, &l->http)
+                    : -ENOMEM;
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(l);
@@ -73,7 +76,7 @@ Link *link_free(Link *l) {
         if (l->bearer)
                 explicit_bzero(l->bearer, strlen(l->bearer));
         free(l->bearer);
-        free(l->url);
+        (void) strv_free(l->urls);
         free(l);
         return NULL;
 }
@@ -86,17 +89,29 @@ bool link_is_up(const Link *l) {
         return l->failures == 0;
 }
 
+static const char *link_url(const Link *l) {
+        return l->urls[l->place];
+}
+
+/* What other channels were told there meanwhile is no reason to pass the next one by. */
+static void link_try_next(Link *l, size_t failed) {
+        size_t next = (failed + 1) % strv_length(l->urls);
+
+        if (failed == l->place && http_client_set_base_url(l->http, l->urls[next]) >= 0)
+                l->place = next;
+}
+
 static void link_failed(Link *l, const char *what, bool refused, const char *words) {
         if (refused && !l->refused)
                 log_message(LOG_ERR, MSG_CREDENTIAL_REFUSED, NULL,
                             "%s refuses this agent at %s: %s Running tasks go on; asking again "
                             "slowly.",
-                            l->url, what, words);
+                            link_url(l), what, words);
         else if (!refused && l->failures == 0)
                 log_message(LOG_WARNING, MSG_CONTROL_LOST, NULL,
                             "Cannot reach the control plane at %s (%s): %s Running tasks go on; "
                             "trying again.",
-                            l->url, what, words);
+                            link_url(l), what, words);
         l->refused = refused;
         l->failures++;
 }
@@ -227,7 +242,7 @@ static void link_worked(Link *l) {
         if (l->failures == 0)
                 return;
         log_message(LOG_NOTICE, MSG_CONTROL_BACK, NULL,
-                    "The control plane at %s answers again, after %u failures.", l->url,
+                    "The control plane at %s answers again, after %u failures.", link_url(l),
                     l->failures);
         l->failures = 0;
         l->refused = false;
@@ -265,6 +280,7 @@ static void channel_on_done(const HttpAnswer *answer, void *userdata) {
         }
         if (answer->r < 0 || answer->status == 429 || answer->status >= 500) {
                 link_failed(c->link, c->name, false, e.detail);
+                link_try_next(c->link, c->sent_to);
                 channel_retry(c, answer->retry_after_sec, false);
                 return;
         }
@@ -284,6 +300,7 @@ int channel_send(Channel *c, const ChannelRequest *request) {
         int r;
 
         c->sent_usec = contact_now();
+        c->sent_to = c->link->place;
         r = http_call_new(c->link->http,
                           &(HttpOptionsIn){ .method = "POST",
                                             .path = request->path,

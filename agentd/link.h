@@ -1,5 +1,6 @@
 /* The way to the control plane: one HTTPS client and one credential, and channels on it. A channel has at most one request
- * under way and repeats it, with growing delays, until there is an answer that means something. */
+ * under way and repeats it, with growing delays, until there is an answer that means something; each time at the next of several
+ * places, from the one that answered last. */
 #pragma once
 
 #include <stdbool.h>
@@ -12,7 +13,8 @@
 typedef struct Link Link;
 typedef struct Channel Channel;
 
-int link_new(sd_event *event, const char *url, const char *ca_file, Link **ret);
+/* urls: at least one, copied. */
+int link_new(sd_event *event, char *const *urls, const char *ca_file, Link **ret);
 Link *link_free(Link *l); /* after its channels */
 DEFINE_SCOPE_EXIT(Link, link_free)
 

@@ -12,6 +12,7 @@
 #include "id.h"
 #include "log.h"
 #include "str.h"
+#include "strv.h"
 #include "timespan.h"
 #include "unit-name.h"
 
@@ -21,7 +22,7 @@
 #define SELF_FENCE_MAX_USEC (86400 * USEC_PER_SEC)
 
 static const ConfigField fields[] = {
-        { "Agent", "URL", "url", CONFIG_TEXT, offsetof(Settings, url), "" },
+        { "Agent", "URL", "url", CONFIG_LIST, offsetof(Settings, urls), "" },
         { "Agent", "CAFile", "ca-file", CONFIG_TEXT, offsetof(Settings, ca_file), "" },
         { "Agent", "Name", "name", CONFIG_TEXT, offsetof(Settings, name), "" },
         { "Agent", "Type", "type", CONFIG_TEXT, offsetof(Settings, type), "batch" },
@@ -89,14 +90,15 @@ void settings_done(Settings *s) {
 }
 
 int settings_check(const Settings *s, Error *e) {
-        if (!s->url)
+        if (!s->urls || !*s->urls)
                 return error_set(e, -EINVAL, "bad-config",
                                  "URL= is missing: say in " SLUICE_CONFIG_DIR
                                  "/agentd.conf where controld answers, as "
                                  "URL=https://controld.example.org:8443");
-        if (!str_after(s->url, "https://") && !str_after(s->url, "http://"))
-                return error_set(e, -EINVAL, "bad-config", "URL=%s must begin with https://.",
-                                 s->url);
+        STRV_FOREACH(url, s->urls)
+                if (!str_after(*url, "https://") && !str_after(*url, "http://"))
+                        return error_set(e, -EINVAL, "bad-config",
+                                         "URL=%s must begin with https://.", *url);
         return 0;
 }
 

@@ -8,7 +8,7 @@
 
 typedef struct Settings {
         /* owned */
-        char *url;
+        char **urls;
         char *ca_file; /* NULL: the system's */
         char *name;    /* NULL: the host name */
         char *type;

@@ -221,26 +221,37 @@ static void collect(HttpClient *c) {
         }
 }
 
+int http_client_set_base_url(HttpClient *c, const char *base_url) {
+        size_t n = strlen(base_url);
+        char *copy;
+
+        while (n > 0 && base_url[n - 1] == '/')
+                n--;
+        copy = strndup(base_url, n);
+        if (!copy)
+                return -ENOMEM;
+        free(c->base_url);
+        c->base_url = copy;
+        return 0;
+}
+
 int http_client_new(sd_event *event, const char *base_url, const char *ca_file,
                     const char *user_agent, HttpClient **ret) {
         HttpClient *c = calloc(1, sizeof(*c));
-        size_t n = strlen(base_url);
         int r;
 
         if (!c)
                 return -ENOMEM;
         c->event = sd_event_ref(event);
         c->due_usec = UINT64_MAX;
-        c->base_url = strdup(base_url);
         c->ca_file = ca_file ? strdup(ca_file) : NULL;
         c->user_agent = strdup(user_agent);
         c->multi = curl_multi_init();
-        if (!c->base_url || !c->user_agent || !c->multi || (ca_file && !c->ca_file)) {
+        if (http_client_set_base_url(c, base_url) < 0 || !c->user_agent || !c->multi ||
+            (ca_file && !c->ca_file)) {
                 (void) http_client_free(c);
                 return -ENOMEM;
         }
-        while (n > 0 && c->base_url[n - 1] == '/')
-                c->base_url[--n] = '\0';
         r = sd_event_add_time_relative(event, &c->timer, CLOCK_MONOTONIC, 0, PROMPT_USEC, on_timer,
                                        c);
         if (r >= 0)
@@ -361,7 +372,6 @@ static CURL *easy_new(HttpClient *c) {
 
         if (!easy)
                 return NULL;
-        (void) curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, allowed_protocols(c->base_url));
         (void) curl_easy_setopt(easy, CURLOPT_USERAGENT, c->user_agent);
         (void) curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
         (void) curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
@@ -400,6 +410,7 @@ static int set_options(HttpCall *call, const HttpOptionsIn *o) {
         }
         (void) curl_easy_setopt(call->easy, CURLOPT_CUSTOMREQUEST, o->method);
         (void) curl_easy_setopt(call->easy, CURLOPT_URL, url);
+        (void) curl_easy_setopt(call->easy, CURLOPT_PROTOCOLS_STR, allowed_protocols(url));
         (void) curl_easy_setopt(call->easy, CURLOPT_HTTPHEADER, call->headers);
         (void) curl_easy_setopt(call->easy, CURLOPT_PRIVATE, call);
         (void) curl_easy_setopt(call->easy, CURLOPT_ERRORBUFFER, call->error);

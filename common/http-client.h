@@ -39,6 +39,8 @@ typedef struct HttpOptionsIn {
 /* base_url: "https://host:port". ca_file: PEM, or NULL for the system's. */
 int http_client_new(sd_event *event, const char *base_url, const char *ca_file,
                     const char *user_agent, HttpClient **ret);
+/* Where later calls go; those under way are left alone. */
+int http_client_set_base_url(HttpClient *c, const char *base_url);
 HttpClient *http_client_free(HttpClient *c); /* every call must have been freed or be done */
 
 int http_call_new(HttpClient *c, const HttpOptionsIn *options, HttpDone done, void *userdata,

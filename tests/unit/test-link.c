@@ -1,0 +1,201 @@
+/* The way to the control plane where there are several places, played by sockets on the loopback. */
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "link.h"
+#include "str.h"
+#include "timespan.h"
+#include "../lib/tap.h"
+
+#define LONG_USEC (10 * USEC_PER_SEC)
+
+/* Answers each request with its status, and closes the connection. */
+typedef struct Place {
+        int fd;
+        sd_event_source *io; /* owned */
+        char url[64];
+        unsigned status, asked;
+} Place;
+
+static sd_event *event;
+static unsigned answers;
+
+static int on_request(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        Place *p = userdata;
+        char text[4096];
+        int n;
+
+        (void) revents;
+        if (recv(fd, text, sizeof(text), 0) > 0) {
+                p->asked++;
+                n = snprintf(text, sizeof(text),
+                             "HTTP/1.1 %u X\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}",
+                             p->status);
+                ok_int(send(fd, text, (size_t) n, MSG_NOSIGNAL), n);
+        }
+        (void) sd_event_source_disable_unref(source);
+        (void) close(fd);
+        return 0;
+}
+
+static int on_connection(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        int connection = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        sd_event_source *io;
+
+        (void) source;
+        (void) revents;
+        ok_true(connection >= 0);
+        ok_int(sd_event_add_io(event, &io, connection, EPOLLIN, on_request, userdata) < 0, 0);
+        return 0;
+}
+
+static void place_open(Place *p, unsigned status) {
+        struct sockaddr_in address = { .sin_family = AF_INET,
+                                       .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        socklen_t size = sizeof(address);
+
+        *p = (Place){ .status = status };
+        p->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        ok_int(bind(p->fd, (struct sockaddr *) &address, sizeof(address)), 0);
+        ok_int(getsockname(p->fd, (struct sockaddr *) &address, &size), 0);
+        (void) snprintf(p->url, sizeof(p->url), "http://127.0.0.1:%u/", ntohs(address.sin_port));
+}
+
+/* Until then connections are refused. */
+static void place_listen(Place *p) {
+        ok_int(listen(p->fd, 8), 0);
+        ok_int(sd_event_add_io(event, &p->io, p->fd, EPOLLIN, on_connection, p) < 0, 0);
+}
+
+static void place_close(Place *p) {
+        p->io = sd_event_source_disable_unref(p->io);
+        (void) close(p->fd);
+}
+
+static void on_turn(Channel *c, void *userdata) {
+        (void) userdata;
+        ok_int(channel_send(c, &(ChannelRequest){ "/x", "application/json", "{}", 2, 5 }), 0);
+}
+
+static void on_answer(Channel *c, const ChannelAnswer *answer, void *userdata) {
+        (void) c;
+        (void) userdata;
+        ok_int(answer->status, 200);
+        answers++;
+}
+
+static bool happens(unsigned wanted, uint64_t usec) {
+        uint64_t now, until = 0;
+
+        (void) sd_event_now(event, CLOCK_MONOTONIC, &until);
+        until += usec;
+        do {
+                (void) sd_event_run(event, 20 * USEC_PER_MSEC);
+                (void) sd_event_now(event, CLOCK_MONOTONIC, &now);
+        } while (answers < wanted && now < until);
+        return answers >= wanted;
+}
+
+static Link *link_to(Place *first, Place *second) {
+        Link *l = NULL;
+
+        ok_int(sd_event_new(&event), 0);
+        answers = 0;
+        ok_int(link_new(event, (char *[]){ first->url, second->url, NULL }, NULL, &l), 0);
+        return l;
+}
+
+static Channel *channel_of(Link *l) {
+        Channel *c = NULL;
+
+        ok_int(channel_new(l, "test", on_turn, on_answer, NULL, &c), 0);
+        channel_kick(c);
+        return c;
+}
+
+static void test_the_next_is_asked_and_stayed_with(void) {
+        Place first, second;
+        Channel *c;
+        Link *l;
+
+        place_open(&first, 200);
+        place_open(&second, 200);
+        l = link_to(&first, &second);
+        place_listen(&second);
+        c = channel_of(l);
+        ok_true(happens(1, LONG_USEC));
+        ok_true(link_is_up(l));
+        ok_int(second.asked, 1);
+
+        place_listen(&first);
+        channel_kick(c);
+        ok_true(happens(2, LONG_USEC));
+        ok_int(second.asked, 2); /* although the first is there now */
+
+        place_close(&second);
+        channel_kick(c);
+        ok_true(happens(3, LONG_USEC));
+        ok_int(first.asked, 1);
+
+        (void) channel_free(c);
+        (void) link_free(l);
+        place_close(&first);
+        event = sd_event_unref(event);
+}
+
+/* Two that fail at one place together go on to the next, not past it. */
+static void test_failures_of_one_place_count_once(void) {
+        Place first, second;
+        Channel *channels[2];
+        Link *l;
+
+        place_open(&first, 503);
+        place_open(&second, 200);
+        l = link_to(&first, &second);
+        place_listen(&first);
+        place_listen(&second);
+        channels[0] = channel_of(l);
+        channels[1] = channel_of(l);
+        ok_true(happens(2, LONG_USEC));
+        ok_int(first.asked, 2);
+        ok_int(second.asked, 2);
+        (void) channel_free(channels[0]);
+        (void) channel_free(channels[1]);
+        (void) link_free(l);
+        place_close(&first);
+        place_close(&second);
+        event = sd_event_unref(event);
+}
+
+/* One that refuses the credential knows it; another would say the same. */
+static void test_a_refusal_is_an_answer(void) {
+        Place first, second;
+        Channel *c;
+        Link *l;
+
+        place_open(&first, 401);
+        place_open(&second, 200);
+        l = link_to(&first, &second);
+        place_listen(&first);
+        place_listen(&second);
+        c = channel_of(l);
+        ok_true(!happens(1, USEC_PER_SEC));
+        ok_int(first.asked, 1);
+        ok_int(second.asked, 0);
+        (void) channel_free(c);
+        (void) link_free(l);
+        place_close(&first);
+        place_close(&second);
+        event = sd_event_unref(event);
+}
+
+int main(void) {
+        (void) alarm(60); /* a loop that never ends is a failure too */
+        RUN(test_the_next_is_asked_and_stayed_with);
+        RUN(test_failures_of_one_place_count_once);
+        RUN(test_a_refusal_is_an_answer);
+        return tap_done();
+}
