@@ -35,6 +35,9 @@ UNSETTLED = """SELECT (SELECT count(*) FROM sluice.run WHERE ended_at IS NULL), 
  (SELECT count(*) FROM sluice.assignment), (SELECT count(*) FROM sluice.queue), (SELECT count(*) FROM sluice.cleanup),
  (SELECT count(*) FROM sluice.live_run), (SELECT count(*) FROM sluice.owed_log)"""
 TABLES = ("runs", "logs", "assignment", "queue", "cleanup", "live_run", "owed_log")
+DEAD = """SELECT relname, n_dead_tup FROM pg_stat_user_tables
+ WHERE schemaname = 'sluice' AND relname IN ('queue', 'assignment', 'live_run', 'idle', 'presence', 'instance') ORDER BY 1"""
+DEAD_MAX = 20000  # rows: PostgreSQL's autovacuum looks once in a minute
 LEFTOVERS = ("systemctl list-units --all --plain --no-legend 'sluice-*' | cut -d' ' -f1; "
              "find /var/lib/private/sluice/runs -mindepth 1 -maxdepth 1 2>/dev/null")
 
@@ -156,6 +159,10 @@ class Storm:
         judge.judge(runs, self.records, logs, {n: self._leftovers(node) for n, node in self.nodes.items()}, rows, self.orders)
         for fault, error in self.faults.failed:
             judge.wrong("the storm's own", f"{fault}: {error}")
+        self.dead = {table: int(n) for table, n in (line.split("|") for line in self.cluster.sql(DEAD).split())}
+        for table, n in self.dead.items():
+            if n > DEAD_MAX:
+                judge.wrong("dead rows", f"{n} in {table}, and nobody has vacuumed them")
         return judge
 
     def _entries(self, run, task):
@@ -167,7 +174,7 @@ class Storm:
             return ", ".join(f"{n} {k}" for k, n in sorted(counter.items()))
         kinds = collections.Counter(f.kind for f, *_ in self.faults.done)
         return (f"seed {self.seed}, {self.seconds / 60:.0f} min: {len(self.faults.done)} faults: {table(kinds)}\n"
-                f"{table(judge.counts)}\noutcomes: {table(judge.outcomes)}\nviolations: {len(judge.violations)}")
+                f"{table(judge.counts)}\noutcomes: {table(judge.outcomes)}\ndead rows: {table(self.dead)}\nviolations: {len(judge.violations)}")
 
     def keep_evidence(self, directory, judge=None):
         self.fleet.keep_evidence(directory)
