@@ -1,0 +1,25 @@
+/* What attempt.c (states and moves) and attempt-table.c (which there are) share. */
+#pragma once
+
+#include "attempt.h"
+#include "past.h"
+
+#define ATTEMPT_BUCKETS 256U
+
+struct AttemptTable {
+        /* owned */
+        Attempt *buckets[ATTEMPT_BUCKETS];
+        Past past;
+        size_t count;
+        /* borrowed: the composition root frees us first */
+        UnitBus *bus;
+        ExecClient *exec;
+        const char *instance;
+        const AttemptEvents *events;
+        void *userdata;
+};
+
+DEFINE_SCOPE_EXIT(Attempt, attempt_free)
+/* In the table from here on. */
+int attempt_new(AttemptTable *t, const char *id, uint32_t epoch, AttemptState state, Attempt **ret);
+void assignment_free(ProtoAssignment *assignment);
