@@ -64,7 +64,8 @@ $$;
 -- The agent has lost what it had: the unit of an attempt that is assigned to it and not on its list is gone, with the last
 -- boot, or because somebody stopped it while nobody looked. Its journal may know how it ended, so it is asked; what it answers
 -- counts (event.sql). So it is with what was never reported to run, too: it may have run and ended while nobody could be told,
--- and the name of a unit that is gone keeps nothing from beginning again.
+-- and the name of a unit that is gone keeps nothing from beginning again. What nobody was told of has not begun; that is known
+-- where it matters.
 -- p_boot: NULL when it is the same.
 CREATE OR REPLACE FUNCTION sluice.instance_restarted(p_instance uuid, p_boot text, p_request jsonb) RETURNS void
 LANGUAGE plpgsql AS $$
@@ -83,7 +84,9 @@ BEGIN
 
         UPDATE sluice.assignment x SET recover = true
          WHERE x.instance = p_instance AND x.run = ANY (v_runs)
-           AND x.attempt NOT IN (SELECT k.attempt FROM sluice.known_parse(p_request) k);
+           AND x.attempt NOT IN (SELECT k.attempt FROM sluice.known_parse(p_request) k)
+           AND (x.offered OR x.state <> 'assigned'
+                OR (SELECT sluice.attempt_delivery(a) FROM sluice.attempt a WHERE a.id = x.attempt) <> 'at-most-once');
 
         UPDATE sluice.owed_log SET recover = true
          WHERE instance = p_instance AND attempt NOT IN (SELECT k.attempt FROM sluice.known_parse(p_request) k);

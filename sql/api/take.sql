@@ -104,14 +104,15 @@ BEGIN
 END
 $$;
 
--- What instances have to start: of p_given, and for those of p_all whatever they have not begun.
+-- What instances have to start: of p_given, and for those of p_all whatever they have not begun. Of what may begin only once it is
+-- noted that somebody was told of it: until then it has not begun, whatever becomes of its agent.
 CREATE OR REPLACE FUNCTION sluice.answers_start(p_instances uuid[], p_given uuid[], p_all uuid[]) RETURNS TABLE (instance uuid, start json)
-LANGUAGE plpgsql STABLE SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
+LANGUAGE plpgsql SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
 #variable_conflict use_column
 BEGIN
         RETURN QUERY
         WITH given AS MATERIALIZED (
-                SELECT x.instance, x.attempt, x.epoch, x.run, r.project, r.pipe, r.version, a.task
+                SELECT x.instance, x.attempt, x.epoch, x.offered, x.run, r.project, r.pipe, r.version, a.task
                   FROM (SELECT x.*, row_number() OVER (PARTITION BY x.instance ORDER BY x.attempt) AS n FROM sluice.assignment x
                          WHERE x.instance = ANY (p_instances) AND x.state = 'assigned' AND NOT x.recover
                            AND (x.attempt = ANY (p_given) OR x.instance = ANY (p_all))) x
@@ -119,11 +120,15 @@ BEGIN
                  CROSS JOIN LATERAL (SELECT r.project, r.pipe, r.version FROM sluice.run r WHERE r.id = x.run OFFSET 0) r
                  WHERE x.n <= 64
         ), kind AS MATERIALIZED (
-                SELECT k.*, v.type = 'streaming' AS streaming, sluice.is_fenced(v.spec, t.value) AS fence, t.value -> 'directives' AS directives
+                SELECT k.*, v.type = 'streaming' AS streaming, coalesce(v.spec ->> 'delivery' = 'at-most-once', false) AS once, sluice.is_fenced(v.spec, t.value) AS fence, t.value -> 'directives' AS directives
                   FROM (SELECT DISTINCT g.project, g.pipe, g.version, g.task FROM given g) k
                   JOIN sluice.pipe_version v ON (v.project, v.pipe, v.version) = (k.project, k.pipe, k.version)
                  CROSS JOIN LATERAL jsonb_array_elements(v.spec -> 'tasks') t
                  WHERE t.value ->> 'name' = k.task
+        ), noted AS (
+                UPDATE sluice.assignment x SET offered = true
+                 WHERE x.attempt IN (SELECT g.attempt FROM given g JOIN kind k ON (k.project, k.pipe, k.version, k.task) = (g.project, g.pipe, g.version, g.task)
+                                      WHERE k.once AND NOT g.offered OFFSET 0)
         )
         SELECT g.instance, json_agg(json_build_object(
                        'attempt', g.attempt, 'epoch', g.epoch, 'run', g.run, 'project', g.project, 'pipe', g.pipe, 'task', g.task,

@@ -125,6 +125,16 @@ SELECT is(concat_ws(' ', r ->> 'outcome', r ->> 'log_complete'), 'exit-code fals
 SELECT t.events('one', t.success((t.attempt(:'unbegun')).id, 1), t.success((t.attempt(:'kept')).id, 1)) \g /dev/null
 UPDATE sluice.instance SET session = t.id('session of one'), old_sessions = '{}' WHERE id = t.id('one');
 
+-- What may begin only once, and nobody was told of before the agent died.
+DELETE FROM sluice.owed_log;
+SELECT t.run('once') AS untold \gset
+SELECT is((t.attempt(:'untold')).state, 'assigned', 'it is assigned');
+SELECT is(t.answer(t.next('one', '[]', jsonb_build_object('session', t.id('not told')))), 'start:1', 'the next start is told');
+SELECT is(t.answer(t.next('one', '[]', jsonb_build_object('session', t.id('not told')))), 'start:1', 'and told again, should the answer be lost');
+SELECT is(t.answer(t.next('one', '[]', jsonb_build_object('session', t.id('told')))), 'recover:1', 'what a start before was told of may have begun');
+SELECT t.events('one', t.success((t.attempt(:'untold')).id, 1)) \g /dev/null
+UPDATE sluice.instance SET session = t.id('session of one'), old_sessions = '{}' WHERE id = t.id('one');
+
 -- What has ended without the end of its log is asked for as well, since its unit held that.
 DELETE FROM sluice.owed_log;
 SELECT t.run('p') AS ended, t.run('p') AS traceless \gset
@@ -157,6 +167,7 @@ UPDATE sluice.instance SET session = t.id('session of one'), old_sessions = '{}'
 
 -- Another boot.
 SELECT t.run('p') AS running, t.run('p') AS assigned, t.run('once') AS once, t.run('p') AS listed \gset
+SELECT t.sync('one') \g /dev/null
 SELECT t.events('one', t.event((t.attempt(:'running')).id, 1, 'running'), t.event((t.attempt(:'listed')).id, 1, 'running')) \g /dev/null
 SELECT (t.attempt(:'assigned')).id AS a, (t.attempt(:'listed')).id AS l, (t.attempt(:'running')).id AS r, (t.attempt(:'once')).id AS o \gset
 SELECT t.next('one', t.known(:'l', 1, 'ended'), jsonb_build_object('boot', md5('next'), 'session', t.id('next'))) AS answer \gset
