@@ -9,13 +9,14 @@ def test_a_partition_delays_the_outcome_and_loses_nothing(agent):
     run = agent.shell(TASK).wait_running()
     unit = run.attempt()["unit"]
     with agent.node.partitioned():
-        agent.node.run(f"for i in $(seq 300); do [ $(systemctl show --value -p SubState {unit}) = running ] || break; sleep 0.2; done")
+        agent.node.run(f"for i in $(seq 300); do case $(systemctl show --value -p SubState {unit}) in start|running) sleep 0.2 ;; *) break ;; esac; done")
         assert run.show()["ended_at"] is None
     assert_arrived_once(agent, run)
 
 
 def test_a_power_cut_ends_what_ran_as_lost(agent):
     run = agent.shell("echo before the cut; exec sleep 600", ["OnAgentLoss=fail"]).wait_running()
+    wait_until("its line to be in the journal", lambda: "before the cut" in agent.node.journal("-o cat SLUICE_KIND=task"), 30)
     agent.node.run("journalctl --sync && sync", check=True)
     agent.node.power_cut()
     agent.node.boot()
@@ -46,7 +47,7 @@ def test_what_ended_before_a_power_cut_is_known_after_it(agent, seen_by):
     try:
         if seen_by == "systemd":
             agent.node.run("systemctl kill --signal=KILL agentd; systemctl stop agentd", check=True)
-        agent.node.run(f"for i in $(seq 300); do [ $(systemctl show --value -p SubState {unit}) = running ] || break; sleep 0.2; done; "
+        agent.node.run(f"for i in $(seq 300); do case $(systemctl show --value -p SubState {unit}) in start|running) sleep 0.2 ;; *) break ;; esac; done; "
                        "sleep 1; journalctl --sync; sync", check=True)
         assert run.show()["ended_at"] is None
     finally:
@@ -57,6 +58,7 @@ def test_what_ended_before_a_power_cut_is_known_after_it(agent, seen_by):
 
 def test_a_unit_that_somebody_stopped_is_no_success(agent):
     run = agent.shell("trap 'exit 0' TERM; echo on; while :; do sleep 0.1; done").wait_running()
+    wait_until("the task to listen", lambda: run.lines() == ["on"], 30)
     agent.node.run(f"systemctl stop {run.attempt()['unit']}", check=True)
     attempt = run.wait_failed().attempt()
     assert (attempt["outcome"], attempt["reason"]) == ("stopped", "It was stopped on the host.")
@@ -64,6 +66,7 @@ def test_a_unit_that_somebody_stopped_is_no_success(agent):
 
 def test_a_unit_that_went_while_agentd_was_away_is_lost(agent):
     run = agent.shell("echo on; exec sleep 600", ["OnAgentLoss=fail"]).wait_running()
+    wait_until("the task to have begun", lambda: run.lines() == ["on"], 30)
     unit = run.attempt()["unit"]
     agent.node.run(f"systemctl stop agentd && systemctl stop {unit} && systemctl start agentd", check=True)
     attempt = run.wait_failed().attempt()

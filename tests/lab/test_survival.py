@@ -66,7 +66,7 @@ def test_what_ended_while_agentd_was_away_is_reported(agent):
     run = agent.shell(TASK).wait_running()
     agent.node.run("systemctl stop agentd", check=True)
     agent.node.run(f"for i in $(seq 300); do systemctl is-active -q {run.attempt()['unit']} || break; "
-                   f"[ $(systemctl show --value -p SubState {run.attempt()['unit']}) = running ] || break; sleep 0.2; done")
+                   f"case $(systemctl show --value -p SubState {run.attempt()['unit']}) in start|running) sleep 0.2 ;; *) break ;; esac; done")
     agent.node.run("systemctl start agentd", check=True)
     assert_arrived_once(agent, run)
 
@@ -75,7 +75,7 @@ def test_what_ended_while_controld_was_away_is_reported(fleet, agent):
     run = agent.shell(TASK).wait_running()
     unit = run.attempt()["unit"]
     fleet.control.stop()
-    agent.node.run(f"for i in $(seq 300); do [ $(systemctl show --value -p SubState {unit}) = running ] || break; sleep 0.2; done")
+    agent.node.run(f"for i in $(seq 300); do case $(systemctl show --value -p SubState {unit}) in start|running) sleep 0.2 ;; *) break ;; esac; done")
     fleet.control.start()
     assert_arrived_once(agent, run)
 

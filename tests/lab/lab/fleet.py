@@ -174,7 +174,7 @@ class Run:
         return self.attempts(task)[-1]
 
     def wait_running(self, task=None, timeout=60):
-        """Until the process runs: its unit is active and the control plane knows."""
+        """Until its process is there, and the control plane knows; PID 1 may still be setting up its sandbox."""
         wait_until(f"run {self.id} to be running",
                    lambda: any(a["state"] == "running" for a in self.attempts(task)), timeout)
         return self
