@@ -135,7 +135,10 @@ BEGIN
 
         PERFORM sluice.presence_touch(ARRAY[v.id]);
 
-        IF v.session <> v_session THEN
+        IF v.session IS NULL THEN
+                PERFORM sluice.assignments_adopt(v.id, v_boot, p_request);
+        END IF;
+        IF v.session IS DISTINCT FROM v_session THEN
                 PERFORM sluice.instance_restarted(v.id, nullif(v_boot, v.boot), p_request);
         END IF;
 

@@ -323,8 +323,14 @@ DECLARE
         v_doubtful int[];
 BEGIN
         SELECT * INTO v_reports, v_doubtful FROM sluice.reports_read(v_requests, ARRAY[v_instance.id]);
-        IF v_doubtful <> '{}' THEN
+        IF v_doubtful <> '{}' OR v_instance.session IS NULL THEN
                 v_reports := sluice.reports_read_strictly(p_request, v_instance.id);
+        END IF;
+
+        -- What it reports may be of units that its first sync makes its own (adopt.sql): nothing is acknowledged before.
+        IF v_instance.session IS NULL THEN
+                RETURN json_build_object('start', '[]'::json, 'stop', '[]'::json, 'release', '[]'::json, 'clean', '[]'::json, 'resume', '[]'::json,
+                                         'recover', '[]'::json, 'acknowledged', '[]'::json);
         END IF;
 
         RETURN (SELECT t.answer FROM sluice.reports_take(v_reports, v_requests, ARRAY[v_instance.id]) t);

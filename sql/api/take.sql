@@ -1,11 +1,13 @@
 -- Instances that ask for work, many at once; see dispatch.sql for what holds dispatch together.
 SET LOCAL check_function_bodies = off;
 
--- The instances of these credentials, whose hashes stand one behind the other; NULL for one that is not known.
+-- The instances of these credentials, whose hashes stand one behind the other; NULL for one that is not known, or has not said yet what
+-- it has.
 CREATE OR REPLACE FUNCTION sluice.auth_instances(p_auths bytea) RETURNS uuid[]
 LANGUAGE plpgsql STABLE AS $$
 BEGIN
-        RETURN ARRAY(SELECT (SELECT i.id FROM sluice.instance i WHERE i.credential_hash = substring(p_auths FROM 32 * n - 31 FOR 32))
+        RETURN ARRAY(SELECT (SELECT i.id FROM sluice.instance i WHERE i.credential_hash = substring(p_auths FROM 32 * n - 31 FOR 32)
+                                                                              AND i.session IS NOT NULL)
                        FROM generate_series(1, octet_length(p_auths) / 32) n ORDER BY n);
 END
 $$;

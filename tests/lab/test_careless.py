@@ -1,0 +1,95 @@
+"""What people do on a host with their hands, meaning well: nothing hangs, nothing lies, and the next task runs."""
+
+import pytest
+from lab.shell import wait_until
+
+LASTING = "echo on; exec sleep 600"
+OURS = "systemctl list-units --all --plain --no-legend 'sluice-*.service' 'sluice-?-*.slice'"
+
+
+def begun(agent, script=LASTING, pipe_lines=("OnAgentLoss=fail",), **directives):
+    run = agent.shell(script, list(pipe_lines), **directives).wait_running()
+    wait_until("the task to have begun", lambda: run.lines()[:1] == ["on"], 30)
+    return run
+
+
+def all_is_well(agent):
+    agent.wait_status("Running")
+    agent.run(["/bin/true"]).wait_succeeded()
+    wait_until("units to be gone", lambda: not agent.node.run(OURS).text, 60)
+
+
+def test_all_units_of_ours_are_stopped_by_a_pattern(agent):
+    runs = [begun(agent), begun(agent)]
+    agent.node.run("systemctl stop 'sluice-*'", check=True)
+    for run in runs:
+        attempt = run.wait_failed().attempt()
+        assert attempt["outcome"] in ("stopped", "fenced"), attempt
+    all_is_well(agent)
+
+
+def test_a_process_is_killed_by_hand(agent):
+    run = begun(agent)
+    agent.node.run(f"kill -9 $(systemctl show --value -p MainPID {run.attempt()['unit']})", check=True)
+    attempt = run.wait_failed().attempt()
+    assert (attempt["outcome"], attempt["exit_code"], attempt["exit_status"]) == ("signal", "killed", 9)
+    all_is_well(agent)
+
+
+def test_a_failure_is_forgotten_before_it_was_told(agent):
+    """agentd knows what PID 1 has been made to forget."""
+    run = begun(agent, "echo on; while ! test -e /run/lab-go; do sleep 0.2; done; exit 3")
+    unit = run.attempt()["unit"]
+    with agent.node.partitioned():
+        agent.node.run("touch /run/lab-go", check=True)
+        wait_until("it to have failed", lambda: agent.node.property(unit, "ActiveState") == "failed", 30)
+        agent.node.run("systemctl reset-failed", check=True)
+    attempt = run.wait_failed().attempt()
+    assert (attempt["outcome"], attempt["exit_status"]) == ("exit-code", 3)
+    assert run.wait_log_complete().lines() == ["on"]
+    agent.node.run("rm /run/lab-go")
+    all_is_well(agent)
+
+
+def test_a_workspace_is_removed_under_a_task(agent):
+    run = begun(agent, "echo on; while ! test -e /run/lab-go; do sleep 0.2; done; echo x >file")
+    agent.node.run("rm -rf /var/lib/private/sluice/runs/*; touch /run/lab-go", check=True)
+    assert run.wait_failed().attempt()["outcome"] == "exit-code"
+    agent.node.run("rm /run/lab-go")
+    all_is_well(agent)
+
+
+def test_agentd_stands_still_until_its_watchdog_ends_it(agent):
+    run = begun(agent, "echo on; sleep 100; exit 5")
+    process = agent.node.property("agentd.service", "MainPID")
+    agent.node.run(f"kill -STOP {process}", check=True)
+    wait_until("PID 1 to start it again", lambda: agent.node.property("agentd.service", "MainPID") not in ("0", "", process), 200)
+    attempt = run.wait_failed(timeout=200).attempt()
+    assert (attempt["outcome"], attempt["exit_status"], len(run.attempts())) == ("exit-code", 5, 1)
+    all_is_well(agent)
+
+
+@pytest.fixture
+def forgetful(fleet):
+    agent = fleet.agent("forgetful", lines=["SelfFenceSec=15s"])
+    yield agent
+    fleet.agents.pop("forgetful").node.shut_down()
+
+
+def test_the_state_of_an_agent_is_removed(fleet, forgetful):
+    """With its enrolment key it may not take the name again. Then it has an API key, joins as another instance, and has what it had."""
+    agent = forgetful
+    run = begun(agent, "echo on; while ! test -e /run/lab-go; do sleep 0.2; done; echo off", ["OnAgentLoss=wait"])
+    agent.node.run("systemctl stop agentd; rm -rf /var/lib/sluice-agentd/*; systemctl start agentd")
+    wait_until("agentd to say why it cannot join", lambda: 'There is an agent "forgetful" already' in agent.node.journal("-u agentd -b"), 60)
+    assert "use an API key of that agent" in agent.node.journal("-u agentd -b")
+
+    agent.node.put("/etc/sluice/api-key", fleet.key("--type=api", "--agent=forgetful") + "\n", mode=0o640, owner="root:sluice-agent")
+    agent.node.put("/etc/sluice/agentd.conf.d/again.conf", f"[Agent]\nAgentID={agent.facts()['agent']}\nAPIKeyFile=/etc/sluice/api-key\n")
+    agent.node.run("systemctl restart agentd", check=True)
+    agent.wait_status("Running")
+    assert len(agent.facts()["instances"]) == 2
+    agent.node.run("touch /run/lab-go", check=True)
+    assert run.wait_succeeded().wait_log_complete().lines() == ["on", "off"]
+    assert len(run.attempts()) == 1
+    all_is_well(agent)
