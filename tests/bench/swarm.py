@@ -271,7 +271,19 @@ class Bench:
         f["rate"] = f["ended"] / (f["run_usec"] / 1e6)
         f["others"] = max(0, f["machine"] - f["controld"] - f["postgres"] - f["swarm"]) / f["seconds"]
         swarm.process.wait()
+        self.clear()
         return f
+
+    def clear(self):
+        """What was not done when the time was over is no load of what comes next. Agents that have just left may still be about."""
+        wait_until("the last ones to have left", lambda: self.site.sql("SELECT count(*) FROM sluice.instance i JOIN sluice.presence p ON p.instance = i.id"
+                                                                       " WHERE sluice.is_open(i, p.last_seen_at)") == "0", 60)
+        self.site.sql("""
+            DELETE FROM sluice.queue; DELETE FROM sluice.assignment; DELETE FROM sluice.live_run; DELETE FROM sluice.owed_log; DELETE FROM sluice.cleanup;
+            DELETE FROM sluice.attempt a USING sluice.run r WHERE r.ended_at IS NULL AND a.run = r.id;
+            DELETE FROM sluice.task t USING sluice.run r WHERE r.ended_at IS NULL AND t.run = r.id;
+            DELETE FROM sluice.run WHERE ended_at IS NULL;
+            VACUUM ANALYZE sluice.queue; VACUUM ANALYZE sluice.assignment; VACUUM ANALYZE sluice.live_run""")
 
     def table(self, rows, reference=None):
         self.say("| | attempts/s | of reference | controld | PostgreSQL | swarm | CPU a attempt | other load on the machine | events a request |\n"
@@ -427,7 +439,10 @@ class Bench:
             INSERT INTO sluice.attempt SELECT {copy % ('a', "'id', i.attempt, 'run', i.run")} FROM old x, ids i WHERE i.n <= {finished};
             INSERT INTO sluice.attempt SELECT {copy % ('a', "'id', i.attempt, 'run', i.run, 'state', 'queued', 'ended_at', null, 'outcome', null, 'instance', null, 'agent', null")}
               FROM old x, ids i WHERE i.n > {finished};
-            INSERT INTO sluice.queue (attempt, run, type, selector) SELECT i.attempt, i.run, 'batch', '{{"nowhere": null}}' FROM ids i WHERE i.n > {finished};
+            INSERT INTO sluice.demand (id, project, type, selector, path)
+            VALUES (sluice.uuid_v7(), 'default', 'batch', '[{{"key": "nowhere", "operator": "exists", "values": []}}]', 'exists($.nowhere)');
+            INSERT INTO sluice.queue (attempt, run, demand)
+            SELECT i.attempt, i.run, (SELECT id FROM sluice.demand ORDER BY id DESC LIMIT 1) FROM ids i WHERE i.n > {finished};
             ANALYZE sluice.run, sluice.task, sluice.attempt, sluice.queue""")
 
     def f_growth(self):
