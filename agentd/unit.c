@@ -7,11 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "log.h"
 #include "parse.h"
 #include "str.h"
 #include "timespan.h"
 #include "unit-name.h"
 
+#define AGAIN_USEC (200 * USEC_PER_MSEC)
 #define SYSTEMD "org.freedesktop.systemd1"
 #define EXEC "io.sluice.Exec1"
 #define SYSTEMD_PATH "/org/freedesktop/systemd1"
@@ -98,6 +100,9 @@ struct Unit {
         sd_bus_slot *match;
         sd_bus_slot *read;
         Ask asks[ELEMENTSOF(asks)];
+        sd_event_source *again; /* what could not be asked now */
+        unsigned again_what;
+        bool again_read;
         /* borrowed: our owner */
         unit_state_t on_state;
         void *userdata;
@@ -223,6 +228,46 @@ bool unit_is_over(const UnitState *s) {
         return false;
 }
 
+/* A bus has only so many questions under way, and PID 1 is sometimes slow: that says nothing about the unit. */
+static bool is_passing(sd_bus_message *m) {
+        static const char *const passing[] = { SD_BUS_ERROR_LIMITS_EXCEEDED, SD_BUS_ERROR_NO_REPLY,
+                                               SD_BUS_ERROR_TIMEOUT, SD_BUS_ERROR_NO_MEMORY };
+
+        for (size_t i = 0; i < ELEMENTSOF(passing); i++)
+                if (sd_bus_message_is_method_error(m, passing[i]))
+                        return true;
+        return false;
+}
+
+static int unit_on_again(sd_event_source *source, uint64_t usec, void *userdata) {
+        Unit *u = userdata;
+        unsigned what = u->again_what;
+        bool read = u->again_read;
+
+        (void) source;
+        (void) usec;
+        u->again = sd_event_source_disable_unref(u->again);
+        u->again_what = 0;
+        u->again_read = false;
+        if (read)
+                (void) unit_read(u);
+        (void) unit_ask(u, what);
+        return 0;
+}
+
+static void ask_again(Unit *u, unsigned what, bool read) {
+        int r = 0;
+
+        u->again_what |= what;
+        u->again_read |= read;
+        if (!u->again)
+                r = sd_event_add_time_relative(sd_bus_get_event(u->bus->bus), &u->again,
+                                               CLOCK_MONOTONIC, AGAIN_USEC, AGAIN_USEC / 4,
+                                               unit_on_again, u);
+        if (r < 0)
+                (void) log_error(r, "Cannot ask again about %s", u->path);
+}
+
 /* The main process has ended, or PID 1 has given up: whether that is all, its SubState= tells. */
 static int unit_on_changed(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         const char *interface;
@@ -248,6 +293,10 @@ static int unit_on_read(sd_bus_message *m, void *userdata, sd_bus_error *error) 
 
         (void) error;
         u->read = sd_bus_slot_unref(u->read);
+        if (is_passing(m)) {
+                ask_again(u, 0, true);
+                return 0;
+        }
         if (sd_bus_message_is_method_error(m, NULL) || read_properties(m, &u->state) < 0)
                 (void) snprintf(u->state.load, sizeof(u->state.load), "not-found");
         u->supervised |= u->state.streaming;
@@ -276,7 +325,9 @@ static int unit_on_answer(sd_bus_message *m, void *userdata, sd_bus_error *error
 
         (void) error;
         ask->slot = sd_bus_slot_unref(ask->slot);
-        if (!sd_bus_message_is_method_error(m, NULL))
+        if (is_passing(m))
+                ask_again(u, asks[ask - u->asks].when, false);
+        else if (!sd_bus_message_is_method_error(m, NULL))
                 (void) read_property(m, ask->name, &s);
         /* A unit that somebody made PID 1 forget is loaded by the question, as if all had been well with it. */
         if (str_eq(s.result, "success") && *u->state.result)
@@ -296,7 +347,7 @@ bool unit_is_asking(const Unit *u) {
         for (size_t i = 0; i < ELEMENTSOF(asks); i++)
                 if (u->asks[i].slot)
                         return true;
-        return u->read != NULL;
+        return u->read || u->again;
 }
 
 int unit_read(Unit *u) {
@@ -369,6 +420,7 @@ Unit *unit_free(Unit *u) {
                 return NULL;
         (void) sd_bus_slot_unref(u->match);
         (void) sd_bus_slot_unref(u->read);
+        (void) sd_event_source_disable_unref(u->again);
         for (size_t i = 0; i < ELEMENTSOF(asks); i++)
                 (void) sd_bus_slot_unref(u->asks[i].slot);
         free(u->path);

@@ -50,6 +50,22 @@ def test_without_a_process_to_spare_there_is_an_outcome(agent):
     agent.run(["/bin/true"]).wait_succeeded()
 
 
+def test_a_bus_that_takes_few_questions_costs_time_only(fleet):
+    """Of a hundred tasks that end at one time, the system bus refused the questions about those beyond its limit."""
+    agent = fleet.agent("limited", slots=16)
+    agent.node.put("/etc/dbus-1/system.d/lab.conf", '<busconfig><limit name="max_replies_per_connection">6</limit></busconfig>\n')
+    agent.node.run("systemctl reload dbus", check=True)
+    try:
+        runs = [agent.shell("while ! test -e /run/lab-go; do sleep 0.5; done; exit 3") for _ in range(16)]
+        for run in runs:
+            run.wait_running(timeout=180)
+        agent.node.run("touch /run/lab-go", check=True)
+        for run in runs:
+            assert [a["exit_status"] for a in run.wait_failed(timeout=180).attempts()] == [3]
+    finally:
+        fleet.agents.pop("limited").node.shut_down()
+
+
 def test_with_a_full_disk_there_is_an_outcome(agent):
     node = agent.node
     node.run("dd if=/dev/zero of=/var/full bs=1M status=none; dd if=/dev/zero of=/var/full2 bs=1k status=none; sync")
