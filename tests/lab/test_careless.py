@@ -25,7 +25,7 @@ def all_is_well(agent):
 
 def test_all_units_of_ours_are_stopped_by_a_pattern(agent):
     runs = [begun(agent), begun(agent)]
-    agent.node.run("systemctl stop 'sluice-*'", check=True)
+    agent.node.run("systemctl stop 'sluice-*'")  # it may say that a slice went before its turn came
     for run in runs:
         attempt = run.wait_failed().attempt()
         assert attempt["outcome"] in ("stopped", "fenced"), attempt

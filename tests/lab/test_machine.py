@@ -27,7 +27,7 @@ def needed_files(lab):
 @pytest.fixture(scope="module")
 def machine(lab):
     """A machine with PostgreSQL and what the packages need, but without them."""
-    node = lab.node("machine", memory="1G", disk=image.node_disk([], image.WHOLE_SITE)).boot()
+    node = lab.node("machine", memory="1G", disk=lab.keep("whole-site", lambda: image.node_disk([], image.WHOLE_SITE))).boot()
     node.put("/srv/sluice.tar.gz", needed_files(lab))
     node.run("tar -xzf /srv/sluice.tar.gz -C /srv", check=True)
     yield node

@@ -57,8 +57,7 @@ class Fleet:
     def agent(self, name, **options):
         """The agent with this name: booted, enrolled and Running at the first call."""
         if name not in self.agents:
-            self.agents[name] = Agent(self, name)
-            self.agents[name].bring_up(**options)
+            self.agents[name] = Agent(self, name).bring_up(**options)
         return self.agents[name]
 
     def boot_together(self, *names):

@@ -5,6 +5,7 @@
     node-HASH.ext4  the same as a file system (user-mode Linux boots it copy-on-write)
 """
 
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -51,6 +52,16 @@ def _digest(*parts):
     return h.hexdigest()[:16]
 
 
+@contextlib.contextmanager
+def _cache():
+    """The cache's directory, while nobody else changes what is in it."""
+    directory = cache_directory()
+    directory.mkdir(parents=True, exist_ok=True)
+    with open(directory / "lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield directory
+
+
 class _Layer:
     """Builds a cache entry under a lock, in a temporary name, so that an interrupted build is never used."""
 
@@ -58,16 +69,14 @@ class _Layer:
         self.path = path
 
     def make(self, build):
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with open(self.path.parent / "lock", "w", encoding="ascii") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with _cache():
             if not self.path.exists():
                 unfinished = self.path.with_name(f"unfinished-{self.path.name}")
                 self._remove(unfinished)
                 build(unfinished)
                 unfinished.rename(self.path)
-        # Not the image's own time: a copy-on-write file is bound to that.
-        self.path.with_name(f"{self.path.stem}.used").touch()
+            # Not the image's own time: a copy-on-write file is bound to that.
+            self.path.with_name(f"{self.path.stem}.used").touch()
         return self.path
 
     @staticmethod
@@ -154,9 +163,10 @@ def node_disk(debs, extra=()):
 
 
 def prune(keep=4):
-    """Removes all but the most recently used images. A lab that is kept has its own link to its disk."""
-    used = sorted(cache_directory().glob("node-*.used"), key=lambda p: p.stat().st_mtime, reverse=True)
-    for mark in used[keep:]:
-        _Layer._remove(mark.with_suffix(".ext4"))
-        _Layer._remove(mark.with_suffix(""))
-        mark.unlink()
+    """Removes all but the most recently used images. Each lab has its own link to its disk."""
+    with _cache() as directory:
+        used = sorted(directory.glob("node-*.used"), key=lambda p: p.stat().st_mtime, reverse=True)
+        for mark in used[keep:]:
+            _Layer._remove(mark.with_suffix(".ext4"))
+            _Layer._remove(mark.with_suffix(""))
+            mark.unlink()

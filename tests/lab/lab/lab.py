@@ -57,15 +57,15 @@ class Lab:
     def disk(self):
         """The image that hosts of the fleet share; made at the first use."""
         if not self._disk:
-            self._disk = self._own_link() if self.registry.record["persistent"] else image.node_disk(self.node_debs)
+            self._disk = self.keep("disk", lambda: image.node_disk(self.node_debs))
             image.prune()
         return self._disk
 
-    def _own_link(self):
-        """A lab that is kept needs its image for as long as its nodes' disks, whatever becomes of the cache."""
-        link = self.directory / "disk.ext4"
+    def keep(self, name, make):
+        """A link of the lab's own to an image from the cache: it is needed for as long as the nodes' disks, whatever is pruned."""
+        link = self.directory / f"{name}.ext4"
         if not link.exists():
-            made = image.node_disk(self.node_debs)
+            made = make()
             try:
                 os.link(made, link)
             except OSError:
