@@ -11,12 +11,15 @@
 -- the instance that asks. Who is passed over so is looked at again: api.dispatch() says so, and whoever held the lock of a run
 -- and leaves something of it in the queue asks for a look. Limits are counted under an advisory lock for each, only tried, too.
 --
--- Statements here find a few rows of tables that may be large, and estimates of arrays and CTEs are guesses: so the functions
--- that place allow no plan that reads a whole table. And the functions that agents and workers call all the time plan nothing
--- anew: with partitions that is a sixth of their time.
+-- Statements here find a few rows of tables that may be large, and estimates of arrays and CTEs are guesses, those of small tables
+-- too: they may have been empty when they were last looked at. So the functions that place allow no plan that reads a whole table:
+-- OFFSET 0 makes a subquery a look-up for each row, and where rows are changed by a join, an index is only read by its key
+-- (enable_indexscan = off leaves bitmaps). And the functions that agents and workers call all the time plan nothing anew: with
+-- partitions that is a sixth of their time. tests/sql/plans*.sh watch over this.
 SET LOCAL check_function_bodies = off;
 
-DROP FUNCTION IF EXISTS sluice.dispatch_tell(uuid[]), sluice.selector_keys(jsonb), sluice.verdict(text, jsonb, uuid, uuid); -- of before 0006
+DROP FUNCTION IF EXISTS sluice.dispatch_tell(uuid[]), sluice.selector_keys(jsonb), sluice.verdict(text, jsonb, uuid, uuid), -- of before 0006
+        sluice.is_open(sluice.instance, timestamptz);
 
 -- A selector as people write it.
 CREATE OR REPLACE FUNCTION sluice.selector_text(p_selector jsonb) RETURNS text
@@ -31,12 +34,21 @@ LANGUAGE sql IMMUTABLE AS $$
           FROM jsonb_array_elements(p_selector) t
 $$;
 
--- An instance that may be given work.
-CREATE OR REPLACE FUNCTION sluice.is_open(p_instance sluice.instance, p_seen timestamptz) RETURNS boolean
-LANGUAGE sql STABLE AS $$
-        SELECT NOT p_instance.draining AND p_instance.goodbye_at IS NULL AND p_instance.broke_at IS NULL AND p_seen > now() - sluice.lease()
-           AND p_instance.rival IS NULL AND p_instance.quarantined_at IS NULL
-           AND NOT EXISTS (SELECT FROM sluice.agent_flag f WHERE f.agent = p_instance.agent)
+-- The instances that may be given work.
+CREATE OR REPLACE VIEW sluice.open_instance AS
+        SELECT i.id
+          FROM sluice.instance i
+          JOIN sluice.presence p ON p.instance = i.id
+         WHERE NOT i.draining AND i.goodbye_at IS NULL AND i.broke_at IS NULL AND i.rival IS NULL AND i.quarantined_at IS NULL
+           AND p.last_seen_at > now() - sluice.lease()
+           AND NOT EXISTS (SELECT FROM sluice.agent_flag f WHERE f.agent = i.agent);
+
+-- Those of these attempts that wait: by a look-up by key for each, whatever is believed of the size of the queue.
+CREATE OR REPLACE FUNCTION sluice.queued(p_attempts uuid[]) RETURNS SETOF sluice.queue
+LANGUAGE plpgsql STABLE ROWS 1000 SET enable_seqscan = off AS $$
+BEGIN
+        RETURN QUERY SELECT q.* FROM unnest(p_attempts) a (id) CROSS JOIN LATERAL (SELECT * FROM sluice.queue q WHERE q.attempt = a.id OFFSET 0) q;
+END
 $$;
 
 -- After the commit, somebody looks at the queue.
@@ -152,11 +164,11 @@ $$;
 -- the next round. Of a run that has no instance yet only the first attempt asks: the others follow it.
 CREATE OR REPLACE FUNCTION sluice.place(p_attempts uuid[], p_instances uuid[])
 RETURNS TABLE (attempt uuid, instance uuid)
-LANGUAGE plpgsql SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
+LANGUAGE plpgsql SET enable_seqscan = off SET enable_indexscan = off SET enable_indexonlyscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
         v_closed uuid[] := sluice.limits_lock(ARRAY(
-                SELECT DISTINCT q.demand FROM sluice.queue q WHERE q.attempt = ANY (p_attempts)));
+                SELECT DISTINCT q.demand FROM sluice.queued(p_attempts) q));
         v_open uuid[] := sluice.streams_lock(p_attempts, p_instances);
         v_left int := cardinality(p_attempts);
         v_attempts uuid[];
@@ -164,24 +176,24 @@ DECLARE
         v_runs uuid[];
 BEGIN
         WHILE v_left > 0 LOOP
-                WITH wanted AS MATERIALIZED (
+                WITH queued AS MATERIALIZED (
+                        SELECT q.*, row_number() OVER (PARTITION BY q.run ORDER BY q.attempt) AS of_run FROM sluice.queued(p_attempts) q
+                ), wanted AS MATERIALIZED (
                         SELECT d.*, r.subject_room, r.project_room, d.id <> ALL (v_closed) AND coalesce(least(r.subject_room, r.project_room), 1) > 0 AS admits
-                          FROM sluice.demand d CROSS JOIN LATERAL sluice.demand_room(d) r
-                         WHERE d.id IN (SELECT q.demand FROM sluice.queue q WHERE q.attempt = ANY (p_attempts))
+                          FROM (SELECT DISTINCT q.demand FROM queued q) q
+                         CROSS JOIN LATERAL (SELECT d AS row FROM sluice.demand d WHERE d.id = q.demand OFFSET 0) o
+                         CROSS JOIN LATERAL (SELECT (o.row).*) d
+                         CROSS JOIN LATERAL sluice.demand_room(o.row) r
                 ), asking AS MATERIALIZED (
                         SELECT q.attempt, q.run, q.demand, q.priority, q.instance, q.avoid, l.run IS NULL AS fresh,
                                q.avoid_until > now() AS avoiding, u.successor,
                                dense_rank() OVER (ORDER BY q.demand, q.instance, q.avoid, q.avoid_until > now(), u.successor) AS class
-                          FROM sluice.queue q
+                          FROM queued q
                           JOIN wanted d ON d.id = q.demand
                          CROSS JOIN LATERAL (SELECT d.type = 'streaming' AND EXISTS (
                                 SELECT FROM sluice.stream s WHERE s.run = q.run AND s.retiring IS NOT NULL) AS successor) u
-                          LEFT JOIN sluice.live_run l ON l.run = q.run
-                         WHERE q.attempt = ANY (p_attempts)
-                           AND (d.admits OR l.run IS NOT NULL)
-                           AND (q.instance IS NOT NULL OR NOT EXISTS (
-                                SELECT FROM sluice.queue s WHERE s.run = q.run AND s.attempt < q.attempt
-                                   AND s.attempt = ANY (p_attempts)))
+                          LEFT JOIN LATERAL (SELECT l.run FROM sluice.live_run l WHERE l.run = q.run OFFSET 0) l ON true
+                         WHERE (d.admits OR l.run IS NOT NULL) AND (q.instance IS NOT NULL OR q.of_run = 1)
                 ), numbered AS MATERIALIZED (
                         SELECT a.*, row_number() OVER (PARTITION BY class ORDER BY priority DESC, attempt) AS number FROM asking a
                 ), class AS MATERIALIZED (
@@ -196,10 +208,10 @@ BEGIN
                                a.type = 'streaming' AND EXISTS (SELECT FROM sluice.assignment y WHERE y.stream_agent = a.id AND y.retiring) AS held
                           FROM sluice.instance i
                           JOIN sluice.agent a ON a.id = i.agent
-                          JOIN sluice.presence p ON p.instance = i.id
+                         CROSS JOIN LATERAL (SELECT FROM sluice.open_instance o WHERE o.id = i.id OFFSET 0) o
                          CROSS JOIN LATERAL (SELECT count(*)::int AS count, coalesce(sum(x.memory_bytes), 0)::int8 AS memory
                                                FROM sluice.assignment x WHERE x.instance = i.id) x
-                         WHERE i.id = ANY (v_open) AND sluice.is_open(i, p.last_seen_at)
+                         WHERE i.id = ANY (v_open)
                 ), seat AS MATERIALIZED (
                         SELECT h.*, s.seat, CASE h.type WHEN 'streaming' THEN 0 ELSE s.seat END AS place, row_number() OVER (PARTITION BY h.id ORDER BY s.seat) AS nth
                           FROM host h
@@ -215,12 +227,23 @@ BEGIN
                           FROM class c
                           JOIN seat s ON s.type = c.type AND s.labels @@ c.path::jsonpath
                                      AND s.id = coalesce(c.instance, s.id) AND (NOT s.held OR c.successor) AND (c.avoiding IS NOT TRUE OR s.id <> c.avoid)
-                         CROSS JOIN LATERAL sluice.memory_need(c.memory_bytes, c.memory_permyriad, s.memory) n (need)
+                         CROSS JOIN LATERAL (SELECT sluice.memory_need(c.memory_bytes, c.memory_permyriad, s.memory) AS need) n
                          WHERE s.nth <= s.free AND s.nth <= c.count AND (s.memory_left IS NULL OR n.need = 0 OR s.nth * n.need <= s.memory_left)
+                ), pair AS MATERIALIZED (
+                        -- Joined by sorting: a join would be of each with each, for it is believed that there are few.
+                        SELECT u.*, lag(u.id) OVER w AS instance, lag(u.agent) OVER w AS its_agent, lag(u.type) OVER w AS its_type, lag(u.owner) OVER w AS its_owner,
+                               lag(u.place) OVER w AS its_place, lag(u.seat) OVER w AS its_seat, lag(u.need) OVER w AS its_need, lag(u.memory_left) OVER w AS its_memory_left
+                          FROM (SELECT false AS asks, class, number, NULL::uuid AS attempt, NULL::uuid AS run, NULL::int AS priority, NULL::boolean AS fresh, NULL::uuid AS demand,
+                                       id, agent, type, owner, place, seat, need, memory_left
+                                  FROM suiting WHERE number <= count
+                                 UNION ALL
+                                SELECT true, class, number, attempt, run, priority, fresh, demand, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM numbered) u
+                        WINDOW w AS (PARTITION BY u.class, u.number ORDER BY u.asks)
                 ), claim AS MATERIALIZED (
-                        SELECT n.attempt, n.run, n.priority, n.fresh, n.demand, n.class, s.id AS instance, s.agent, s.type, s.seat, s.need, s.memory_left,
-                               row_number() OVER (PARTITION BY s.owner, s.place ORDER BY n.priority DESC, n.attempt) AS turn
-                          FROM numbered n JOIN (SELECT * FROM suiting WHERE number <= count OFFSET 0) s ON s.class = n.class AND s.number = n.number
+                        SELECT p.attempt, p.run, p.priority, p.fresh, p.demand, p.class, p.instance, p.its_agent AS agent, p.its_type AS type, p.its_seat AS seat,
+                               p.its_need AS need, p.its_memory_left AS memory_left,
+                               row_number() OVER (PARTITION BY p.its_owner, p.its_place ORDER BY p.priority DESC, p.attempt) AS turn
+                          FROM pair p WHERE p.asks AND p.instance IS NOT NULL
                 ), ranked AS MATERIALIZED (
                         SELECT c.*, d.project, d.subject, d.subject_room, d.project_room,
                                sum(c.need) FILTER (WHERE c.turn = 1) OVER (PARTITION BY c.instance ORDER BY c.priority DESC, c.attempt) AS memory_sum,
@@ -288,7 +311,7 @@ DECLARE
         v sluice.demand;
         v_spot float8 := random();
         v_some uuid[];
-        v_sample int := least(64 + 2 * p_count, 1024);
+        v_sample int := least(16 + 2 * p_count, 1024);
         v_found int;
 BEGIN
         v_some := ARRAY(SELECT e.instance FROM sluice.idle e WHERE e.spot >= v_spot ORDER BY e.spot LIMIT v_sample);
@@ -315,6 +338,7 @@ BEGIN
 END
 $$;
 
+-- OFFSET 0: labels that suit are taken for rare, and the whole fleet would be looked through for them.
 CREATE OR REPLACE FUNCTION sluice.demand_seats_of(d sluice.demand, p_some uuid[], p_count int)
 RETURNS TABLE (instance uuid, free int)
 LANGUAGE plpgsql STABLE SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
@@ -323,11 +347,11 @@ BEGIN
         RETURN QUERY
         SELECT i.id, sluice.room(i, a.type, x.count)
           FROM sluice.instance i
-          JOIN sluice.agent a ON a.id = i.agent
-          JOIN sluice.presence p ON p.instance = i.id
+         CROSS JOIN LATERAL (SELECT a.type FROM sluice.agent a WHERE a.id = i.agent AND a.type = d.type AND a.labels @@ d.path OFFSET 0) a
+         CROSS JOIN LATERAL (SELECT FROM sluice.open_instance o WHERE o.id = i.id OFFSET 0) o
          CROSS JOIN LATERAL (SELECT count(*)::int AS count, coalesce(sum(x.memory_bytes), 0)::int8 AS memory
                                FROM sluice.assignment x WHERE x.instance = i.id) x
-         WHERE i.id = ANY (p_some) AND a.type = d.type AND a.labels @@ d.path AND sluice.is_open(i, p.last_seen_at)
+         WHERE i.id = ANY (p_some)
            AND sluice.room(i, a.type, x.count) > 0
            AND (i.memory_bytes IS NULL
                 OR sluice.memory_need(d.memory_bytes, d.memory_permyriad, i.memory_bytes) <= greatest(i.memory_bytes - x.memory, 0))
@@ -351,10 +375,10 @@ BEGIN
         END IF;
 
         v_candidates := ARRAY(
-                SELECT instance FROM sluice.queue WHERE attempt = ANY (v_attempts) AND instance IS NOT NULL
+                SELECT instance FROM sluice.queued(v_attempts) WHERE instance IS NOT NULL
                 UNION
                 SELECT s.instance
-                  FROM (SELECT demand, count(*)::int FROM sluice.queue WHERE attempt = ANY (v_attempts) AND instance IS NULL
+                  FROM (SELECT demand, count(*)::int FROM sluice.queued(v_attempts) WHERE instance IS NULL
                          GROUP BY demand) d
                  CROSS JOIN LATERAL sluice.demand_seats(d.demand, d.count) s);
         IF v_candidates <> '{}' THEN
@@ -411,7 +435,7 @@ BEGIN
                         SELECT h.attempt FROM sluice.demand_head(v.id, v.room, NULL, least(v_locked, 500)) h);
         END LOOP;
 
-        v_runs := ARRAY(SELECT DISTINCT run FROM sluice.queue WHERE attempt = ANY (v_attempts));
+        v_runs := ARRAY(SELECT DISTINCT run FROM sluice.queued(v_attempts));
         v_locked := cardinality(v_runs);
         v_runs := ARRAY(SELECT id FROM sluice.run WHERE id = ANY (v_runs) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED);
         v_again := v_locked > cardinality(v_runs);
@@ -420,8 +444,8 @@ BEGIN
         v_instances := ARRAY(SELECT id FROM sluice.instance WHERE id = ANY (v_candidates) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED);
         v_again := v_again OR cardinality(v_candidates) > cardinality(v_instances);
 
-        v_attempts := ARRAY(SELECT q.attempt FROM sluice.queue q WHERE q.run = ANY (v_runs) AND q.attempt = ANY (v_attempts));
-        v_again := v_again OR sluice.limits_lock(ARRAY(SELECT DISTINCT demand FROM sluice.queue WHERE attempt = ANY (v_attempts))) <> '{}';
+        v_attempts := ARRAY(SELECT q.attempt FROM sluice.queued(v_attempts) q WHERE q.run = ANY (v_runs));
+        v_again := v_again OR sluice.limits_lock(ARRAY(SELECT DISTINCT demand FROM sluice.queued(v_attempts))) <> '{}';
         FOR v_placed IN SELECT instance, count(*) FROM sluice.place(v_attempts, v_instances) GROUP BY instance LOOP
                 v_again := true;
                 PERFORM pg_notify('sluice', 'instance ' || v_placed.instance);
@@ -454,13 +478,13 @@ BEGIN
         END IF;
 
         WITH room AS (
-                SELECT i.id, sluice.is_open(i, p.last_seen_at) AND sluice.room(i, a.type, coalesce(x.count, 0)) > 0 AS free
+                SELECT i.id, o.id IS NOT NULL AND sluice.room(i, a.type, coalesce(x.count, 0)) > 0 AS free
                   FROM sluice.instance i
                   JOIN sluice.agent a ON a.id = i.agent
-                  LEFT JOIN sluice.presence p ON p.instance = i.id
+                  LEFT JOIN sluice.open_instance o ON o.id = i.id
                   LEFT JOIN (SELECT instance, count(*) FROM sluice.assignment GROUP BY instance) x ON x.instance = i.id
                   LEFT JOIN sluice.idle e ON e.instance = i.id
-                 WHERE (sluice.is_open(i, p.last_seen_at) AND sluice.room(i, a.type, coalesce(x.count, 0)) > 0) IS DISTINCT FROM (e.instance IS NOT NULL)
+                 WHERE (o.id IS NOT NULL AND sluice.room(i, a.type, coalesce(x.count, 0)) > 0) IS DISTINCT FROM (e.instance IS NOT NULL)
                  ORDER BY i.id FOR NO KEY UPDATE OF i SKIP LOCKED
         ), gone AS (
                 DELETE FROM sluice.idle e USING room r WHERE e.instance = r.id AND r.free IS NOT TRUE

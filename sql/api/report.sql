@@ -89,7 +89,7 @@ $$;
 -- something else has changed. requeued: runs. freed: instances that have a seat more. The locks of the runs stay with the caller.
 CREATE OR REPLACE FUNCTION sluice.reports_apply(p_reports sluice.report[], p_requests jsonb, p_void int[], OUT early int[],
                                                 OUT repeated uuid[], OUT runs uuid[], OUT changed uuid[], OUT touched uuid[], OUT requeued uuid[], OUT freed uuid[])
-LANGUAGE plpgsql SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
+LANGUAGE plpgsql SET enable_seqscan = off SET enable_indexscan = off SET enable_indexonlyscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
 DECLARE
         v_runs uuid[];
         v_plain boolean[];
@@ -207,8 +207,8 @@ BEGIN
                 DELETE FROM sluice.owed_log l USING (SELECT a.instance, a.attempt FROM attempt a WHERE a.log_complete AND NOT a.over) a
                  WHERE l.instance = a.instance AND l.attempt = a.attempt
         ), here AS (
-                UPDATE sluice.assignment x SET state = 'running' FROM attempt a
-                 WHERE a.begun AND NOT a.over AND x.attempt = a.attempt AND x.state = 'assigned'
+                UPDATE sluice.assignment x SET state = 'running'
+                 WHERE x.attempt = ANY (ARRAY(SELECT a.attempt FROM attempt a WHERE a.begun AND NOT a.over)) AND x.state = 'assigned'
         ), task AS (
                 UPDATE sluice.task t SET state = 'running' FROM attempt a
                  WHERE a.begun AND t.run = a.run AND t.name = a.task AND t.state <> 'running'
@@ -276,7 +276,8 @@ BEGIN
 
         -- Late news may be of a run that waits for another instance, which passed over it meanwhile.
         IF EXISTS (SELECT FROM sluice.queue)
-           AND EXISTS (SELECT FROM unnest(p_reports) e JOIN sluice.queue q ON q.run = v_is.runs[e.n] AND q.instance IS DISTINCT FROM e.instance) THEN
+           AND EXISTS (SELECT FROM unnest(p_reports) e CROSS JOIN LATERAL (
+                        SELECT FROM sluice.queue q WHERE q.run = v_is.runs[e.n] AND q.instance IS DISTINCT FROM e.instance OFFSET 0) q) THEN
                 PERFORM sluice.look();
         END IF;
 

@@ -148,7 +148,7 @@ $$;
 
 -- The outcome is that of the task that failed first; its exit status is what --wait ends with. Answers the runs that had not ended before.
 CREATE OR REPLACE FUNCTION sluice.runs_end(p_runs uuid[]) RETURNS uuid[]
-LANGUAGE plpgsql SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
+LANGUAGE plpgsql SET enable_seqscan = off SET enable_indexscan = off SET enable_indexonlyscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
 DECLARE
         v_ended uuid[];
         v_limits boolean;

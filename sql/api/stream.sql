@@ -98,8 +98,8 @@ BEGIN
         INSERT INTO sluice.run (id, project, pipe, version, created_by, instance)
         SELECT s.run, v.project, v.pipe, v.version, s.set_by,
                (SELECT i.id FROM sluice.run r JOIN sluice.instance i ON i.id = r.instance JOIN sluice.agent a ON a.id = i.agent
-                  JOIN sluice.presence p ON p.instance = i.id
-                 WHERE r.id = p_like AND sluice.is_open(i, p.last_seen_at) AND sluice.stream_room(a.id) > 0 AND a.labels @@ sluice.selector_path(v.spec -> 'agent_selector'));
+                 CROSS JOIN LATERAL (SELECT FROM sluice.open_instance o WHERE o.id = i.id OFFSET 0) o
+                 WHERE r.id = p_like AND sluice.stream_room(a.id) > 0 AND a.labels @@ sluice.selector_path(v.spec -> 'agent_selector'));
         INSERT INTO sluice.task (run, name, position)
         SELECT s.run, v.spec #>> '{tasks,0,name}', 0;
         -- Beside the one whose place it takes it needs no place of its own in what the project may have at once.
@@ -278,9 +278,9 @@ BEGIN
 
         FOR v_run IN SELECT r.id
                        FROM sluice.stream s JOIN sluice.run r ON r.id = s.run JOIN sluice.queue q ON q.run = r.id
-                       LEFT JOIN sluice.instance i ON i.id = q.instance LEFT JOIN sluice.presence p ON p.instance = i.id
+                       LEFT JOIN sluice.instance i ON i.id = q.instance LEFT JOIN sluice.open_instance o ON o.id = i.id
                       WHERE s.retiring IS NULL AND r.started_at IS NULL AND q.instance IS NOT NULL
-                        AND (sluice.is_open(i, p.last_seen_at) AND sluice.stream_room(i.agent) > 0) IS NOT TRUE
+                        AND (o.id IS NOT NULL AND sluice.stream_room(i.agent) > 0) IS NOT TRUE
                       ORDER BY r.id FOR NO KEY UPDATE OF r SKIP LOCKED LOOP
                 UPDATE sluice.run SET instance = NULL WHERE id = v_run;
                 UPDATE sluice.queue SET instance = NULL WHERE run = v_run;

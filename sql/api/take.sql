@@ -43,10 +43,11 @@ BEGIN
                 SELECT array_agg(i.id), array_agg(sluice.room(i, a.type, x.count)), array_agg(a.type), array_agg(a.labels),
                        array_agg(i.memory_bytes), array_agg(i.memory_bytes - x.memory), sum(sluice.room(i, a.type, x.count))
                   INTO v_open, v_free, v_types, v_labels, v_memory, v_memory_left, v_total
-                  FROM sluice.instance i JOIN sluice.agent a ON a.id = i.agent JOIN sluice.presence p ON p.instance = i.id
+                  FROM sluice.instance i JOIN sluice.agent a ON a.id = i.agent
+                 CROSS JOIN LATERAL (SELECT FROM sluice.open_instance o WHERE o.id = i.id OFFSET 0) o
                  CROSS JOIN LATERAL (SELECT count(*)::int AS count, coalesce(sum(x.memory_bytes), 0)::int8 AS memory
                                        FROM sluice.assignment x WHERE x.instance = i.id) x
-                 WHERE i.id = ANY (v_ask) AND sluice.is_open(i, p.last_seen_at) AND sluice.room(i, a.type, x.count) > 0;
+                 WHERE i.id = ANY (v_ask) AND sluice.room(i, a.type, x.count) > 0;
 
                 EXIT WHEN v_open IS NULL OR NOT EXISTS (SELECT FROM sluice.queue);
 
@@ -142,15 +143,15 @@ $$;
 
 -- Runs whose workspace is to go. Removing one takes time, so each is said again only after a while.
 CREATE OR REPLACE FUNCTION sluice.answers_clean(p_instances uuid[]) RETURNS TABLE (instance uuid, clean json)
-LANGUAGE plpgsql SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
+LANGUAGE plpgsql SET enable_seqscan = off SET enable_mergejoin = off SET jit = off AS $$
 #variable_conflict use_column
 BEGIN
         RETURN QUERY
         WITH due AS MATERIALIZED (
-                SELECT i.id, c.run
+                SELECT c.place
                   FROM unnest(p_instances) i (id)
                  CROSS JOIN LATERAL (
-                        SELECT c.run FROM sluice.cleanup c
+                        SELECT c.ctid AS place FROM sluice.cleanup c -- it is locked, so it stays there
                          WHERE c.instance = i.id
                            AND (c.offered_at > clock_timestamp() - interval '30 seconds') IS NOT TRUE
                            AND NOT EXISTS (SELECT FROM sluice.run r -- begun again here after it was lost
@@ -158,7 +159,7 @@ BEGIN
                          ORDER BY c.run LIMIT 64 FOR UPDATE SKIP LOCKED) c
         ), said AS (
                 UPDATE sluice.cleanup c SET offered_at = clock_timestamp()
-                 WHERE c.instance = ANY (p_instances) AND (c.instance, c.run) IN (SELECT d.id, d.run FROM due d OFFSET 0)
+                 WHERE c.ctid = ANY (ARRAY(SELECT d.place FROM due d))
                 RETURNING c.instance, c.run
         )
         SELECT s.instance, json_agg(s.run ORDER BY s.run) FROM said s GROUP BY s.instance;
@@ -174,7 +175,7 @@ $$;
 -- recover: attempts whose unit is gone, or went with the last boot, and whose end, or the rest of whose log, the journal may know.
 -- Those who are told nothing are left out.
 CREATE OR REPLACE FUNCTION sluice.answers_sync(p_instances uuid[], p_requests jsonb) RETURNS TABLE (request int, answer json)
-LANGUAGE plpgsql SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
+LANGUAGE plpgsql SET enable_seqscan = off SET enable_mergejoin = off SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
         v_all uuid[] := ARRAY(SELECT DISTINCT i.id FROM unnest(p_instances) i (id) WHERE i.id IS NOT NULL);
@@ -196,10 +197,10 @@ BEGIN
                        AS k (attempt uuid, epoch int, state text, resume boolean)
                   LEFT JOIN LATERAL (SELECT * FROM sluice.assignment x WHERE x.attempt = k.attempt AND x.epoch = k.epoch
                                                                              AND x.instance = a.instance OFFSET 0) x ON true
-                  LEFT JOIN LATERAL (SELECT * FROM sluice.attempt h WHERE h.id = k.attempt AND x.attempt IS NULL) h ON true
+                  LEFT JOIN LATERAL (SELECT * FROM sluice.attempt h WHERE h.id = k.attempt AND x.attempt IS NULL OFFSET 0) h ON true
         ), rest AS MATERIALIZED (
                 SELECT a.request, x.*
-                  FROM asked a JOIN sluice.assignment x ON x.instance = a.instance
+                  FROM asked a CROSS JOIN LATERAL (SELECT * FROM sluice.assignment x WHERE x.instance = a.instance OFFSET 0) x
                  WHERE (x.state <> 'running' OR x.recover)
                    -- That it is over with an old epoch may be said by a poll that is held since before it was given again.
                    AND NOT EXISTS (SELECT FROM known k WHERE k.request = a.request AND k.attempt = x.attempt
@@ -208,7 +209,7 @@ BEGIN
                 SELECT x.request, x.attempt, x.epoch, x.run FROM rest x WHERE x.recover
                 UNION ALL
                 SELECT a.request, o.attempt, h.epoch, h.run
-                  FROM asked a JOIN sluice.owed_log o ON o.instance = a.instance AND o.recover
+                  FROM asked a CROSS JOIN LATERAL (SELECT o.attempt FROM sluice.owed_log o WHERE o.instance = a.instance AND o.recover OFFSET 0) o
                  CROSS JOIN LATERAL (SELECT h.epoch, h.run FROM sluice.attempt h WHERE h.id = o.attempt OFFSET 0) h
                  WHERE NOT EXISTS (SELECT FROM known k WHERE k.request = a.request AND k.attempt = o.attempt)
         ), word AS (
@@ -284,8 +285,8 @@ BEGIN
                                         AND sluice.known_is_plain(coalesce(r.value -> 'attempts', '[]'))
                            ELSE false END AS plain
                   FROM jsonb_array_elements(p_requests) WITH ORDINALITY r (value, n)
-                  LEFT JOIN sluice.instance i ON i.credential_hash = substring(p_auths FROM 32 * r.n::int - 31 FOR 32)
-                  LEFT JOIN sluice.presence p ON p.instance = i.id) s;
+                  LEFT JOIN LATERAL (SELECT i.* FROM sluice.instance i WHERE i.credential_hash = substring(p_auths FROM 32 * r.n::int - 31 FOR 32) OFFSET 0) i ON true
+                  LEFT JOIN LATERAL (SELECT p.last_seen_at FROM sluice.presence p WHERE p.instance = i.id OFFSET 0) p ON true) s;
 
         IF v_stale IS NOT NULL THEN
                 PERFORM sluice.presence_touch(v_stale);

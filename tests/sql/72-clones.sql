@@ -44,7 +44,7 @@ SELECT cmp_ok((SELECT last_seen_at FROM sluice.presence WHERE instance = t.id('o
 SELECT is(pg_temp.says('s3'), pg_temp.pending('s4'), 'while the one before is challenged');
 SELECT is(pg_temp.says('s4', 's3'), pg_temp.pending('s3'), 'and waits, however alive it is');
 SELECT is_empty(format('SELECT FROM sluice.assignment WHERE instance = %L AND recover', t.id('one')), 'nothing is asked for meanwhile');
-SELECT is_empty(format('SELECT FROM sluice.instance i, sluice.presence p WHERE i.id = %L AND p.instance = i.id AND sluice.is_open(i, p.last_seen_at)', t.id('one')),
+SELECT is_empty(format('SELECT FROM sluice.open_instance WHERE id = %L', t.id('one')),
                 'and nothing placed');
 SELECT pg_temp.later() \g /dev/null
 SELECT is(t.answer(pg_temp.says('s4')), 'recover:1', 'without a sign of life it counts, and is asked for what it does not have');

@@ -73,8 +73,7 @@ SELECT api.presence_flush('{}') \g /dev/null
 SELECT is(pg_temp.state('one'), 'Running: it was connected when the control plane went away, and has time to come back',
           'after an outage, who was connected before it has a lease to come back');
 SELECT is(pg_temp.state('three'), 'Unknown: it was not heard of any more, and has not said goodbye', 'who was Unknown before stays so');
-SELECT is(sluice.is_open(i, p.last_seen_at), false, 'until then it is given no work')
-  FROM sluice.instance i JOIN sluice.presence p ON p.instance = i.id WHERE i.id = t.id('one');
+SELECT is_empty(format('SELECT FROM sluice.open_instance WHERE id = %L', t.id('one')), 'until then it is given no work');
 UPDATE sluice.attendance SET since = since - sluice.lease();
 SELECT is(left(pg_temp.state('one'), 7), 'Unknown', 'then it is Unknown');
 SELECT pg_temp.outage('20 seconds'), t.silent('one', '2 minutes') \g /dev/null
