@@ -276,9 +276,9 @@ class Bench:
 
     def clear(self):
         """What was not done when the time was over is no load of what comes next. Agents that have just left may still be about."""
-        wait_until("the last ones to have left", lambda: self.site.sql("SELECT count(*) FROM sluice.instance i JOIN sluice.presence p ON p.instance = i.id"
-                                                                       " WHERE sluice.is_open(i, p.last_seen_at)") == "0", 60)
+        wait_until("the last ones to have left", lambda: self.site.sql("SELECT count(*) FROM sluice.open_instance") == "0", 60)
         self.site.sql("""
+            UPDATE sluice.instance SET goodbye_at = clock_timestamp() WHERE goodbye_at IS NULL; -- else its next session is challenged for six seconds
             DELETE FROM sluice.queue; DELETE FROM sluice.assignment; DELETE FROM sluice.live_run; DELETE FROM sluice.owed_log; DELETE FROM sluice.cleanup;
             DELETE FROM sluice.attempt a USING sluice.run r WHERE r.ended_at IS NULL AND a.run = r.id;
             DELETE FROM sluice.task t USING sluice.run r WHERE r.ended_at IS NULL AND t.run = r.id;
@@ -354,10 +354,14 @@ class Bench:
         with self.metered("connect") as connect:
             swarm = Swarm(self, n, 0, 600, parallel=256)
             swarm.until("running")
-        # Long enough for the memory of the handshakes to have come back, and for every poll to be asked again once.
-        time.sleep(2)
+        # Long enough for the memory of the handshakes to have come back, and for the sessions of before to have been given up.
+        time.sleep(15)
+        if o.profile:
+            self.site.sql("SELECT pg_stat_statements_reset(), pg_stat_reset()")
         with self.metered("waiting") as f:
             time.sleep(o.idle)
+        if o.profile:
+            self.profile()
         after = memory_of(self.site.workers())
         figures = swarm.end()
         bare = self.bare_waiting(n)
@@ -400,6 +404,8 @@ class Bench:
         rows = [(f"{n} idle agents, 20 runs/s: sent to agent has it", idle["created_to_got"]),
                 (f"{n} idle agents: answered to agent has it", idle["answered_to_got"])]
         cancelled = self.load("cancel", n, 10 * o.span // 2, o.span * 2, rate=10, cancel=100)
+        if o.profile:
+            self.profile()
         rows.append((f"{n} agents: cancel sent to agent has the stop", cancelled["cancel_to_stop"]))
         if self.rate:
             half = max(1, int(self.rate / 2))
