@@ -472,6 +472,7 @@ class Bench:
         for letter, scenario in (("a", self.a_rate), ("b", self.b_waiting), ("c", self.c_latency), ("d", self.d_restart), ("f", self.f_growth)):
             if letter in o.only:
                 scenario()
+                self.clear()
         log = self.site.log.read_text()[self.log_begins:]
         errors = [line for line in log.splitlines() if line.startswith("<3>") or " ERROR: " in line]
         self.say(f"Errors in controld's log: {len(errors)}." + "".join(f"\n    {line}" for line in errors[:10]))
