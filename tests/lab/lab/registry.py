@@ -45,21 +45,26 @@ def descendants(pid):
     return found
 
 
-def kill_tree(pid, sig=signal.SIGKILL):
-    """Kills a process and all below it and waits until they are gone."""
-    family = [(p, start_time(p)) for p in descendants(pid)]
-    for each, started in family:
-        if started is not None and start_time(each) == started:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(each, sig)
+def kill_tree(pid):
+    """Kills a process, all below it and all in its session, and waits until they are gone. What they beget while they are looked for is
+    looked for as well: of a node it would keep the disk locked."""
+    started = start_time(pid)
+    family = {}
     deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        for each, _ in family:
+    while started is not None and time.monotonic() < deadline:
+        gone = all(start_time(p) != s for p, s in family.items())  # so nobody begets during the look that begins now
+        new = {p: start_time(p) for p in descendants(pid) if p not in family}
+        new = {p: s for p, s in new.items() if s is not None and (p != pid or s == started)}
+        if family and gone and not new:
+            return
+        family.update(new)
+        for each in new:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(each, signal.SIGKILL)
+        for each in family:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(each, os.WNOHANG)
-        if all(start_time(p) != s or s is None for p, s in family):
-            return
-        time.sleep(0.02)
+        time.sleep(0 if new else 0.02)
 
 
 class Registry:
