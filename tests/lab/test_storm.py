@@ -23,7 +23,7 @@ def test_nobody_survives_because_he_was_just_born(monkeypatch):
     """As when a node is switched off: it may fork between the look and the kill, and what is left keeps its disk locked."""
     kill = os.kill
     monkeypatch.setattr(os, "kill", lambda *what: time.sleep(0.1) or kill(*what))
-    with subprocess.Popen(["/bin/bash", "-c", "while :; do sleep 600 & sleep 0.05; done"], start_new_session=True) as process:
+    with subprocess.Popen(["/bin/bash", "-c", "while :; do sleep 20 & sleep 0.05; done"], start_new_session=True) as process:
         kill_tree(process.pid)
         assert [p for p in descendants(process.pid) if start_time(p)] == []
 

@@ -51,11 +51,11 @@ def kill_tree(pid):
     started = start_time(pid)
     family = {}
     deadline = time.monotonic() + 10
-    while started is not None and time.monotonic() < deadline:
+    while time.monotonic() < deadline:
         gone = all(start_time(p) != s for p, s in family.items())  # so nobody begets during the look that begins now
         new = {p: start_time(p) for p in descendants(pid) if p not in family}
         new = {p: s for p, s in new.items() if s is not None and (p != pid or s == started)}
-        if family and gone and not new:
+        if gone and not new:
             return
         family.update(new)
         for each in new:
