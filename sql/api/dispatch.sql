@@ -45,7 +45,7 @@ CREATE OR REPLACE VIEW sluice.open_instance AS
 
 -- Those of these attempts that wait: by a look-up by key for each, whatever is believed of the size of the queue.
 CREATE OR REPLACE FUNCTION sluice.queued(p_attempts uuid[]) RETURNS SETOF sluice.queue
-LANGUAGE plpgsql STABLE ROWS 1000 SET enable_seqscan = off AS $$
+LANGUAGE plpgsql STABLE SET enable_seqscan = off AS $$
 BEGIN
         RETURN QUERY SELECT q.* FROM unnest(p_attempts) a (id) CROSS JOIN LATERAL (SELECT * FROM sluice.queue q WHERE q.attempt = a.id OFFSET 0) q;
 END
