@@ -12,6 +12,7 @@
 #include "certificate.h"
 #include "cleanup.h"
 #include "hangups.h"
+#include "keep-alive.h"
 #include "lazy-timer.h"
 #include "log.h"
 #include "str.h"
@@ -44,8 +45,8 @@ struct HttpServer {
 
 /* One connection, by libmicrohttpd's socket context. */
 typedef struct Peer {
-        bool asked;
-        char name[40]; /* "": not named */
+        bool asked, hurried; /* hurried: by keep_alive_answer() */
+        char name[40];       /* "": not named */
 } Peer;
 
 struct HttpRequest {
@@ -109,10 +110,25 @@ static int on_pending(sd_event_source *source, void *userdata) {
         return 0;
 }
 
+static Peer *peer_of(struct MHD_Connection *connection) {
+        const union MHD_ConnectionInfo *info =
+                MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+
+        return info ? info->socket_context : NULL;
+}
+
+static int descriptor_of(struct MHD_Connection *connection) {
+        const union MHD_ConnectionInfo *info =
+                MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+
+        return info ? info->connect_fd : -EBADF;
+}
+
 static enum MHD_Result queue_reply(HttpRequest *q) {
         struct MHD_Response *response = MHD_create_response_from_buffer(
                 q->reply_size, q->reply ? q->reply : (char *) "",
                 q->reply ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
+        Peer *peer = peer_of(q->connection);
         enum MHD_Result result;
 
         if (!response)
@@ -129,19 +145,16 @@ static enum MHD_Result queue_reply(HttpRequest *q) {
         result = MHD_queue_response(q->connection, q->status, response);
         MHD_destroy_response(response);
         q->queued = true;
+        if (peer && *peer->name)
+                peer->hurried |= keep_alive_answer(descriptor_of(q->connection),
+                                                   q->server->options.peer_timeout_usec);
         return result;
-}
-
-static Peer *peer_of(struct MHD_Connection *connection) {
-        const union MHD_ConnectionInfo *info =
-                MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-
-        return info ? info->socket_context : NULL;
 }
 
 static HttpRequest *request_new(HttpServer *s, struct MHD_Connection *connection, const char *url,
                                 const char *method) {
         HttpRequest *q = calloc(1, sizeof(*q));
+        Peer *peer = peer_of(connection);
 
         if (!q)
                 return NULL;
@@ -150,8 +163,10 @@ static HttpRequest *request_new(HttpServer *s, struct MHD_Connection *connection
                 free(q);
                 return NULL;
         }
-        if (peer_of(connection))
-                *peer_of(connection) = (Peer){ .asked = true };
+        if (peer && peer->hurried)
+                keep_alive_restore(descriptor_of(connection), s->options.peer_timeout_usec);
+        if (peer)
+                *peer = (Peer){ .asked = true };
         q->server = s;
         q->connection = connection;
         q->method = method;
@@ -222,22 +237,16 @@ static enum MHD_Result on_access(void *userdata, struct MHD_Connection *connecti
         return MHD_YES;
 }
 
-static int descriptor_of(const HttpRequest *q) {
-        const union MHD_ConnectionInfo *info =
-                MHD_get_connection_info(q->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-
-        return info ? info->connect_fd : -EBADF;
-}
-
 static void unwatch(HttpRequest *q) {
         if (q->watched)
-                hangups_forget(q->server->hangups, descriptor_of(q));
+                hangups_forget(q->server->hangups, descriptor_of(q->connection));
         q->watched = false;
 }
 
 void http_request_watch_peer(HttpRequest *q) {
         if (!q->watched)
-                q->watched = hangups_watch(q->server->hangups, descriptor_of(q), q) >= 0;
+                q->watched =
+                        hangups_watch(q->server->hangups, descriptor_of(q->connection), q) >= 0;
 }
 
 static void resume(HttpRequest *q) {

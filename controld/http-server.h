@@ -28,7 +28,8 @@ typedef struct HttpOptions {
         const char *certificate_file; /* borrowed */
         const char *private_key_file;
         unsigned max_connections;
-        size_t bodies_max; /* bytes of all bodies that are held at one time */
+        size_t bodies_max;          /* bytes of all bodies that are held at one time */
+        uint64_t peer_timeout_usec; /* what listen_socket() gave the descriptor */
 } HttpOptions;
 
 int http_server_new(sd_event *event, const HttpOptions *options, const HttpHandlers *handlers,

@@ -14,6 +14,7 @@
 
 #include "cleanup.h"
 #include "fd.h"
+#include "keep-alive.h"
 #include "log.h"
 #include "parse.h"
 #include "str.h"
@@ -77,28 +78,6 @@ static int make_socket(const char *text, int *ret, Error *e) {
         return 0;
 }
 
-/* Accepted connections inherit this. A peer that has gone without a word is asked for by the kernel after half of the time, and
- * then each second; what it does not confirm ends the connection as well. A Unix socket has no such thing, and needs none. */
-static void listen_keep_alive(int fd, uint64_t timeout_usec) {
-        int msec = (int) (timeout_usec / USEC_PER_MSEC),
-            half = (int) (timeout_usec / USEC_PER_SEC / 2);
-        const struct {
-                int level, name, value;
-        } options[] = {
-                { SOL_SOCKET, SO_KEEPALIVE, 1 },
-                { IPPROTO_TCP, TCP_KEEPIDLE, half },
-                { IPPROTO_TCP, TCP_KEEPINTVL, 1 },
-                { IPPROTO_TCP, TCP_KEEPCNT, half < 127 ? half : 127 },
-                { IPPROTO_TCP, TCP_USER_TIMEOUT, msec },
-        };
-
-        for (size_t i = 0; i < ELEMENTSOF(options); i++)
-                if (setsockopt(fd, options[i].level, options[i].name, &options[i].value,
-                               sizeof(options[i].value)) < 0 &&
-                    errno != EOPNOTSUPP && errno != ENOPROTOOPT)
-                        log_error(-errno, "Cannot have the kernel look after connections");
-}
-
 int listen_socket(const Settings *settings, int *ret, Error *e) {
         _cleanup_(fd_closep) int fd = -EBADF;
         Address address = {};
@@ -122,7 +101,7 @@ int listen_socket(const Settings *settings, int *ret, Error *e) {
                         e, -EPERM, "insecure",
                         "InsecureHTTP=yes is for loopback addresses only, and Listen=%s is none.",
                         settings->listen);
-        listen_keep_alive(fd, settings->peer_timeout_usec);
+        keep_alive_listen(fd, settings->peer_timeout_usec);
         *ret = TAKE_FD(fd);
         return 0;
 }

@@ -360,6 +360,7 @@ static int set_up(Worker *w, const char *conninfo, const Statement *statements, 
                 .private_key_file = w->settings->private_key_file,
                 .max_connections = w->settings->max_connections,
                 .bodies_max = BODIES_MAX,
+                .peer_timeout_usec = w->settings->peer_timeout_usec,
         };
         const PgOptions pg_options = {
                 .conninfo = conninfo,

@@ -43,6 +43,18 @@ def test_a_cut_cable_too_and_who_is_back_is_running(agent):
     agent.wait_status("Running", timeout=90)
 
 
+def test_what_is_sent_to_a_host_that_vanished_gives_it_no_more_time(agent):
+    """Given work some seconds after its cable was cut, when its connection still counts as one."""
+    with agent.node.partitioned():
+        began = time.monotonic()
+        time.sleep(6)
+        run = agent.run(["/bin/true"])
+        wait_until("it to be given to the agent", run.attempts, 2)
+        agent.wait_status("Unknown", timeout=began + VANISHED - time.monotonic())
+    agent.wait_status("Running", timeout=90)
+    run.wait_succeeded()
+
+
 def test_nobody_is_unknown_because_controld_restarts(agent):
     control = agent.fleet.control
     control.kill_worker()

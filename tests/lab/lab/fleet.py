@@ -143,7 +143,8 @@ class Agent:
         try:
             wait_until(f"agent {self.name} to be {status}", lambda: self.status() == status, timeout, interval=0.3)
         except LabError as error:
-            raise LabError(f"{error}\n{self.node.journal('-u agentd -n 20')}") from None
+            said = self.node.journal("-u agentd -n 20") if self.node.pid else f"{self.name} is off"
+            raise LabError(f"{error}\n{said}") from None
         return self
 
     def run(self, argv, pipe_lines=(), **directives):
