@@ -117,13 +117,21 @@ static void add_task(Table *t, const Task *task, const Attempt *a) {
         table_add(t, a ? a->agent : NULL);
 }
 
+static char *task_explain(const Task *t) {
+        const Attempt *a = task_last_attempt(t);
+        char time[FORMAT_MAX];
+
+        if (t->retry_at)
+                return str_format("is tried again at %s", format_time(t->retry_at, time));
+        return a ? attempt_explain(a) : NULL;
+}
+
 static void print_explanations(const Run *run) {
         const Task *tasks = run->tasks.items;
         bool first = true;
 
         for (size_t i = 0; i < run->tasks.count; i++) {
-                const Attempt *a = task_last_attempt(&tasks[i]);
-                _cleanup_(freep) char *words = a ? attempt_explain(a) : NULL;
+                _cleanup_(freep) char *words = task_explain(&tasks[i]);
 
                 if (!words)
                         continue;

@@ -51,6 +51,7 @@ static const JsonField attempt_fields[] = {
 static const JsonField task_fields[] = {
         MUST(Task, task),
         MUST(Task, state),
+        T(Task, retry_at),
         ARRAY(Task, attempts, attempt_fields, Attempt),
         {},
 };

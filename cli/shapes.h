@@ -18,7 +18,7 @@ typedef struct Attempt {
 } Attempt;
 
 typedef struct Task {
-        char *task, *state;
+        char *task, *state, *retry_at;
         JsonArray attempts; /* Attempt */
 } Task;
 

@@ -9,6 +9,8 @@
 #include "str.h"
 #include "strv.h"
 
+#define NEAR_MAX 4 /* letters; further away is no likeness */
+
 typedef enum Section {
         SECTION_NONE,
         SECTION_PIPE,
@@ -31,6 +33,21 @@ static const struct {
         { "ConcurrencyKey", offsetof(Pipe, concurrency_key) },
 };
 
+/* What [Task] has beside directives. */
+static const struct {
+        const char *key;
+        size_t offset;
+        bool list; /* adds up, and an empty one begins anew, as systemd's lists do */
+} task_keys[] = {
+        { "After", offsetof(PipeTask, after), true },
+        { "AfterFailure", offsetof(PipeTask, after_failure), true },
+        { "AfterAny", offsetof(PipeTask, after_any), true },
+        { "Retry", offsetof(PipeTask, retry), false },
+        { "RetryBackoffSec", offsetof(PipeTask, retry_backoff), false },
+        { "RetryMaxBackoffSec", offsetof(PipeTask, retry_max_backoff), false },
+        { "RetryOn", offsetof(PipeTask, retry_on), true },
+};
+
 typedef struct Place {
         unsigned line, column;
 } Place;
@@ -48,7 +65,7 @@ typedef struct Parser {
 } Parser;
 
 /* Words of the language that this release does not do: better said than guessed. */
-static const char *const later_keys[] = { "Retry", "RetryBackoffSec", "Cron", "OnCalendar", NULL };
+static const char *const later_keys[] = { "Cron", "OnCalendar", NULL };
 static const char *const later_sections[] = { "Parameter", "Schedule", NULL };
 
 static bool is_later(const char *const list[], const char *word) {
@@ -110,7 +127,7 @@ static int pipe_key(Parser *p, const char *key, const char *value, unsigned *col
         for (size_t i = 0; i < ELEMENTSOF(pipe_keys); i++) {
                 void *slot = (char *) p->pipe + pipe_keys[i].offset;
 
-                if (str_distance(pipe_keys[i].key, key) < 4)
+                if (str_distance(pipe_keys[i].key, key) < NEAR_MAX)
                         near = pipe_keys[i].key;
                 if (!str_eq(pipe_keys[i].key, key))
                         continue;
@@ -131,23 +148,59 @@ static int pipe_key(Parser *p, const char *key, const char *value, unsigned *col
                          near ? "; did you mean " : "", near ? near : "", near ? "=?" : "");
 }
 
+static int words_add(char ***list, const char *value) {
+        _cleanup_(strv_freep) char **words = NULL;
+        int r = strv_split(value, " ,\t", &words);
+
+        if (r >= 0 && strv_length(words) == 0)
+                *list = strv_free(*list);
+        STRV_FOREACH(w, words)
+                if (r >= 0 && !strv_contains(*list, *w))
+                        r = strv_append(list, *w);
+        return r;
+}
+
+/* 0 when it is none of task_keys. */
+static int own_key(Parser *p, const char *key, const char *value, Error *e) {
+        for (size_t i = 0; i < ELEMENTSOF(task_keys); i++) {
+                void *slot = (char *) p->task + task_keys[i].offset;
+                int r;
+
+                if (!str_eq(task_keys[i].key, key))
+                        continue;
+                if (task_keys[i].list)
+                        r = words_add(slot, value);
+                else if (*(char **) slot)
+                        return error_set(e, -EINVAL, "duplicate-key", "%s= stands twice", key);
+                else
+                        r = str_replace(slot, value);
+                if (r >= 0)
+                        r = pipe_settle(p->pipe, e);
+                return r < 0 ? r : 1;
+        }
+        return 0;
+}
+
+static const char *task_word_near(const char *key) {
+        const char *near = directive_nearest(key);
+
+        for (size_t i = 0; i < ELEMENTSOF(task_keys); i++)
+                if (str_distance(task_keys[i].key, key) <
+                    (near ? str_distance(near, key) : NEAR_MAX))
+                        near = task_keys[i].key;
+        return near;
+}
+
 static int task_key(Parser *p, const char *key, const char *value, unsigned column, Error *e) {
         size_t count = strv_length(p->task->directives) / 2;
         const Directive *row = directive_find(key);
         const char *near;
-        int r;
+        int r = own_key(p, key, value, e);
 
-        if (str_eq(key, "After")) {
-                _cleanup_(strv_freep) char **names = NULL;
-
-                r = strv_split(value, " ,\t", &names);
-                STRV_FOREACH(n, names)
-                        if (r >= 0 && !strv_contains(p->task->after, *n))
-                                r = strv_append(&p->task->after, *n);
+        if (r != 0)
                 return r;
-        }
         if (!row) {
-                near = directive_nearest(key);
+                near = task_word_near(key);
                 return error_set(e, -EINVAL, "unknown-directive",
                                  "%.64s= is not allowed in [Task]%s%s%s", key,
                                  near ? "; did you mean " : "", near ? near : "", near ? "=?" : "");

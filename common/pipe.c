@@ -16,10 +16,20 @@
 
 #define PRIORITY_MAX 1000
 #define LIMIT_MAX 1000000
+#define RETRY_ON_MAX 64
+#define RETRY_MAX 1000
 
 static const JsonField task_fields[] = {
         { "name", JSON_TEXT, true, offsetof(PipeTask, name), .max = 63 },
         { "after", JSON_STRV, false, offsetof(PipeTask, after), .max = PIPE_TASKS_MAX },
+        { "after_failure", JSON_STRV, false, offsetof(PipeTask, after_failure),
+          .max = PIPE_TASKS_MAX },
+        { "after_any", JSON_STRV, false, offsetof(PipeTask, after_any), .max = PIPE_TASKS_MAX },
+        { "retry", JSON_RAW, false, offsetof(PipeTask, retry) },
+        { "retry_backoff_sec", JSON_TEXT, false, offsetof(PipeTask, retry_backoff), .max = 64 },
+        { "retry_max_backoff_sec", JSON_TEXT, false, offsetof(PipeTask, retry_max_backoff),
+          .max = 64 },
+        { "retry_on", JSON_STRV, false, offsetof(PipeTask, retry_on), .max = RETRY_ON_MAX },
         { "directives", JSON_PAIRS, true, offsetof(PipeTask, directives),
           .max = PIPE_DIRECTIVES_MAX },
         {},
@@ -79,31 +89,24 @@ static PipeTask *task_at(const Pipe *p, size_t i) {
         return (PipeTask *) p->tasks.items + i;
 }
 
-static size_t task_index(const Pipe *p, const char *name) {
-        size_t i = 0;
-
-        while (i < p->tasks.count && !str_eq(task_at(p, i)->name, name))
-                i++;
-        return i;
-}
-
 static int task_check(const Pipe *p, const PipeTask *t, size_t *ret_directive, Error *e) {
         bool exec = false;
+        int r;
 
         if (pipe_name_check(t->name) < 0)
                 return error_set(e, -EINVAL, "bad-name",
                                  "\"%.64s\" is no task name: a-z, 0-9, _ and -, at most 63",
                                  t->name);
-        if (task_at(p, task_index(p, t->name)) != t)
+        if (task_at(p, pipe_task_index(p, t->name)) != t)
                 return error_set(e, -EINVAL, "duplicate-task", "task \"%s\" stands twice", t->name);
-        STRV_FOREACH(after, t->after)
-                if (task_index(p, *after) == p->tasks.count)
-                        return error_set(e, -EINVAL, "unknown-task",
-                                         "After=%.64s: this pipe has no such task", *after);
+        r = pipe_check_edges(p, t, e);
+        if (r >= 0)
+                r = pipe_check_retry(p, t, e);
+        if (r < 0)
+                return r;
         for (char **d = t->directives; d && *d; d += 2) {
                 const Directive *row = directive_find(d[0]);
                 const char *near = row ? NULL : directive_nearest(d[0]);
-                int r;
 
                 *ret_directive = (size_t) (d - t->directives) / 2;
                 if (!row)
@@ -123,35 +126,6 @@ static int task_check(const Pipe *p, const PipeTask *t, size_t *ret_directive, E
         *ret_directive = SIZE_MAX;
         return exec ? 0
                     : error_set(e, -EINVAL, "no-command", "task \"%s\" has no ExecStart=", t->name);
-}
-
-/* Tasks whose predecessors are all done can be done; who is never done stands in a circle. */
-static int order_check(const Pipe *p, size_t *ret_task, Error *e) {
-        bool done[PIPE_TASKS_MAX] = {};
-        size_t left = p->tasks.count, before;
-
-        do {
-                before = left;
-                for (size_t i = 0; i < p->tasks.count; i++) {
-                        bool ready = !done[i];
-
-                        STRV_FOREACH(after, task_at(p, i)->after)
-                                ready &= done[task_index(p, *after)];
-                        if (ready) {
-                                done[i] = true;
-                                left--;
-                        }
-                }
-        } while (left > 0 && left < before);
-
-        for (size_t i = 0; i < p->tasks.count; i++)
-                if (!done[i]) {
-                        *ret_task = i;
-                        return error_set(e, -EINVAL, "cycle",
-                                         "After= of task \"%s\" goes in a circle",
-                                         task_at(p, i)->name);
-                }
-        return 0;
 }
 
 static int choice_check(const char *key, const char *value, const char *const words[], Error *e) {
@@ -188,6 +162,8 @@ int pipe_settle(Pipe *p, Error *e) {
 
         if (r >= 0)
                 r = number_settle(&p->concurrency_limit, "ConcurrencyLimit", 1, LIMIT_MAX, e);
+        for (size_t i = 0; r >= 0 && i < p->tasks.count; i++)
+                r = number_settle(&task_at(p, i)->retry, "Retry", 1, RETRY_MAX, e);
         if (r >= 0 && p->concurrency_key && !label_name_ok(p->concurrency_key))
                 r = error_set(e, -EINVAL, "bad-value",
                               "ConcurrencyKey=: letters, digits and _./- are expected, at most 63");
@@ -243,7 +219,7 @@ int pipe_check(const Pipe *p, PipePlace *ret, Error *e) {
         }
         if (r >= 0)
                 r = pipe_check_type(p, ret, e);
-        return r < 0 ? r : order_check(p, &ret->task, e);
+        return r < 0 ? r : pipe_check_graph(p, &ret->task, e);
 }
 
 int pipe_from_json(const char *json, size_t size, Pipe **ret, Error *e) {
@@ -266,13 +242,29 @@ int pipe_from_json(const char *json, size_t size, Pipe **ret, Error *e) {
         return 0;
 }
 
+static void names_out(JsonOut *o, const char *key, char *const *names) {
+        json_out_array(o, key);
+        STRV_FOREACH(name, names)
+                json_out_text(o, NULL, *name);
+        json_out_end_array(o);
+}
+
 static void task_out(JsonOut *o, const PipeTask *t) {
         json_out_object(o, NULL);
         json_out_text(o, "name", t->name);
-        json_out_array(o, "after");
-        STRV_FOREACH(after, t->after)
-                json_out_text(o, NULL, *after);
-        json_out_end_array(o);
+        names_out(o, "after", t->after);
+        if (t->after_failure)
+                names_out(o, "after_failure", t->after_failure);
+        if (t->after_any)
+                names_out(o, "after_any", t->after_any);
+        if (t->retry)
+                json_out_raw(o, "retry", t->retry);
+        if (t->retry_backoff)
+                json_out_text(o, "retry_backoff_sec", t->retry_backoff);
+        if (t->retry_max_backoff)
+                json_out_text(o, "retry_max_backoff_sec", t->retry_max_backoff);
+        if (t->retry_on)
+                names_out(o, "retry_on", t->retry_on);
         json_out_array(o, "directives");
         for (char **d = t->directives; d && *d; d += 2) {
                 json_out_array(o, NULL);

@@ -8,7 +8,7 @@
 #include "error.h"
 
 #define PIPE_TEXT_MAX (256 * 1024)
-#define PIPE_TASKS_MAX 64
+#define PIPE_TASKS_MAX 256
 #define PIPE_DIRECTIVES_MAX 64
 #define PIPE_VALUE_MAX 8192
 #define PIPE_VERSION_SIZE 17

@@ -30,8 +30,9 @@ static const char *const task_words[_STATE_TASK_MAX] = {
 };
 
 static const StateMove task_moves[] = {
-        { STATE_TASK_WAITING, STATE_TASK_QUEUED, "all tasks that it comes after have succeeded" },
-        { STATE_TASK_WAITING, STATE_TASK_SKIPPED, "one of them has not" },
+        { STATE_TASK_WAITING, STATE_TASK_QUEUED,
+          "the tasks that it comes after have ended as it says" },
+        { STATE_TASK_WAITING, STATE_TASK_SKIPPED, "one of them has ended otherwise" },
         { STATE_TASK_WAITING, STATE_TASK_CANCELLED, "the run was cancelled" },
         { STATE_TASK_QUEUED, STATE_TASK_RUNNING, "the process of its attempt is there" },
         { STATE_TASK_QUEUED, STATE_TASK_FAILED,
@@ -39,12 +40,16 @@ static const StateMove task_moves[] = {
         { STATE_TASK_QUEUED, STATE_TASK_CANCELLED, "the run was cancelled" },
         { STATE_TASK_QUEUED, STATE_TASK_WAITING,
           "its attempt was lost before it was seen to run, and another follows" },
-        { STATE_TASK_RUNNING, STATE_TASK_WAITING, "its attempt was lost, and another follows" },
+        { STATE_TASK_RUNNING, STATE_TASK_WAITING,
+          "its attempt has failed or was lost, and another follows" },
         { STATE_TASK_SUCCEEDED, STATE_TASK_WAITING,
           "what it made was lost with its host, and the run begins again" },
+        { STATE_TASK_SKIPPED, STATE_TASK_WAITING, "the run begins again on another host" },
         { STATE_TASK_RUNNING, STATE_TASK_SUCCEEDED, "its attempt has succeeded" },
         { STATE_TASK_RUNNING, STATE_TASK_FAILED,
           "its attempt has ended otherwise, and was the last" },
+        { STATE_TASK_RUNNING, STATE_TASK_SKIPPED,
+          "its ExecCondition= says that there is nothing to do" },
         { STATE_TASK_RUNNING, STATE_TASK_CANCELLED,
           "its attempt has ended after a request to stop" },
 };

@@ -53,6 +53,7 @@ static const struct {
         { "stream_restart", CALL_ONCE }, /* each call is another restart */
         { "stream_start", CALL_SAFE },
         { "stream_stop", CALL_SAFE },
+        { "tick", CALL_SAFE },
 };
 
 static size_t find(const char *statement) {

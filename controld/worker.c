@@ -25,6 +25,7 @@
 #include "router.h"
 #include "str.h"
 #include "strv.h"
+#include "ticker.h"
 #include "timespan.h"
 
 #define CHORES_USEC (10 * USEC_PER_SEC)
@@ -38,6 +39,7 @@ struct Worker {
         sd_event *event;          /* owned, as all that follows */
         Pg *pg;
         Dispatch *dispatch;
+        Ticker *ticker;
         Batches *batches;
         Absent *absent;
         PgListener *listener; /* or */
@@ -107,6 +109,8 @@ static void on_notify(const char *payload, void *userdata) {
 
         if (!payload || str_eq(payload, "dispatch"))
                 dispatch_look(w->dispatch);
+        if (!payload || str_eq(payload, "tick"))
+                ticker_look(w->ticker);
         if (!payload)
                 waits_notify_slowly(w->waits);
         else if (str_eq(payload, "run"))
@@ -326,7 +330,7 @@ static void on_peer_gone(const char *instance, void *userdata) {
 static Statement *collect_statements(void) {
         static const Statement *const own[] = { &statement_presence, &statement_maintain,
                                                 &statement_dispatch, &statement_presence_broke,
-                                                &statement_news };
+                                                &statement_tick,     &statement_news };
         size_t n = ELEMENTSOF(own), k = 0;
         Statement *all;
 
@@ -379,6 +383,8 @@ static int set_up(Worker *w, const char *conninfo, const Statement *statements, 
         if (r >= 0)
                 r = dispatch_new(w->event, w->pg, &w->dispatch);
         if (r >= 0)
+                r = ticker_new(w->event, w->pg, &w->ticker);
+        if (r >= 0)
                 r = batches_new(w->event, w->pg, &w->batches);
         if (r >= 0)
                 r = absent_new(w->event, w->pg, ABSENT_GATHER_USEC, &w->absent);
@@ -412,6 +418,7 @@ static void tear_down(Worker *w) {
         w->drain = sd_event_source_disable_unref(w->drain);
         w->stopping = true;
         w->dispatch = dispatch_free(w->dispatch);
+        w->ticker = ticker_free(w->ticker);
         w->absent = absent_free(w->absent);
         w->news = news_free(w->news);
         w->pg = pg_free(w->pg);

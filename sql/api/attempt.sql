@@ -56,6 +56,7 @@ RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
         v_attempt sluice.attempt;
         v_recover boolean;
+        v_again timestamptz;
         v_interrupt boolean := p_outcome IN ('success', 'signal', 'stopped', 'timeout', 'exit-code') -- what a stop looks like
                 AND NOT (p_outcome = 'success' AND (p_end ->> 'exit_code') IS NOT DISTINCT FROM 'exited')
                 AND EXISTS (SELECT FROM sluice.assignment WHERE attempt = p_attempt AND interrupt);
@@ -88,11 +89,9 @@ BEGIN
                 INSERT INTO sluice.owed_log (instance, attempt, recover) VALUES (v_attempt.instance, p_attempt, v_recover);
         END IF;
 
+        v_again := sluice.retry_due(v_attempt.run, v_attempt.task, v_attempt.outcome, v_attempt.exit_status);
         UPDATE sluice.task
-           SET state = CASE WHEN v_attempt.outcome = 'success' THEN 'succeeded'
-                            WHEN v_attempt.outcome = 'cancelled' THEN 'cancelled'
-                            WHEN sluice.loss_is_retried(v_attempt) THEN 'waiting'
-                            ELSE 'failed' END
+           SET state = sluice.task_after(v_attempt.outcome, v_again IS NOT NULL OR sluice.loss_is_retried(v_attempt)), retry_at = v_again
          WHERE run = v_attempt.run AND name = v_attempt.task;
 
         -- Of a host that is drained, the run goes elsewhere once all of it is there no more.

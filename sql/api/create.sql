@@ -1,6 +1,18 @@
 -- New runs, one or many.
 SET LOCAL check_function_bodies = off;
 
+-- The names in an array that was checked when it was deployed.
+CREATE OR REPLACE FUNCTION sluice.task_names(p_array jsonb) RETURNS text[]
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$ -- not sql, which would be planned anew each time
+BEGIN
+        IF p_array IS NULL OR p_array = '[]' THEN
+                RETURN '{}';
+        END IF;
+
+        RETURN ARRAY(SELECT jsonb_array_elements_text(p_array));
+END
+$$;
+
 -- Makes p_runs, the n-th of the n-th version, and places what it can of them. The versions exist.
 -- Nobody can wait for news of them yet. A notification has its price: those who commit one do so one after the other.
 CREATE OR REPLACE FUNCTION sluice.runs_make(p_runs uuid[], p_projects text[], p_pipes text[], p_versions text[], p_by text[]) RETURNS void
@@ -11,10 +23,9 @@ BEGIN
                 SELECT * FROM unnest(p_runs, p_projects, p_pipes, p_versions, p_by)
                 RETURNING id, project, pipe, version
         )
-        INSERT INTO sluice.task (run, name, position, after)
-        SELECT m.id, t.value ->> 'name', t.ordinality - 1,
-               CASE WHEN coalesce(t.value -> 'after', '[]') = '[]' THEN '{}'
-                    ELSE ARRAY(SELECT jsonb_array_elements_text(sluice.json_array(t.value, 'after', 256))) END
+        INSERT INTO sluice.task (run, name, position, after, after_failure, after_any)
+        SELECT m.id, t.value ->> 'name', t.ordinality - 1, sluice.task_names(t.value -> 'after'),
+               sluice.task_names(t.value -> 'after_failure'), sluice.task_names(t.value -> 'after_any')
           FROM made m
           JOIN sluice.pipe_version v ON (v.project, v.pipe, v.version) = (m.project, m.pipe, m.version)
          CROSS JOIN LATERAL jsonb_array_elements(v.spec -> 'tasks') WITH ORDINALITY t;
@@ -35,7 +46,8 @@ BEGIN
                         'exit_status', r.exit_status, 'reason', r.reason, 'created_by', r.created_by,
                         'created_at', sluice.rfc3339(r.created_at), 'started_at', NULL, 'ended_at', NULL, 'cancel_requested_at', NULL,
                         'etag', r.revision::text, 'log_complete', false, 'tasks', (
-                                SELECT json_agg(json_build_object('task', t.name, 'state', t.state, 'after', t.after, 'attempts', coalesce((
+                                SELECT json_agg(json_build_object('task', t.name, 'state', t.state, 'after', t.after,
+                                                'after_failure', t.after_failure, 'after_any', t.after_any, 'retry_at', NULL, 'attempts', coalesce((
                                                 SELECT json_agg(sluice.attempt_json(a, false)) FROM sluice.attempts_of(r.id) a WHERE a.task = t.name),
                                                 '[]')) ORDER BY t.position)
                                   FROM sluice.task t WHERE t.run = r.id))

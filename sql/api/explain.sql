@@ -88,10 +88,18 @@ DECLARE
         v_before text;
 BEGIN
         SELECT string_agg(b.name || ' (' || b.state || ')', ', ' ORDER BY b.position) INTO v_before
-          FROM sluice.task b WHERE b.run = r.id AND b.name = ANY (t.after) AND b.state <> 'succeeded';
+          FROM sluice.task b
+         WHERE b.run = r.id
+           AND (b.name = ANY (t.after) AND b.state <> 'succeeded'
+                OR b.name = ANY (t.after_failure || t.after_any) AND b.state IN ('waiting', 'queued', 'running')
+                OR b.name = ANY (t.after_failure) AND b.state <> 'failed' AND t.state = 'skipped');
 
         RETURN CASE
+                WHEN t.retry_at IS NOT NULL
+                THEN format('is tried again at %s, since attempt %s ended with %s%s', sluice.rfc3339(t.retry_at), a.try, a.outcome,
+                            coalesce(format(' (status %s)', a.exit_status), ''))
                 WHEN t.state = 'waiting' THEN 'waits for ' || v_before
+                WHEN t.state = 'skipped' AND a.outcome = 'exec-condition' THEN 'is skipped: its ExecCondition= found nothing to do'
                 WHEN t.state = 'skipped' THEN 'is skipped because of ' || v_before
                 WHEN a.id IS NULL THEN coalesce('is cancelled by ' || r.cancel_requested_by, t.state)
                 WHEN a.state = 'queued' THEN sluice.verdict_of(a.id)

@@ -108,8 +108,9 @@ CREATE OR REPLACE FUNCTION sluice.run_unbind(p_run uuid, p_instance uuid) RETURN
 LANGUAGE plpgsql AS $$
 BEGIN
         IF EXISTS (SELECT FROM sluice.task WHERE run = p_run AND state = 'waiting')
-           AND NOT EXISTS (SELECT FROM sluice.task WHERE run = p_run AND state IN ('failed', 'cancelled', 'skipped')) THEN
-                UPDATE sluice.task SET state = 'waiting' WHERE run = p_run AND state = 'succeeded';
+           AND NOT EXISTS (SELECT FROM sluice.task WHERE run = p_run AND state IN ('failed', 'cancelled')) THEN
+                UPDATE sluice.task SET state = 'waiting', retry_at = NULL
+                 WHERE run = p_run AND (state IN ('succeeded', 'skipped') OR retry_at IS NOT NULL);
                 UPDATE sluice.run SET instance = NULL WHERE id = p_run;
                 UPDATE sluice.queue SET instance = NULL WHERE run = p_run;
                 PERFORM sluice.live_end(p_run);

@@ -48,6 +48,9 @@ BEGIN
         IF EXISTS (SELECT FROM sluice.queue) OR EXISTS (SELECT FROM sluice.stream_news) THEN
                 RETURN NEXT 'dispatch';
         END IF;
+        IF EXISTS (SELECT FROM sluice.task WHERE retry_at IS NOT NULL) THEN
+                RETURN NEXT 'tick';
+        END IF;
 END
 $$;
 

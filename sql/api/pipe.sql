@@ -34,6 +34,33 @@ LANGUAGE sql IMMUTABLE AS $$
          LIMIT 1
 $$;
 
+-- The names of all tasks that one comes after, however it does.
+CREATE OR REPLACE FUNCTION sluice.task_before(p_task jsonb) RETURNS text[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+        SELECT ARRAY(SELECT jsonb_array_elements_text(coalesce(p_task -> w.word, '[]'))
+                       FROM unnest(ARRAY['after', 'after_failure', 'after_any']) w (word))
+$$;
+
+-- What says when a task is done, and done again.
+CREATE OR REPLACE FUNCTION sluice.task_check(p_task jsonb) RETURNS void
+LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+        v_word text;
+BEGIN
+        FOREACH v_word IN ARRAY ARRAY['after', 'after_failure', 'after_any', 'retry_on'] LOOP
+                IF EXISTS (SELECT FROM jsonb_array_elements(sluice.json_array(p_task, v_word, 256)) e WHERE jsonb_typeof(e.value) <> 'string') THEN
+                        PERFORM sluice.fail(400, 'bad-spec', format('Elements of "%s" must be text.', v_word));
+                END IF;
+        END LOOP;
+        PERFORM sluice.json_int(p_task, 'retry', false, 1, 1000);
+        FOREACH v_word IN ARRAY ARRAY['retry_backoff_sec', 'retry_max_backoff_sec'] LOOP
+                IF sluice.json_text(p_task, v_word) IS NOT NULL AND sluice.timespan_parse(p_task ->> v_word) IS NULL THEN
+                        PERFORM sluice.fail(400, 'bad-spec', format('Member "%s" is no time span.', v_word));
+                END IF;
+        END LOOP;
+END
+$$;
+
 -- What the database itself relies on; the words of the pipe file were checked where it was parsed.
 CREATE OR REPLACE FUNCTION sluice.spec_check(p_spec jsonb) RETURNS void
 LANGUAGE plpgsql IMMUTABLE AS $$
@@ -71,9 +98,6 @@ BEGIN
                 ELSIF v_task ->> 'name' = ANY (v_names) THEN
                         PERFORM sluice.fail(400, 'bad-spec', format(
                                 'Task "%s" is there twice.', v_task ->> 'name'));
-                ELSIF EXISTS (SELECT FROM jsonb_array_elements(sluice.json_array(v_task, 'after', 256)) e
-                               WHERE jsonb_typeof(e.value) <> 'string') THEN
-                        PERFORM sluice.fail(400, 'bad-spec', 'Elements of "after" must be text.');
                 ELSIF EXISTS (SELECT FROM jsonb_array_elements(sluice.json_array(v_task, 'directives', 1024, true)) d
                                WHERE jsonb_typeof(d.value) <> 'array'
                                   OR jsonb_typeof(d.value -> 0) IS DISTINCT FROM 'string'
@@ -81,6 +105,7 @@ BEGIN
                                   OR jsonb_typeof(d.value -> 2) IS NOT NULL) THEN
                         PERFORM sluice.fail(400, 'bad-spec', 'A directive must be an array of two texts.');
                 END IF;
+                PERFORM sluice.task_check(v_task);
                 v_names := v_names || (v_task ->> 'name');
         END LOOP;
 
@@ -89,8 +114,7 @@ BEGIN
                 SELECT array_agg(t.value ->> 'name') INTO v_more
                   FROM jsonb_array_elements(v_tasks) t
                  WHERE t.value ->> 'name' <> ALL (v_ready)
-                   AND NOT EXISTS (SELECT FROM jsonb_array_elements_text(sluice.json_array(t.value, 'after', 256)) a
-                                    WHERE a.value <> ALL (v_ready));
+                   AND sluice.task_before(t.value) <@ v_ready;
                 EXIT WHEN v_more IS NULL;
                 v_ready := v_ready || v_more;
         END LOOP;

@@ -98,6 +98,8 @@ DECLARE
         v_task_runs uuid[];
         v_tasks text[];
         v_outcomes text[];
+        v_statuses int[];
+        v_again timestamptz[]; -- those that are tried again
         v_some boolean;
         v_rest boolean;
         v_fate text;
@@ -197,7 +199,7 @@ BEGIN
                        log_complete = a.log_complete OR (o.l).n IS NOT NULL,
                        log_sequence = coalesce((o.l).sequence, a.log_sequence)
                   FROM one o WHERE a.id = o.attempt
-                RETURNING a.run, a.task, a.outcome, a.log_complete, o.attempt, o.instance,
+                RETURNING a.run, a.task, a.outcome, a.exit_status, a.log_complete, o.attempt, o.instance,
                           (o.r).n IS NOT NULL OR (o.e).n IS NOT NULL AS begun, (o.e).n IS NOT NULL AS over
         ), gone AS (
                 DELETE FROM sluice.assignment x WHERE x.attempt = ANY (ARRAY(SELECT a.attempt FROM attempt a WHERE a.over))
@@ -221,16 +223,21 @@ BEGIN
                  WHERE r.id = a.run AND (NOT a.over OR r.started_at IS NULL)
         )
         SELECT array_agg(a.run) FILTER (WHERE a.over), array_agg(a.task) FILTER (WHERE a.over), array_agg(a.outcome) FILTER (WHERE a.over),
+               array_agg(a.exit_status) FILTER (WHERE a.over),
                changed || coalesce(array_agg(DISTINCT a.run) FILTER (WHERE a.over), '{}'),
                coalesce(array_agg(DISTINCT a.run) FILTER (WHERE NOT a.over), '{}'),
                freed || coalesce(array_agg(DISTINCT a.instance) FILTER (WHERE a.over), '{}')
-          INTO v_task_runs, v_tasks, v_outcomes, changed, touched, freed
+          INTO v_task_runs, v_tasks, v_outcomes, v_statuses, changed, touched, freed
           FROM attempt a;
 
         IF v_task_runs IS NOT NULL THEN
-                UPDATE sluice.task t
-                   SET state = CASE e.outcome WHEN 'success' THEN 'succeeded' WHEN 'cancelled' THEN 'cancelled' ELSE 'failed' END
-                  FROM unnest(v_task_runs, v_tasks, v_outcomes) e (run, task, outcome)
+                IF EXISTS (SELECT FROM unnest(v_outcomes) o WHERE o NOT IN ('success', 'cancelled')) THEN
+                        v_again := ARRAY(SELECT sluice.retry_due(e.run, e.task, e.outcome, e.exit_status)
+                                           FROM unnest(v_task_runs, v_tasks, v_outcomes, v_statuses) WITH ORDINALITY e (run, task, outcome, exit_status, n)
+                                          ORDER BY e.n);
+                END IF;
+                UPDATE sluice.task t SET state = sluice.task_after(e.outcome, e.again IS NOT NULL), retry_at = e.again
+                  FROM unnest(v_task_runs, v_tasks, v_outcomes, v_again) e (run, task, outcome, again)
                  WHERE t.run = e.run AND t.name = e.task;
                 touched := ARRAY(SELECT unnest(touched) EXCEPT SELECT unnest(changed));
         END IF;

@@ -20,7 +20,8 @@ BEGIN
 
         RETURN v_json || jsonb_build_object('tasks', (
                 SELECT jsonb_agg(jsonb_build_object(
-                               'task', t.name, 'state', t.state, 'after', t.after,
+                               'task', t.name, 'state', t.state, 'after', t.after, 'after_failure', t.after_failure,
+                               'after_any', t.after_any, 'retry_at', sluice.rfc3339(t.retry_at),
                                'attempts', coalesce(x.attempts, '[]')) ORDER BY t.position)
                   FROM sluice.task t
                   LEFT JOIN (SELECT a.task, jsonb_agg(sluice.attempt_json(a, p_why)::jsonb ORDER BY a.try) AS attempts
@@ -83,25 +84,34 @@ BEGIN
 END
 $$;
 
--- Of these runs, what can be queued is, and what can never run is skipped.
+-- Of these runs, what can be queued is, and what can never run is skipped. A task begins when those of After= have succeeded, those of
+-- AfterFailure= are over and one of them has failed, and those of AfterAny= are over.
 CREATE OR REPLACE FUNCTION sluice.tasks_queue(p_runs uuid[]) RETURNS void
 LANGUAGE plpgsql SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
 BEGIN
         LOOP
                 UPDATE sluice.task t SET state = 'skipped'
-                 WHERE t.run = ANY (p_runs) AND t.state = 'waiting' AND t.after <> '{}'
-                   AND EXISTS (SELECT FROM sluice.task b
-                                WHERE b.run = t.run AND b.name = ANY (t.after)
-                                  AND b.state IN ('failed', 'skipped', 'cancelled'));
+                 WHERE t.run = ANY (p_runs) AND t.state = 'waiting' AND (t.after <> '{}' OR t.after_failure <> '{}')
+                   AND (EXISTS (SELECT FROM sluice.task b
+                                 WHERE b.run = t.run AND b.name = ANY (t.after)
+                                   AND b.state IN ('failed', 'skipped', 'cancelled'))
+                        OR t.after_failure <> '{}'
+                           AND NOT EXISTS (SELECT FROM sluice.task b
+                                            WHERE b.run = t.run AND b.name = ANY (t.after_failure)
+                                              AND b.state NOT IN ('succeeded', 'skipped', 'cancelled')));
                 EXIT WHEN NOT FOUND;
         END LOOP;
 
         WITH ready AS (
                 UPDATE sluice.task t SET state = 'queued'
-                 WHERE t.run = ANY (p_runs) AND t.state = 'waiting'
+                 WHERE t.run = ANY (p_runs) AND t.state = 'waiting' AND t.retry_at IS NULL
                    AND (t.after = '{}' OR NOT EXISTS (
                         SELECT FROM sluice.task b
                          WHERE b.run = t.run AND b.name = ANY (t.after) AND b.state <> 'succeeded'))
+                   AND (t.after_failure = '{}' AND t.after_any = '{}' OR NOT EXISTS (
+                        SELECT FROM sluice.task b
+                         WHERE b.run = t.run AND b.name = ANY (t.after_failure || t.after_any)
+                           AND b.state IN ('waiting', 'queued', 'running')))
                 RETURNING t.run, t.name, t.position
         ), made AS MATERIALIZED ( -- OFFSET 0 keeps a look-up by key what it is, whatever is believed of the size of the tables
                 SELECT sluice.uuid_v7() AS id, clock_timestamp() AS queued_at, t.run, t.name, v.demands[t.position + 1] AS demand,
@@ -155,8 +165,8 @@ DECLARE
 BEGIN
         WITH over AS MATERIALIZED (
                 SELECT t.run, CASE WHEN bool_or(t.state = 'cancelled') THEN 'cancelled'
-                                   WHEN bool_and(t.state = 'succeeded') THEN 'succeeded'
-                                   ELSE 'failed' END AS state
+                                   WHEN bool_or(t.state = 'failed') THEN 'failed'
+                                   ELSE 'succeeded' END AS state
                   FROM unnest(p_runs) r (run) CROSS JOIN LATERAL (SELECT t.* FROM sluice.task t WHERE t.run = r.run OFFSET 0) t GROUP BY t.run
         ), ended AS (
                 UPDATE sluice.run r
@@ -265,7 +275,7 @@ BEGIN
                 END IF;
         END LOOP;
 
-        UPDATE sluice.task SET state = 'cancelled' WHERE run = p_run AND state = 'waiting';
+        UPDATE sluice.task SET state = 'cancelled', retry_at = NULL WHERE run = p_run AND state = 'waiting';
         PERFORM sluice.run_advance(p_run);
 END
 $$;

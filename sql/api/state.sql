@@ -26,8 +26,10 @@ BEGIN
                 'task queued waiting',
                 'task running waiting',
                 'task succeeded waiting',
+                'task skipped waiting',
                 'task running succeeded',
                 'task running failed',
+                'task running skipped',
                 'task running cancelled',
 
                 'attempt new queued',

@@ -178,10 +178,26 @@ static void test_versions_stay(void) {
         }
 }
 
+#define STREAMING "[Pipe]\nType=streaming\n"
+#define SERVICE "[Task a]\nExecStart=/bin/true\n"
+
+typedef struct Bad {
+        const char *text, *words;
+} Bad;
+
+static void refuses(const Bad *bad, size_t n) {
+        for (size_t i = 0; i < n; i++) {
+                Pipe *p = NULL;
+                Error e = {};
+
+                ok_true(pipe_parse("p", bad[i].text, strlen(bad[i].text), &p, &e) < 0);
+                ok_contains(e.detail, bad[i].words);
+                ok_null(p);
+        }
+}
+
 static void test_refuses_with_a_place(void) {
-        static const struct {
-                const char *text, *words;
-        } bad[] = {
+        static const Bad bad[] = {
                 { "Type=batch\n", "p:1:1: Type= stands before the first" },
                 { "[Pipe]\n[Task a]\n  MemoryMx=1\n",
                   "p:3:3: MemoryMx= is not allowed in [Task]; did you mean MemoryMax=?" },
@@ -199,7 +215,7 @@ static void test_refuses_with_a_place(void) {
                   "After=b: this pipe has no such task" },
                 { "[Task a]\nExecStart=/bin/true\nAfter=b\n[Task "
                   "b]\nExecStart=/bin/true\nAfter=a\n",
-                  "in a circle" },
+                  "task \"a\" waits for tasks that wait for it" },
                 { "[Task a]\nExecStart=/bin/true\n[Task a]\nExecStart=/bin/true\n",
                   "p:3:1: task \"a\" stands twice" },
                 { "[Task A b]\nExecStart=/bin/true\n", "is no task name" },
@@ -214,7 +230,7 @@ static void test_refuses_with_a_place(void) {
                 { "[Pipe]\nConcurrencyLimit=-1\n", "ConcurrencyLimit=: a number from 1" },
                 { "[Pipe]\nConcurrencyKey=\n", "ConcurrencyKey=: letters" },
                 { "[Schedule x]\n", "[Schedule …] is not supported" },
-                { "[Task a]\nRetry=3\n", "Retry= is not supported" },
+                { "[Task a]\nCron=@daily\n", "Cron= is not supported" },
                 { "[Pipes]\n", "unknown section [Pipes]" },
                 { "[Task a\n", "] is missing" },
                 { "[Task a]\nExecStart=/bin/true\nEnvironment=SLUICE_RUN=1\n", "Sluice's own" },
@@ -224,18 +240,42 @@ static void test_refuses_with_a_place(void) {
                 { "\xff", "not UTF-8" },
         };
 
-        for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
-                Pipe *p = NULL;
-                Error e = {};
-
-                ok_true(pipe_parse("p", bad[i].text, strlen(bad[i].text), &p, &e) < 0);
-                ok_contains(e.detail, bad[i].words);
-                ok_null(p);
-        }
+        refuses(bad, ELEMENTSOF(bad));
 }
 
-#define STREAMING "[Pipe]\nType=streaming\n"
-#define SERVICE "[Task a]\nExecStart=/bin/true\n"
+static void test_refuses_branches(void) {
+        static const Bad bad[] = {
+                { SERVICE "Retry=0\n", "p:3:1: Retry=: a number from 1 to 1000 is expected" },
+                { SERVICE "Retry=1\nRetry=2\n", "p:4:1: Retry= stands twice" },
+                { SERVICE "Retri=1\n", "did you mean Retry=?" },
+                { SERVICE "AfterFailed=b\n", "did you mean AfterFailure=?" },
+                { SERVICE "RetryOn=75\n", "p:1:1: RetryOn= goes with Retry= only" },
+                { SERVICE "Retry=1\nRetryOn=75 sigterm\n",
+                  "RetryOn=: \"sigterm\" is neither an exit status" },
+                { SERVICE "Retry=1\nRetryOn=256\n", "RetryOn=: \"256\" is neither" },
+                { SERVICE "Retry=1\nRetryBackoffSec=soon\n", "RetryBackoffSec=: a time span" },
+                { SERVICE "Retry=1\nRetryBackoffSec=0\n", "RetryBackoffSec=: a time span" },
+                { SERVICE "Retry=1\nRetryMaxBackoffSec=infinity\n",
+                  "RetryMaxBackoffSec=: a time span" },
+                { "[Pipe]\nDelivery=at-most-once\n" SERVICE "Retry=1\n",
+                  "Retry= does not go with Delivery=at-most-once" },
+                { STREAMING SERVICE "Retry=1\n", "Retry= does not go with Type=streaming" },
+                { SERVICE "After=a\n", "After= of task \"a\" names itself" },
+                { SERVICE "AfterAny=b\n", "AfterAny=b: this pipe has no such task" },
+                { SERVICE "AfterFailure=b\n[Task b]\nExecStart=/bin/true\nAfterAny=a\n",
+                  "p:1:1: task \"a\" waits for tasks that wait for it" },
+                { SERVICE "[Task b]\nExecStart=/bin/true\nAfter=a\nAfterFailure=a\n",
+                  "p:3:1: task \"b\" can never run" },
+                { SERVICE "[Task b]\nExecStart=/bin/true\nAfterFailure=a\n"
+                          "[Task c]\nExecStart=/bin/true\nAfter=b a\n",
+                  "p:6:1: task \"c\" can never run" },
+                { SERVICE "[Task b]\nExecStart=/bin/true\nAfter=a\n"
+                          "[Task c]\nExecStart=/bin/true\nAfter=a b\nAfterFailure=a b\n",
+                  "p:6:1: task \"c\" can never run" },
+        };
+
+        refuses(bad, ELEMENTSOF(bad));
+}
 
 /* What PID 1 shall do about a service makes no sense for a task that ends, and the other way round. */
 static void test_streaming_words(void) {
@@ -288,6 +328,31 @@ static void test_streaming_words(void) {
         }
 }
 
+/* The members that the words of a task become, in the order of the normal form; and those that are possible. */
+static void test_branches_and_tries(void) {
+        static const char text[] =
+                SERVICE "[Task b]\nExecStart=/bin/true\nAfter=a\nRetry=03\nRetryBackoffSec=30s\n"
+                        "RetryMaxBackoffSec=1h\nRetryOn=75, oom-kill\n"
+                        "[Task c]\nExecStart=/bin/true\nAfter=x\nAfter=\nAfterFailure=a b\n"
+                        "[Task d]\nExecStart=/bin/true\nAfterAny=b,c\nAfterFailure=b\nAfter=a\n";
+        _cleanup_(freep) char *json = NULL, *again = NULL;
+        _cleanup_(pipe_freep) Pipe *p = NULL, *q = NULL;
+        Error e = {};
+
+        ok_int(pipe_parse("p", text, strlen(text), &p, &e), 0);
+        ok_str(e.detail, "");
+        ok_int(pipe_to_json(p, &json), 0);
+        ok_contains(json, "{\"name\":\"b\",\"after\":[\"a\"],\"retry\":3,"
+                          "\"retry_backoff_sec\":\"30s\",\"retry_max_backoff_sec\":\"1h\","
+                          "\"retry_on\":[\"75\",\"oom-kill\"],\"directives\"");
+        ok_contains(json, "{\"name\":\"c\",\"after\":[],\"after_failure\":[\"a\",\"b\"],\"dir");
+        ok_contains(json, "{\"name\":\"d\",\"after\":[\"a\"],\"after_failure\":[\"b\"],"
+                          "\"after_any\":[\"b\",\"c\"],\"dir");
+        ok_int(pipe_from_json(json, strlen(json), &q, &e), 0);
+        ok_int(pipe_to_json(q, &again), 0);
+        ok_str(again, json);
+}
+
 static void test_streaming_form(void) {
         static const char text[] = "[Pipe]\nType=streaming\nOverlap=brief\n[Task "
                                    "a]\nExecStart=/bin/true\nRestart=always\n";
@@ -333,7 +398,9 @@ int main(void) {
         RUN(test_json_selectors);
         RUN(test_versions_stay);
         RUN(test_refuses_with_a_place);
+        RUN(test_refuses_branches);
         RUN(test_streaming_words);
+        RUN(test_branches_and_tries);
         RUN(test_streaming_form);
         RUN(test_words);
         return tap_done();
