@@ -1,8 +1,10 @@
 """Fixtures of the lab tests. One control plane serves a whole session; nodes boot when a test first names them.
 
-SLUICE_PACKAGES is the directory of the .debs under test, SLUICE_RESULTS where evidence of failures goes.
+SLUICE_PACKAGES is the directory of the .debs under test, SLUICE_RESULTS where evidence of failures goes. Several sessions that are
+given the same files and the same empty directory in SLUICE_CLAIMS share them: who comes to a file first runs it.
 """
 
+import functools
 import os
 import re
 import sys
@@ -18,6 +20,24 @@ from lab.lab import Lab  # noqa: E402
 TOP = Path(__file__).resolve().parents[2]
 PACKAGES = Path(os.environ.get("SLUICE_PACKAGES", TOP / "build/packages/dist"))
 RESULTS = Path(os.environ.get("SLUICE_RESULTS", TOP / "build/results/lab"))
+
+
+CLAIMS = os.environ.get("SLUICE_CLAIMS")
+
+
+@functools.lru_cache(maxsize=None)
+def is_ours(file):
+    """Whether this session runs the tests of this file."""
+    try:
+        (Path(CLAIMS) / file).mkdir()
+    except FileExistsError:
+        return False
+    return True
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item):
+    return True if CLAIMS and not is_ours(item.path.name) else None
 
 
 def packages():
