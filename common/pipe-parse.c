@@ -134,7 +134,6 @@ static int pipe_key(Parser *p, const char *key, const char *value, unsigned *col
 static int task_key(Parser *p, const char *key, const char *value, unsigned column, Error *e) {
         size_t count = strv_length(p->task->directives) / 2;
         const Directive *row = directive_find(key);
-        const char *near;
         int r;
 
         if (str_eq(key, "After")) {
@@ -146,12 +145,8 @@ static int task_key(Parser *p, const char *key, const char *value, unsigned colu
                                 r = strv_append(&p->task->after, *n);
                 return r;
         }
-        if (!row) {
-                near = directive_nearest(key);
-                return error_set(e, -EINVAL, "unknown-directive",
-                                 "%.64s= is not allowed in [Task]%s%s%s", key,
-                                 near ? "; did you mean " : "", near ? near : "", near ? "=?" : "");
-        }
+        if (!row)
+                return directive_refuse(key, e);
         if (count >= PIPE_DIRECTIVES_MAX)
                 return error_set(e, -E2BIG, "too-many-directives", "more than %d directives",
                                  PIPE_DIRECTIVES_MAX);
