@@ -199,22 +199,29 @@ int decode_cpus(const Directive *d, const char *value, Atoms *to, Error *e) {
         return 0;
 }
 
-int decode_field(const Directive *d, const char *value, Atoms *to, Error *e) {
-        size_t n = strcspn(value, "="), array;
+static bool is_field(const char *text) {
+        size_t n = strcspn(text, "=");
 
-        if (*value && (value[n] != '=' || n == 0 || n > 64 || *value == '_' ||
-                       isdigit((unsigned char) *value) ||
-                       strspn(value, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_" DIGITS) != n))
-                return error_set(e, -EINVAL, "bad-field",
-                                 "NAME=value is expected, the name of A-Z, 0-9 and _");
-        if (str_after(value, OWN_PREFIX))
-                return own_name(e);
-        directive_property(d, to);
-        array = atoms_array(to);
-        if (*value) {
-                atoms_element(to, array);
-                atoms_text(to, value);
+        return text[n] == '=' && n > 0 && n <= 64 && *text != '_' &&
+               !isdigit((unsigned char) *text) &&
+               strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_" DIGITS) == n;
+}
+
+int decode_fields(const Directive *d, const char *value, Atoms *to, Error *e) {
+        _cleanup_(strv_freep) char **words = NULL;
+        int r = words_split(value, &words, e);
+
+        if (r < 0)
+                return r;
+        STRV_FOREACH(w, words) {
+                if (!is_field(*w))
+                        return error_set(e, -EINVAL, "bad-field",
+                                         "\"%.64s\" is not NAME=value, the name of A-Z, 0-9 and _",
+                                         *w);
+                if (str_after(*w, OWN_PREFIX))
+                        return own_name(e);
         }
+        add_words(d, words, to);
         return 0;
 }
 

@@ -67,15 +67,11 @@ int decode_file(const Directive *d, const char *value, Atoms *to, Error *e) {
         return 0;
 }
 
-/* A list of texts in which every word is fine without one of the marks before it. */
-static int add_paths(const Directive *d, const char *value, const char *marks,
+/* A list of texts, each of them fine without the marks before it. */
+static int add_paths(const Directive *d, char *const *words, const char *marks,
                      bool (*ok)(const char *path), Atoms *to, Error *e) {
-        _cleanup_(strv_freep) char **words = NULL;
         size_t array;
-        int r = words_split(value, &words, e);
 
-        if (r < 0)
-                return r;
         STRV_FOREACH(w, words)
                 if (!ok(*w + strspn(*w, marks)))
                         return error_set(e, -EINVAL, "bad-path",
@@ -89,12 +85,19 @@ static int add_paths(const Directive *d, const char *value, const char *marks,
         return 0;
 }
 
-int decode_paths(const Directive *d, const char *value, Atoms *to, Error *e) {
-        return add_paths(d, value, "", path_is_absolute, to, e);
+/* In unit files colons stand between them, for systemd-run blanks. */
+int decode_search_path(const Directive *d, const char *value, Atoms *to, Error *e) {
+        _cleanup_(strv_freep) char **words = NULL;
+        int r = strv_split(value, ": \t", &words);
+
+        return r < 0 ? r : add_paths(d, words, "", path_is_absolute, to, e);
 }
 
 int decode_marked_paths(const Directive *d, const char *value, Atoms *to, Error *e) {
-        return add_paths(d, value, "-+", path_is_absolute, to, e);
+        _cleanup_(strv_freep) char **words = NULL;
+        int r = words_split(value, &words, e);
+
+        return r < 0 ? r : add_paths(d, words, "-+", path_is_absolute, to, e);
 }
 
 static bool path_is_below(const char *path) {
@@ -102,7 +105,10 @@ static bool path_is_below(const char *path) {
 }
 
 int decode_directories(const Directive *d, const char *value, Atoms *to, Error *e) {
-        return add_paths(d, value, "", path_is_below, to, e);
+        _cleanup_(strv_freep) char **words = NULL;
+        int r = words_split(value, &words, e);
+
+        return r < 0 ? r : add_paths(d, words, "", path_is_below, to, e);
 }
 
 /* SOURCE[:DESTINATION[:OPTION]], of which the parts are in word. */

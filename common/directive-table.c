@@ -252,7 +252,7 @@ const Directive directives[] = {
         ROW("ManagedOOMMemoryPressureLimit", SHARE, "u", 249),
         ROW("ManagedOOMPreference", WORD, "s", 249, WORDS("none", "avoid", "omit"), UNLESS("none")),
         /* systemd.exec(5): paths */
-        ROW("ExecSearchPath", PATHS, "as", 250, LIST),
+        ROW("ExecSearchPath", SEARCH_PATH, "as", 250, LIST),
         ROW("WorkingDirectory", HOME, "s", 249),
         ROW("RootDirectory", PATH, "s", 249, POLICY),
         ROW("MountAPIVFS", BOOL, "b", 249),
@@ -373,7 +373,7 @@ const Directive directives[] = {
         ROW_AS("StandardInputText", TEXT, "StandardInputData", "ay", 249, LIST),
         ROW("StandardInputData", BASE64, "ay", 249, LIST),
         ROW("LogLevelMax", CODE, "i", 249, NAMES(log_levels)),
-        ROW("LogExtraFields", FIELD, "aay", 249, LIST),
+        ROW("LogExtraFields", FIELDS, "aay", 249, LIST),
         ROW("SyslogFacility", CODE, "i", 249, NAMES(log_facilities)),
         ROW("SyslogLevel", CODE, "i", 249, NAMES(log_levels)),
         ROW("SyslogLevelPrefix", BOOL, "b", 249),

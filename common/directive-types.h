@@ -15,9 +15,9 @@ DirectiveDecoder decode_word, decode_code, decode_signal, decode_errno, decode_s
         decode_mask, decode_set, decode_namespaces, decode_user, decode_stream;
 /* directive-list.c */
 DirectiveDecoder decode_environment, decode_variables, decode_users, decode_words, decode_filter,
-        decode_syscalls, decode_cpus, decode_field, decode_text, decode_base64, decode_exec;
+        decode_syscalls, decode_cpus, decode_fields, decode_text, decode_base64, decode_exec;
 /* directive-path.c */
-DirectiveDecoder decode_file, decode_home, decode_path, decode_paths, decode_marked_paths,
+DirectiveDecoder decode_file, decode_home, decode_path, decode_search_path, decode_marked_paths,
         decode_directories, decode_binds, decode_tmpfs, decode_device, decode_device_rate,
         decode_device_weight, decode_device_span, decode_credential;
 /* directive-address.c */

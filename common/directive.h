@@ -18,7 +18,7 @@ typedef enum DirectiveType {
         DIRECTIVE_FILE,        /* absolute path; a - before it: it may be missing */
         DIRECTIVE_HOME,        /* absolute path or ~; a - before it: it may be missing */
         DIRECTIVE_PATH,        /* absolute path */
-        DIRECTIVE_PATHS,       /* absolute paths */
+        DIRECTIVE_SEARCH_PATH, /* absolute paths, with colons or blanks between */
         DIRECTIVE_MARKED_PATHS, /* absolute paths; - before them: may be missing, +: below the root directory */
         DIRECTIVE_DIRECTORIES,     /* paths below a directory of systemd's */
         DIRECTIVE_BINDS,           /* SOURCE[:DESTINATION[:rbind|norbind]] */
@@ -56,7 +56,7 @@ typedef enum DirectiveType {
         DIRECTIVE_DEVICE_SPAN,   /* PATH and time span */
         DIRECTIVE_ADDRESSES,  /* addresses with prefix length; any localhost link-local multicast */
         DIRECTIVE_SOCKET,     /* [ipv4:|ipv6:][tcp:|udp:]PORTS */
-        DIRECTIVE_FIELD,      /* NAME=value of the journal */
+        DIRECTIVE_FIELDS,     /* NAME=value of the journal, quoted like a command line */
         DIRECTIVE_TEXT,       /* text with C escapes; a new line ends it */
         DIRECTIVE_BASE64,     /* bytes */
         DIRECTIVE_STREAM,     /* one of the row's words, or file:, append:, truncate: and a path */
