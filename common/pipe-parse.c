@@ -182,7 +182,7 @@ static int own_key(Parser *p, const char *key, const char *value, Error *e) {
 }
 
 static const char *task_word_near(const char *key) {
-        const char *near = directive_nearest(key);
+        const char *near = NULL;
 
         for (size_t i = 0; i < ELEMENTSOF(task_keys); i++)
                 if (str_distance(task_keys[i].key, key) <
@@ -201,9 +201,10 @@ static int task_key(Parser *p, const char *key, const char *value, unsigned colu
                 return r;
         if (!row) {
                 near = task_word_near(key);
-                return error_set(e, -EINVAL, "unknown-directive",
-                                 "%.64s= is not allowed in [Task]%s%s%s", key,
-                                 near ? "; did you mean " : "", near ? near : "", near ? "=?" : "");
+                return near ? error_set(e, -EINVAL, "unknown-directive",
+                                        "%.64s= is not allowed in [Task]; did you mean %s=?", key,
+                                        near)
+                            : directive_refuse(key, e);
         }
         if (count >= PIPE_DIRECTIVES_MAX)
                 return error_set(e, -E2BIG, "too-many-directives", "more than %d directives",

@@ -106,14 +106,10 @@ static int task_check(const Pipe *p, const PipeTask *t, size_t *ret_directive, E
                 return r;
         for (char **d = t->directives; d && *d; d += 2) {
                 const Directive *row = directive_find(d[0]);
-                const char *near = row ? NULL : directive_nearest(d[0]);
 
                 *ret_directive = (size_t) (d - t->directives) / 2;
                 if (!row)
-                        return error_set(e, -EINVAL, "unknown-directive",
-                                         "%.64s= is not allowed in [Task]%s%s%s", d[0],
-                                         near ? "; did you mean " : "", near ? near : "",
-                                         near ? "=?" : "");
+                        return directive_refuse(d[0], e);
                 for (char **before = t->directives; before < d && !row->repeats; before += 2)
                         if (str_eq(before[0], d[0]))
                                 return error_set(e, -EINVAL, "duplicate-directive",
@@ -121,7 +117,7 @@ static int task_check(const Pipe *p, const PipeTask *t, size_t *ret_directive, E
                 r = directive_check(row, d[1], e);
                 if (r < 0)
                         return error_prefix(e, "%s=: ", d[0]);
-                exec |= row->type == DIRECTIVE_EXEC;
+                exec |= str_eq(d[0], "ExecStart");
         }
         *ret_directive = SIZE_MAX;
         return exec ? 0

@@ -7,6 +7,7 @@
 
 #include "exec-internal.h"
 #include "log.h"
+#include "manager.h"
 
 #define EXEC_PATH "/io/sluice/Exec1"
 #define JOURNAL_SOCKET "/run/systemd/journal/io.systemd.journal"
@@ -129,6 +130,39 @@ static int exec_on_name_acquired(sd_bus_message *m, void *userdata, sd_bus_error
         return sd_event_exit(x->event, -EACCES);
 }
 
+/* "252 (252.39-1~deb12u2)", or "v257.8-1". */
+static unsigned version_of(const char *text) {
+        unsigned n = 0;
+
+        for (text += strcspn(text, "0123456789"); *text >= '0' && *text <= '9' && n < 100000;
+             text++)
+                n = n * 10 + (unsigned) (*text - '0');
+        return n;
+}
+
+/* Whoever calls us waits for the name, so every request finds the version known. */
+static int exec_on_version(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        const char *version = "";
+        Exec *x = userdata;
+        int r = sd_bus_message_is_method_error(m, NULL) ? -sd_bus_message_get_errno(m) : 0;
+
+        (void) error;
+        if (x->leaving)
+                return 0;
+        if (r >= 0)
+                r = sd_bus_message_read(m, "v", "s", &version);
+        x->systemd = version_of(version);
+        if (r >= 0 && x->systemd == 0)
+                r = -EBADMSG;
+        if (r >= 0)
+                r = sd_bus_request_name_async(x->bus, &x->name, EXEC_NAME, 0, exec_on_name_acquired,
+                                              x);
+        if (r >= 0)
+                return 0;
+        log_error(r, "Cannot ask systemd for its version");
+        return sd_event_exit(x->event, r);
+}
+
 static int exec_setup(Exec *x) {
         int r = sd_event_new(&x->event);
 
@@ -151,8 +185,10 @@ static int exec_setup(Exec *x) {
                 r = sd_bus_add_object_vtable(x->bus, &x->object, EXEC_PATH, EXEC_NAME, exec_vtable,
                                              x);
         if (r >= 0)
-                r = sd_bus_request_name_async(x->bus, &x->name, EXEC_NAME, 0, exec_on_name_acquired,
-                                              x);
+                r = sd_bus_call_method_async(x->bus, &x->version, MANAGER_SERVICE, MANAGER_PATH,
+                                             "org.freedesktop.DBus.Properties", "Get",
+                                             exec_on_version, x, "ss", MANAGER_INTERFACE,
+                                             "Version");
         if (r >= 0)
                 r = sd_event_set_watchdog(x->event, true);
         return r;
@@ -181,6 +217,7 @@ Exec *exec_free(Exec *x) {
         (void) journal_sync_free(x->sync);
         (void) sd_bus_slot_unref(x->object);
         (void) sd_bus_slot_unref(x->name);
+        (void) sd_bus_slot_unref(x->version);
         (void) sd_event_source_disable_unref(x->idle);
         (void) sd_bus_flush_close_unref(x->bus);
         (void) sd_event_unref(x->event);

@@ -91,6 +91,7 @@ static int unit_from_request(Exec *x, sd_bus_message *m, UnitSpec *ret, Error *e
                 r = sd_bus_message_read(m, "st", &request.task, &request.deadline_usec);
         if (r >= 0)
                 r = read_directives(m, &request.directives);
+        request.systemd = x->systemd;
         request.streaming = str_eq(sd_bus_message_get_member(m), "StartStreaming");
         if (r >= 0)
                 r = policy_load(x->policy_path, &policy, e);

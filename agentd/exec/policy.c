@@ -24,6 +24,8 @@ static const ConfigField fields[] = {
           offsetof(PolicyText, policy.executables), "*" },
         { "Policy", "AllowCredentials", "allow-credentials", CONFIG_STRV,
           offsetof(PolicyText, policy.credentials), "/etc/sluice/credentials/*" },
+        { "Policy", "AllowDirectives", "allow-directives", CONFIG_STRV,
+          offsetof(PolicyText, policy.directives), "" },
         { "Policy", "MemoryMax", "memory-max", CONFIG_TEXT, offsetof(PolicyText, memory_max),
           "infinity" },
         { "Policy", "AllowSandboxNone", "allow-sandbox-none", CONFIG_BOOL,
@@ -89,6 +91,7 @@ void policy_done(Policy *p) {
         p->users = strv_free(p->users);
         p->executables = strv_free(p->executables);
         p->credentials = strv_free(p->credentials);
+        p->directives = strv_free(p->directives);
 }
 
 static bool matches_any(char *const *patterns, const char *path) {
@@ -122,6 +125,16 @@ int policy_check_credential(const Policy *p, const char *path, Error *e) {
                          "The host's policy does not allow to load a credential from %s "
                          "(AllowCredentials= in policy.conf).",
                          path);
+}
+
+int policy_check_directive(const Policy *p, const char *name, const char *value, const char *why,
+                           Error *e) {
+        if (matches_any(p->directives, name))
+                return 0;
+        return error_set(e, -EPERM, "directive-refused",
+                         "The host's policy does not allow %s=%.128s%s%s (AllowDirectives= in "
+                         "policy.conf).",
+                         name, value, why ? ": " : "", why ? why : "");
 }
 
 int policy_check_sandbox(const Policy *p, const char *profile, Error *e) {

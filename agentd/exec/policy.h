@@ -12,6 +12,7 @@ typedef struct Policy {
         char **users;        /* that User= may name */
         char **executables;  /* fnmatch(3) patterns of resolved paths */
         char **credentials;  /* fnmatch(3) patterns of source paths */
+        char **directives;   /* fnmatch(3) patterns of dangerous directives */
         uint64_t memory_max; /* UINT64_MAX: no cap */
         bool sandbox_none;
 } Policy;
@@ -25,6 +26,9 @@ void policy_done(Policy *p);
 int policy_check_user(const Policy *p, const char *user, Error *e);
 int policy_check_executable(const Policy *p, const char *path, Error *e);
 int policy_check_credential(const Policy *p, const char *path, Error *e);
+/* One that is dangerous with this value; why says how, or is NULL. */
+int policy_check_directive(const Policy *p, const char *name, const char *value, const char *why,
+                           Error *e);
 int policy_check_sandbox(const Policy *p, const char *profile, Error *e);
 /* The limit to apply: what was asked (0: nothing), or the cap when nothing was. */
 int policy_check_memory(const Policy *p, uint64_t wanted, uint64_t *ret, Error *e);

@@ -1,7 +1,8 @@
-/* Writes properties into a message, in groups. What a sandbox profile means stands in one table. */
+/* Writes properties into a message: what every attempt's unit has, then what its directives say, then what they cannot change. */
 #include "properties.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "cleanup.h"
 #include "str.h"
@@ -11,255 +12,157 @@
 #define LOG_BURST                                                                                  \
         100000000U /* journald's limit lost 40 to 60 % of a burst; it cannot be switched off by unit */
 
-typedef enum SandboxType {
-        SANDBOX_BOOL,  /* true */
-        SANDBOX_TEXT,  /* text */
-        SANDBOX_EMPTY, /* uint64: no bit of a set */
-        SANDBOX_WORDS, /* array of words */
-        SANDBOX_ALLOW, /* (bas): only these words */
-} SandboxType;
+/* How long the complete type is that a signature begins with. */
+static size_t type_length(const char *signature) {
+        size_t n = 0, depth = 0;
 
-static const struct {
-        Sandbox from; /* the mildest profile that has it */
-        const char *property;
-        SandboxType type;
-        const char *text;
-} sandbox_rows[] = {
-        { SANDBOX_STANDARD, "NoNewPrivileges", SANDBOX_BOOL, NULL },
-        { SANDBOX_STANDARD, "ProtectSystem", SANDBOX_TEXT, "strict" },
-        { SANDBOX_STANDARD, "ProtectHome", SANDBOX_TEXT, "yes" },
-        { SANDBOX_STANDARD, "PrivateTmp", SANDBOX_BOOL, NULL },
-        { SANDBOX_STANDARD, "PrivateDevices", SANDBOX_BOOL, NULL },
-        { SANDBOX_STANDARD, "ProtectClock", SANDBOX_BOOL, NULL },
-        { SANDBOX_STANDARD, "ProtectControlGroups", SANDBOX_BOOL, NULL },
-        { SANDBOX_STANDARD, "ProtectHostname", SANDBOX_BOOL, NULL },
-        { SANDBOX_STANDARD, "ProtectKernelLogs", SANDBOX_BOOL, NULL },
-        { SANDBOX_STANDARD, "ProtectKernelModules", SANDBOX_BOOL, NULL },
-        { SANDBOX_STANDARD, "ProtectKernelTunables", SANDBOX_BOOL, NULL },
-        { SANDBOX_STANDARD, "RestrictRealtime", SANDBOX_BOOL, NULL },
-        { SANDBOX_STANDARD, "RestrictSUIDSGID", SANDBOX_BOOL, NULL },
-        { SANDBOX_STANDARD, "LockPersonality", SANDBOX_BOOL, NULL },
-        { SANDBOX_STANDARD, "CapabilityBoundingSet", SANDBOX_EMPTY, NULL },
-        { SANDBOX_STANDARD, "SystemCallArchitectures", SANDBOX_WORDS, "native" },
-        { SANDBOX_STRICT, "RestrictNamespaces", SANDBOX_EMPTY, NULL },
-        { SANDBOX_STRICT, "MemoryDenyWriteExecute", SANDBOX_BOOL, NULL },
-        { SANDBOX_STRICT, "PrivateUsers", SANDBOX_BOOL, NULL },
-        { SANDBOX_STRICT, "ProtectProc", SANDBOX_TEXT, "invisible" },
-        { SANDBOX_STRICT, "ProcSubset", SANDBOX_TEXT, "pid" },
-        { SANDBOX_STRICT, "RestrictAddressFamilies", SANDBOX_ALLOW, "AF_UNIX AF_INET AF_INET6" },
-        { SANDBOX_STRICT, "SystemCallFilter", SANDBOX_ALLOW, "@system-service" },
-};
-
-static int append_words(sd_bus_message *m, const char *property, const char *text, bool allow) {
-        _cleanup_(strv_freep) char **words = NULL;
-        int r = strv_split(text, " ", &words);
-
-        if (r < 0)
-                return r;
-        r = sd_bus_message_open_container(m, 'r', "sv");
-        if (r >= 0)
-                r = sd_bus_message_append(m, "s", property);
-        if (r >= 0)
-                r = sd_bus_message_open_container(m, 'v', allow ? "(bas)" : "as");
-        if (r >= 0 && allow)
-                r = sd_bus_message_open_container(m, 'r', "bas");
-        if (r >= 0 && allow)
-                r = sd_bus_message_append(m, "b", true);
-        if (r >= 0)
-                r = sd_bus_message_append_strv(m, words);
-        if (r >= 0 && allow)
-                r = sd_bus_message_close_container(m);
-        if (r >= 0)
-                r = sd_bus_message_close_container(m);
-        return r < 0 ? r : sd_bus_message_close_container(m);
+        if (*signature == 'a')
+                return 1 + type_length(signature + 1);
+        do {
+                depth += signature[n] == '(';
+                depth -= signature[n] == ')';
+                n++;
+        } while (depth > 0);
+        return n;
 }
 
-static int append_sandbox(sd_bus_message *m, Sandbox profile) {
-        int r = 0;
+/* One of the basic types: D-Bus has each in its own width. */
+static int append_basic(sd_bus_message *m, char type, const Atom *atom) {
+        const uint32_t u32 = (uint32_t) atom->number; /* i and b as well */
+        const uint16_t u16 = (uint16_t) atom->number;
 
-        for (size_t i = 0; r >= 0 && i < ELEMENTSOF(sandbox_rows); i++) {
-                const char *property = sandbox_rows[i].property, *text = sandbox_rows[i].text;
-
-                if (profile < sandbox_rows[i].from)
-                        continue;
-                switch (sandbox_rows[i].type) {
-                case SANDBOX_BOOL:
-                        r = sd_bus_message_append(m, "(sv)", property, "b", true);
-                        break;
-                case SANDBOX_TEXT:
-                        r = sd_bus_message_append(m, "(sv)", property, "s", text);
-                        break;
-                case SANDBOX_EMPTY:
-                        r = sd_bus_message_append(m, "(sv)", property, "t", (uint64_t) 0);
-                        break;
-                case SANDBOX_WORDS:
-                case SANDBOX_ALLOW:
-                        r = append_words(m, property, text, sandbox_rows[i].type == SANDBOX_ALLOW);
-                        break;
-                }
+        switch (type) {
+        case 's':
+                return sd_bus_message_append_basic(m, type, atom->text);
+        case 't':
+                return sd_bus_message_append_basic(m, type, &atom->number);
+        case 'q':
+                return sd_bus_message_append_basic(m, type, &u16);
+        default:
+                return sd_bus_message_append_basic(m, type, &u32);
         }
-        return r;
 }
 
-static int append_strv(sd_bus_message *m, const char *property, char *const *v) {
-        int r = sd_bus_message_open_container(m, 'r', "sv");
-
-        if (r >= 0)
-                r = sd_bus_message_append(m, "s", property);
-        if (r >= 0)
-                r = sd_bus_message_open_container(m, 'v', "as");
-        if (r >= 0)
-                r = sd_bus_message_append_strv(m, (char **) v);
-        if (r >= 0)
-                r = sd_bus_message_close_container(m);
-        return r < 0 ? r : sd_bus_message_close_container(m);
-}
-
-/* ExecStartEx tells path and argv[0] apart: the resolved file is executed under the name that was asked for. */
-static int append_command(sd_bus_message *m, const UnitSpec *s) {
-        int r = sd_bus_message_open_container(m, 'r', "sv");
-
-        if (r >= 0)
-                r = sd_bus_message_append(m, "s", "ExecStartEx");
-        if (r >= 0)
-                r = sd_bus_message_open_container(m, 'v', "a(sasas)");
-        if (r >= 0)
-                r = sd_bus_message_open_container(m, 'a', "(sasas)");
-        if (r >= 0)
-                r = sd_bus_message_open_container(m, 'r', "sasas");
-        if (r >= 0)
-                r = sd_bus_message_append(m, "s", s->executable);
-        if (r >= 0)
-                r = sd_bus_message_append_strv(m, s->command.argv);
-        if (r >= 0)
-                r = sd_bus_message_open_container(m, 'a', "s");
-        if (r >= 0 && (s->command.flags & EXEC_IGNORE_FAILURE))
-                r = sd_bus_message_append(m, "s", "ignore-failure");
-        if (r >= 0 && (s->command.flags & EXEC_NO_EXPAND))
-                r = sd_bus_message_append(m, "s", "no-env-expand");
-        for (int level = 0; r >= 0 && level < 5; level++)
-                r = sd_bus_message_close_container(m);
-        return r;
-}
-
-static int append_log_fields(sd_bus_message *m, char *const *fields) {
-        int r = sd_bus_message_open_container(m, 'r', "sv");
-
-        if (r >= 0)
-                r = sd_bus_message_append(m, "s", "LogExtraFields");
-        if (r >= 0)
-                r = sd_bus_message_open_container(m, 'v', "aay");
-        if (r >= 0)
-                r = sd_bus_message_open_container(m, 'a', "ay");
-        for (char *const *f = fields; r >= 0 && f && *f; f++)
-                r = sd_bus_message_append_array(m, 'y', *f, strlen(*f));
-        for (int level = 0; r >= 0 && level < 3; level++)
-                r = sd_bus_message_close_container(m);
-        return r;
-}
-
-static int append_credentials(sd_bus_message *m, char *const *credentials) {
+/* A value of the complete type at signature, of the length n; *i moves behind its atoms. */
+static int append_value(sd_bus_message *m, const Atoms *a, size_t *i, const char *signature,
+                        size_t n) {
+        char inner[16] = "";
+        uint64_t count;
         int r;
 
-        if (!credentials)
-                return 0;
-        r = sd_bus_message_open_container(m, 'r', "sv");
-        if (r >= 0)
-                r = sd_bus_message_append(m, "s", "LoadCredential");
-        if (r >= 0)
-                r = sd_bus_message_open_container(m, 'v', "a(ss)");
-        if (r >= 0)
-                r = sd_bus_message_open_container(m, 'a', "(ss)");
-        for (char *const *c = credentials; r >= 0 && c[0]; c += 2)
-                r = sd_bus_message_append(m, "(ss)", c[0], c[1]);
-        for (int level = 0; r >= 0 && level < 3; level++)
-                r = sd_bus_message_close_container(m);
-        return r;
+        if (*signature != 'a' && *signature != '(')
+                return append_basic(m, *signature, &a->items[(*i)++]);
+        if (n == 2 && signature[1] == 'y') {
+                const Atom *bytes = &a->items[(*i)++];
+
+                return sd_bus_message_append_array(m, 'y', bytes->text, bytes->number);
+        }
+        (void) memcpy(inner, signature + 1, *signature == 'a' ? n - 1 : n - 2);
+        r = sd_bus_message_open_container(m, *signature == 'a' ? 'a' : 'r', inner);
+        if (r >= 0 && *signature == 'a') {
+                count = a->items[(*i)++].number;
+                for (uint64_t k = 0; r >= 0 && k < count; k++)
+                        r = append_value(m, a, i, inner, n - 1);
+        } else {
+                for (const char *s = inner; r >= 0 && *s; s += type_length(s))
+                        r = append_value(m, a, i, s, type_length(s));
+        }
+        return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
-static int append_numbers(sd_bus_message *m, const UnitSpec *s) {
-        const struct {
-                const char *property;
-                uint64_t value;
-        } rows[] = {
-                { "MemoryMax", s->memory_max },
-                { "MemoryHigh", s->memory_high },
-                { "CPUQuotaPerSecUSec", s->cpu_quota_usec },
-                { "CPUWeight", s->cpu_weight },
-                { "TasksMax", s->tasks_max },
-                { "IOWeight", s->io_weight },
-                { "RuntimeMaxUSec", s->runtime_max_usec },
-                { "TimeoutStopUSec", s->timeout_stop_usec },
-        };
-        int r = 0;
+int properties_write(sd_bus_message *m, const Atoms *a) {
+        int r = a->error;
 
-        for (size_t i = 0; r >= 0 && i < ELEMENTSOF(rows); i++)
-                if (rows[i].value > 0)
-                        r = sd_bus_message_append(m, "(sv)", rows[i].property, "t", rows[i].value);
-        return r;
-}
+        for (size_t i = 0; r >= 0 && i < a->count;) {
+                const char *name = a->items[i].text, *signature = a->items[i + 1].text;
 
-static int append_settings(sd_bus_message *m, const UnitSpec *s) {
-        int r = 0;
-
-        for (size_t i = 0; r >= 0 && i < s->n_settings; i++) {
-                const char *property = s->settings[i].directive->property;
-                uint64_t number = s->settings[i].number;
-
-                if (s->settings[i].word)
-                        r = sd_bus_message_append(m, "(sv)", property, "s", s->settings[i].word);
-                else if (s->settings[i].directive->type == DIRECTIVE_COUNT)
-                        r = sd_bus_message_append(m, "(sv)", property, "u", (uint32_t) number);
-                else
-                        r = sd_bus_message_append(m, "(sv)", property, "t", number);
+                i += 2;
+                r = sd_bus_message_open_container(m, 'r', "sv");
+                if (r >= 0)
+                        r = sd_bus_message_append_basic(m, 's', name);
+                if (r >= 0)
+                        r = sd_bus_message_open_container(m, 'v', signature);
+                if (r >= 0)
+                        r = append_value(m, a, &i, signature, strlen(signature));
+                if (r >= 0)
+                        r = sd_bus_message_close_container(m);
+                if (r >= 0)
+                        r = sd_bus_message_close_container(m);
         }
         return r;
+}
+
+static void add_text(Atoms *a, const char *name, const char *text) {
+        atoms_property(a, name, "s");
+        atoms_text(a, text);
+}
+
+static void add_number(Atoms *a, const char *name, const char *signature, uint64_t n) {
+        atoms_property(a, name, signature);
+        atoms_number(a, n);
+}
+
+/* as, or aay, which looks the same in atoms. */
+static void add_list(Atoms *a, const char *name, const char *signature, char *const *words) {
+        size_t array;
+
+        atoms_property(a, name, signature);
+        array = atoms_array(a);
+        STRV_FOREACH(w, words) {
+                atoms_element(a, array);
+                atoms_text(a, *w);
+        }
 }
 
 /* RemainAfterExit= keeps the outcome in PID 1 until it is acknowledged; that a failed unit is kept too is CollectMode='s
  * default. Memory, tasks and IO are accounted in the service, so that its slice has the controllers as well. */
-static int append_service(sd_bus_message *m, const UnitSpec *s) {
-        int r = sd_bus_message_append(
-                m, "(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)", "Description", "s", s->description,
-                "Type", "s", "exec", "RemainAfterExit", "b", s->leave_success, "CollectMode", "s",
-                "inactive", "Slice", "s", s->slice, "CPUAccounting", "b", true, "MemoryAccounting",
-                "b", true, "TasksAccounting", "b", true, "IOAccounting", "b", true);
+static void add_service(Atoms *a, const UnitSpec *s) {
+        add_text(a, "Description", s->description);
+        add_text(a, "Type", "exec");
+        add_number(a, "RemainAfterExit", "b", s->leave_success);
+        add_text(a, "CollectMode", "inactive");
+        add_text(a, "Slice", s->slice);
+        add_number(a, "CPUAccounting", "b", true);
+        add_number(a, "MemoryAccounting", "b", true);
+        add_number(a, "TasksAccounting", "b", true);
+        add_number(a, "IOAccounting", "b", true);
+        add_text(a, "SyslogIdentifier", s->identifier);
+        add_number(a, "LogRateLimitIntervalUSec", "t", USEC_PER_SEC);
+        add_number(a, "LogRateLimitBurst", "u", LOG_BURST);
+        add_text(a, "User", s->user);
+        add_list(a, "StateDirectory", "as", (char *[]){ s->state_directory, NULL });
+        add_number(a, "StateDirectoryMode", "u", 0700);
+        add_text(a, "WorkingDirectory", s->working_directory);
+        add_number(a, "MemoryMax", "t", s->memory_max);
+        if (s->timeout_stop_usec > 0)
+                add_number(a, "TimeoutStopUSec", "t", s->timeout_stop_usec);
+        if (s->dynamic_user)
+                add_number(a, "DynamicUser", "b", true);
+        if (s->lease) {
+                add_list(a, "PartOf", "as", (char *[]){ s->lease, NULL });
+                add_list(a, "After", "as", (char *[]){ s->lease, NULL });
+        }
+}
 
-        if (r >= 0)
-                r = sd_bus_message_append(m, "(sv)(sv)(sv)", "SyslogIdentifier", "s", s->identifier,
-                                          "LogRateLimitIntervalUSec", "t", USEC_PER_SEC,
-                                          "LogRateLimitBurst", "u", LOG_BURST);
-        if (r >= 0)
-                r = sd_bus_message_append(m, "(sv)(sv)(sv)(sv)", "User", "s", s->user,
-                                          "StateDirectory", "as", 1, s->state_directory,
-                                          "StateDirectoryMode", "u", 0700U, "WorkingDirectory", "s",
-                                          s->working_directory);
-        if (r >= 0 && s->dynamic_user)
-                r = sd_bus_message_append(m, "(sv)", "DynamicUser", "b", true);
-        if (r >= 0 && s->lease)
-                r = sd_bus_message_append(m, "(sv)(sv)", "PartOf", "as", 1, s->lease, "After", "as",
-                                          1, s->lease);
-        return r;
+/* Behind the directives: an empty Environment= forgets what is before it. */
+static void add_identity(Atoms *a, const UnitSpec *s) {
+        add_list(a, "Environment", "as", s->environment);
+        add_list(a, "LogExtraFields", "aay", s->log_fields);
 }
 
 int properties_append(sd_bus_message *m, const UnitSpec *s) {
+        Atoms service = {}, identity = {};
         int r = sd_bus_message_open_container(m, 'a', "(sv)");
 
+        add_service(&service, s);
+        add_identity(&identity, s);
         if (r >= 0)
-                r = append_service(m, s);
+                r = properties_write(m, &service);
         if (r >= 0)
-                r = append_command(m, s);
+                r = properties_write(m, &s->properties);
         if (r >= 0)
-                r = append_strv(m, "Environment", s->environment);
-        if (r >= 0)
-                r = append_log_fields(m, s->log_fields);
-        if (r >= 0)
-                r = append_credentials(m, s->credentials);
-        if (r >= 0)
-                r = append_numbers(m, s);
-        if (r >= 0)
-                r = append_settings(m, s); /* after Type=exec: the last word counts */
-        if (r >= 0)
-                r = append_sandbox(m, s->sandbox);
+                r = properties_write(m, &identity);
+        atoms_done(&service);
+        atoms_done(&identity);
         return r < 0 ? r : sd_bus_message_close_container(m);
 }

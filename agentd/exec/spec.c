@@ -9,7 +9,6 @@
 #include <sys/sysinfo.h>
 
 #include "id.h"
-#include "parse.h"
 #include "str.h"
 #include "strv.h"
 #include "timespan.h"
@@ -18,7 +17,6 @@
 #include "lease.h"
 
 #define TEXT_MAX 256
-#define ENVIRONMENT_MAX 512
 /* The control plane counts on it, so the host's DefaultTimeoutStopSec= does not decide. */
 #define FENCED_STOP_USEC (90 * USEC_PER_SEC)
 
@@ -77,15 +75,12 @@ void spec_done(UnitSpec *s) {
         free(s->description);
         free(s->identifier);
         free(s->executable);
-        exec_command_done(&s->command);
         s->environment = strv_free(s->environment);
         s->log_fields = strv_free(s->log_fields);
         free(s->user);
         free(s->state_directory);
         free(s->working_directory);
-        s->credentials = strv_free(s->credentials);
-        for (size_t i = 0; i < s->n_settings; i++)
-                free(s->settings[i].word);
+        atoms_done(&s->properties);
         *s = (UnitSpec){};
 }
 
@@ -204,113 +199,147 @@ static int set_limit(const char *value, uint64_t *ret) {
         return n == 0 ? -ERANGE : 0;
 }
 
-static int set_environment(UnitSpec *s, const char *value, Error *e) {
-        _cleanup_(strv_freep) char **words = NULL;
-        int r = words_split(value, &words, e);
-
-        if (r >= 0 && strv_length(s->environment) + strv_length(words) > ENVIRONMENT_MAX)
-                return error_set(e, -E2BIG, "bad-directive", "more than %d variables",
-                                 ENVIRONMENT_MAX);
-        for (char **w = words; r >= 0 && w && *w; w++)
-                r = strv_append(&s->environment, *w);
-        return r;
+static Sandbox sandbox_of(char *const *pairs) {
+        for (; pairs && pairs[0] && pairs[1]; pairs += 2)
+                if (str_eq(pairs[0], "SandboxProfile"))
+                        return sandbox_from_string(pairs[1]);
+        return SANDBOX_STANDARD;
 }
 
-static int set_credential(UnitSpec *s, const char *value) {
-        const char *colon = strchr(value, ':');
-        char *id = colon ? strndup(value, (size_t) (colon - value)) : NULL;
+/* One directive on its way into the spec: its properties begin at from. */
+typedef struct Step {
+        UnitSpec *spec;
+        const Policy *policy;
+        const Directive *directive;
+        const char *value;
+        size_t from;
+} Step;
+
+static uint64_t number_of(const Step *step) {
+        return step->spec->properties.items[step->from + 2].number;
+}
+
+/* What would really be executed. A file that is not there (yet) counts by its name; PID 1 will say that it is missing. */
+static int resolve(const char *path, char **ret, Error *e) {
+        size_t n = strlen(path);
+
+        if (strstr(path, "/../") || (n >= 3 && str_eq(path + n - 3, "/..")) || n >= PATH_MAX)
+                return error_set(e, -EPERM, "executable-refused",
+                                 "The executable's path must be without \"..\".");
+        *ret = realpath(path, NULL);
+        if (*ret)
+                return 0;
+        return errno == ENOMEM ? -ENOMEM : str_replace(ret, path);
+}
+
+/* The resolved file is executed under the name that was asked for. */
+static int take_command(Step *step, Error *e) {
+        Atom *path = step->spec->properties.items + step->from + 3;
+        char *resolved = NULL;
         int r;
 
-        if (!id)
-                return colon ? -ENOMEM : -EINVAL;
-        r = strv_append_take(&s->credentials, id);
-        return r < 0 ? r : strv_append(&s->credentials, colon + 1);
-}
-
-static Sandbox sandbox_from_string(const char *s) {
-        return str_eq(s, "none") ? SANDBOX_NONE
-                                 : (str_eq(s, "strict") ? SANDBOX_STRICT : SANDBOX_STANDARD);
-}
-
-static uint64_t *number_of(UnitSpec *s, const Directive *d) {
-        const struct {
-                const char *property;
-                uint64_t *slot;
-        } rows[] = {
-                { "MemoryMax", &s->memory_max },
-                { "MemoryHigh", &s->memory_high },
-                { "CPUQuotaPerSecUSec", &s->cpu_quota_usec },
-                { "CPUWeight", &s->cpu_weight },
-                { "TasksMax", &s->tasks_max },
-                { "IOWeight", &s->io_weight },
-                { "RuntimeMaxUSec", &s->runtime_max_usec },
-                { "TimeoutStopUSec", &s->timeout_stop_usec },
-        };
-
-        for (size_t i = 0; i < ELEMENTSOF(rows); i++)
-                if (str_eq(rows[i].property, d->property))
-                        return rows[i].slot;
-        return NULL;
-}
-
-static int set_number(UnitSpec *s, const Directive *d, const char *value) {
-        uint64_t *slot = number_of(s, d);
-
-        if (!slot)
-                return -EOPNOTSUPP;
-        switch (d->type) {
-        case DIRECTIVE_SIZE:
-                return set_limit(value, slot);
-        case DIRECTIVE_QUOTA:
-                return quota_parse(value, slot);
-        case DIRECTIVE_SPAN:
-                return timespan_parse(value, slot);
-        case DIRECTIVE_TASKS:
-                if (str_eq(value, "infinity")) {
-                        *slot = UINT64_MAX;
-                        return 0;
-                }
-                return parse_u64(value, slot);
-        default:
-                return parse_u64(value, slot);
+        if (number_of(step) == 0)
+                return 0;
+        r = resolve(path->text, &resolved, e);
+        if (r >= 0)
+                r = policy_check_executable(step->policy, resolved, e);
+        if (r >= 0 && str_eq(step->directive->name, "ExecStart"))
+                r = str_replace(&step->spec->executable, resolved);
+        if (r < 0) {
+                free(resolved);
+                return r;
         }
+        free(path->text);
+        *path = (Atom){ resolved, strlen(resolved) };
+        return 0;
+}
+
+static int take_user(Step *step, Error *e) {
+        int r = policy_check_user(step->policy, step->value, e);
+
+        atoms_cut(&step->spec->properties, step->from);
+        return r < 0 ? r : str_replace(&step->spec->user, step->value);
+}
+
+static int take_credential(Step *step, Error *e) {
+        const char *colon = strchr(step->value, ':');
+
+        return colon ? policy_check_credential(step->policy, colon + 1, e) : 0;
+}
+
+static int take_memory(Step *step, Error *e) {
+        int r = set_limit(step->value, &step->spec->memory_max);
+
+        atoms_cut(&step->spec->properties, step->from);
+        return r == -ERANGE ? error_set(e, r, "bad-directive", "MemoryMax= has a bad value.") : r;
+}
+
+static int take_stop(Step *step, Error *e) {
+        (void) e;
+        step->spec->timeout_stop_usec = number_of(step);
+        return 0;
+}
+
+static int take_abort(Step *step, Error *e) {
+        (void) e;
+        step->spec->timeout_abort_usec = number_of(step);
+        return 0;
 }
 
 /* A unit that RemainAfterExit= keeps is not restarted after a success, so what shall be gets none: it ends only when somebody
  * stops it, or when PID 1 gives up, and then the failed unit is kept. */
-static int set_service(UnitSpec *s, const Directive *d, const char *value) {
-        Setting *setting = &s->settings[s->n_settings];
-
-        if (s->n_settings == SETTINGS_MAX)
-                return -E2BIG;
-        *setting = (Setting){ .directive = d };
-        s->n_settings++;
-        if (str_eq(d->name, "Restart"))
-                s->leave_success = !str_eq(value, "always") && !str_eq(value, "on-success");
-        if (d->type == DIRECTIVE_WORD)
-                return str_replace(&setting->word, value);
-        return d->type == DIRECTIVE_COUNT ? parse_u64(value, &setting->number)
-                                          : timespan_parse(value, &setting->number);
+static int take_restart(Step *step, Error *e) {
+        (void) e;
+        step->spec->leave_success =
+                !str_eq(step->value, "always") && !str_eq(step->value, "on-success");
+        return 0;
 }
 
-static int set_directive(UnitSpec *s, const Directive *d, const char *value, Error *e) {
-        switch (d->type) {
-        case DIRECTIVE_EXEC:
-                return exec_command_parse(value, &s->command, e);
-        case DIRECTIVE_ENVIRONMENT:
-                return set_environment(s, value, e);
-        case DIRECTIVE_PATH:
-                return str_replace(&s->working_directory, value);
-        case DIRECTIVE_USER:
-                return str_replace(&s->user, value);
-        case DIRECTIVE_CREDENTIAL:
-                return set_credential(s, value);
-        case DIRECTIVE_SANDBOX:
-                s->sandbox = sandbox_from_string(value);
-                return 0;
-        default:
-                return set_number(s, d, value);
-        }
+/* What agentd-exec has to know itself, or the policy has to see. */
+static const struct {
+        const char *name;
+        int (*take)(Step *step, Error *e);
+} takers[] = {
+        { "ExecStart", take_command },
+        { "ExecCondition", take_command },
+        { "ExecStartPre", take_command },
+        { "ExecStartPost", take_command },
+        { "User", take_user },
+        { "LoadCredential", take_credential },
+        { "LoadCredentialEncrypted", take_credential },
+        { "MemoryMax", take_memory },
+        { "TimeoutStopSec", take_stop },
+        { "TimeoutAbortSec", take_abort },
+        { "Restart", take_restart },
+};
+
+/* Those that need the host's policy for their value, and those that would take something of the sandbox away. */
+static int ask_policy(const Step *step, Error *e) {
+        const Directive *d = step->directive;
+
+        if (directive_is_guarded(d, step->value))
+                return policy_check_directive(step->policy, d->name, step->value, NULL, e);
+        if (sandbox_is_loosened(step->spec->sandbox, d, step->value, &step->spec->properties,
+                                step->from))
+                return policy_check_directive(step->policy, d->name, step->value,
+                                              "the sandbox profile has more", e);
+        return 0;
+}
+
+static int take_directive(Step *step, Error *e) {
+        const Directive *d = step->directive;
+        int r;
+
+        step->from = step->spec->properties.count;
+        r = directive_decode(d, step->value, &step->spec->properties, e);
+        if (r < 0 && r != -ENOMEM)
+                return error_prefix(e, "%s=: ", d->name);
+        if (r >= 0 && d->property)
+                r = ask_policy(step, e);
+        for (size_t i = 0; r >= 0 && i < ELEMENTSOF(takers); i++)
+                if (str_eq(takers[i].name, d->name))
+                        return takers[i].take(step, e);
+        return r;
 }
 
 static bool stands_before(char *const *pairs, size_t i) {
@@ -320,80 +349,70 @@ static bool stands_before(char *const *pairs, size_t i) {
         return false;
 }
 
-static int set_directives(UnitSpec *s, char *const *pairs, bool streaming, Error *e) {
-        for (size_t i = 0; pairs && pairs[i] && pairs[i + 1]; i += 2) {
-                const Directive *d = directive_find(pairs[i]);
-                int r;
-
-                if (!d)
-                        return error_set(e, -EINVAL, "unknown-directive",
-                                         "This agent does not know the directive %.64s=.",
-                                         pairs[i]);
-                if (d->streaming && !streaming)
-                        return error_set(e, -EINVAL, "bad-directive",
-                                         "%s= is for streaming pipes only.", d->name);
-                if (!d->repeats && stands_before(pairs, i))
-                        return error_set(e, -EINVAL, "bad-directive", "%s= stands twice.", d->name);
-                r = directive_check(d, pairs[i + 1], e);
-                if (r >= 0)
-                        r = d->streaming ? set_service(s, d, pairs[i + 1])
-                                         : set_directive(s, d, pairs[i + 1], e);
-                if (r == -ENOMEM)
-                        return r;
-                if (r < 0 && (!e || !e->detail[0]))
-                        return error_set(e, r, "bad-directive", "%s= has a bad value.", d->name);
-                if (r < 0)
-                        return error_prefix(e, "%s=: ", d->name);
-        }
-        if (!s->command.argv)
-                return error_set(e, -EINVAL, "bad-directive", "ExecStart= is missing.");
+/* Whether it may stand there at all. */
+static int check_directive(const StartRequest *q, size_t i, const Directive *d, Error *e) {
+        if (!d)
+                return error_set(e, -EINVAL, "unknown-directive",
+                                 "This agent does not know the directive %.64s=.",
+                                 q->directives[i]);
+        if (d->streaming && !q->streaming)
+                return error_set(e, -EINVAL, "bad-directive", "%s= is for streaming pipes only.",
+                                 d->name);
+        if (!d->repeats && stands_before(q->directives, i))
+                return error_set(e, -EINVAL, "bad-directive", "%s= stands twice.", d->name);
+        if (q->systemd > 0 && d->since > q->systemd)
+                return error_set(e, -EINVAL, "old-systemd",
+                                 "%s= needs systemd %u, and this host has %u.", d->name, d->since,
+                                 q->systemd);
         return 0;
 }
 
-/* What would really be executed. A file that is not there (yet) counts by its name; PID 1 will say that it is missing. */
-static int set_executable(UnitSpec *s, Error *e) {
-        const char *path = s->command.argv[0];
-        size_t n = strlen(path);
+static int set_directives(UnitSpec *s, const StartRequest *q, const Policy *policy, Error *e) {
+        s->sandbox = sandbox_of(q->directives);
+        int r = s->sandbox == SANDBOX_NONE ? policy_check_sandbox(policy, "none", e) : 0;
 
-        if (strstr(path, "/../") || (n >= 3 && str_eq(path + n - 3, "/..")) || n >= PATH_MAX)
-                return error_set(e, -EPERM, "executable-refused",
-                                 "The executable's path must be without \"..\".");
-        s->executable = realpath(path, NULL);
-        if (s->executable)
-                return 0;
-        if (errno == ENOMEM)
-                return -ENOMEM;
-        return str_replace(&s->executable, path);
+        if (r >= 0)
+                r = sandbox_append(s->sandbox, &s->properties);
+        for (size_t i = 0; r >= 0 && q->directives && q->directives[i] && q->directives[i + 1];
+             i += 2) {
+                Step step = { .spec = s,
+                              .policy = policy,
+                              .directive = directive_find(q->directives[i]),
+                              .value = q->directives[i + 1] };
+
+                r = check_directive(q, i, step.directive, e);
+                if (r >= 0)
+                        r = take_directive(&step, e);
+        }
+        if (r >= 0 && !s->executable)
+                return error_set(e, -EINVAL, "bad-directive", "ExecStart= is missing.");
+        return r;
 }
 
-static int ask_policy(UnitSpec *s, const Policy *p, Error *e) {
-        int r = policy_check_executable(p, s->executable, e);
-
-        if (r >= 0 && s->user)
-                r = policy_check_user(p, s->user, e);
-        for (size_t i = 0; r >= 0 && s->credentials && s->credentials[i]; i += 2)
-                r = policy_check_credential(p, s->credentials[i + 1], e);
-        if (r >= 0 && s->sandbox == SANDBOX_NONE)
-                r = policy_check_sandbox(p, "none", e);
-        if (r >= 0)
-                r = policy_check_memory(p, s->memory_max, &s->memory_max, e);
-        return r;
+/* When the host is given up, the control plane counts on TimeoutStopSec=. */
+static int set_fence(UnitSpec *s, const StartRequest *q, Error *e) {
+        s->deadline_usec = q->deadline_usec;
+        if (s->deadline_usec == 0)
+                return 0;
+        if (s->timeout_stop_usec == 0)
+                s->timeout_stop_usec = FENCED_STOP_USEC;
+        if (s->timeout_abort_usec > s->timeout_stop_usec)
+                return error_set(e, -EINVAL, "bad-directive",
+                                 "TimeoutAbortSec= is longer than TimeoutStopSec=, in which the "
+                                 "task must be gone when its host is given up.");
+        return 0;
 }
 
 static int build(UnitSpec *s, const StartRequest *request, const Policy *policy, Error *e) {
         int r = set_names(s, request, e);
 
-        s->sandbox = SANDBOX_STANDARD;
         s->leave_success = true;
         if (r >= 0)
-                r = set_directives(s, request->directives, request->streaming, e);
+                r = set_directives(s, request, policy, e);
         if (r >= 0)
-                r = set_executable(s, e);
+                r = policy_check_memory(policy, s->memory_max, &s->memory_max, e);
         if (r >= 0)
-                r = ask_policy(s, policy, e);
-        s->deadline_usec = request->deadline_usec;
-        if (s->deadline_usec > 0 && s->timeout_stop_usec == 0)
-                s->timeout_stop_usec = FENCED_STOP_USEC;
+                r = set_fence(s, request, e);
         if (r >= 0 && !s->user) {
                 s->dynamic_user = true;
                 r = spec_user_name(request->run, &s->user);

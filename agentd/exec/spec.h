@@ -7,6 +7,7 @@
 #include "directive.h"
 #include "error.h"
 #include "policy.h"
+#include "sandbox.h"
 
 /* As it came over D-Bus: nothing in it has been checked. */
 typedef struct StartRequest {
@@ -19,45 +20,28 @@ typedef struct StartRequest {
         uint64_t
                 deadline_usec; /* CLOCK_BOOTTIME; another agent may have it some time after; 0: nobody else ever */
         bool streaming;    /* of a streaming pipe: PID 1 supervises it */
+        unsigned systemd;  /* the host's version; 0: not known, nothing is too young */
         char **directives; /* owned: name, value, name, value */
 } StartRequest;
 
-typedef enum Sandbox {
-        SANDBOX_NONE,
-        SANDBOX_STANDARD,
-        SANDBOX_STRICT,
-} Sandbox;
-
-/* What a streaming pipe says of its service, as PID 1 wants it: a word of the directive's, or a number. */
-typedef struct Setting {
-        const Directive *directive;
-        char *word; /* owned; NULL: it is the number */
-        uint64_t number;
-} Setting;
-
-#define SETTINGS_MAX 8 /* rows of the table that are for streaming pipes; a test counts them */
-
-/* Numbers are as PID 1 wants them; 0 means that the property is not set. All pointers are owned. */
+/* All pointers are owned. */
 typedef struct UnitSpec {
         char *unit;
         char *slice;
         char *lease; /* NULL: not fenced */
         char *description;
         char *identifier;
-        char *executable; /* resolved: no symbolic link, no .. */
-        ExecCommand command;
-        char **environment;
+        char *executable;   /* of ExecStart=, resolved: no symbolic link, no .. */
+        char **environment; /* Sluice's own, and so are the log's fields */
         char **log_fields;
         char *user;
         bool dynamic_user;
         char *state_directory;
-        char *working_directory;
-        char **credentials; /* id, path, id, path */
+        char *working_directory; /* unless the task says another */
         Sandbox sandbox;
-        uint64_t memory_max, memory_high, cpu_quota_usec, cpu_weight, tasks_max, io_weight;
-        uint64_t runtime_max_usec, timeout_stop_usec;
-        Setting settings[SETTINGS_MAX];
-        size_t n_settings;
+        Atoms properties; /* of the sandbox profile, then of the directives, in their order: the last word counts */
+        uint64_t memory_max;                            /* UINT64_MAX: no limit */
+        uint64_t timeout_stop_usec, timeout_abort_usec; /* 0: not set */
         bool leave_success; /* a process that ends well leaves its unit "exited", for its outcome */
         uint64_t deadline_usec; /* of the start; 0: not fenced */
 } UnitSpec;

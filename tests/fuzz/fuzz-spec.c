@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "fuzz.h"
+#include "cleanup.h"
 #include "spec.h"
 #include "str.h"
 #include "strv.h"
@@ -27,14 +28,63 @@ static char **read_pairs(const uint8_t *data, size_t size) {
         return pairs;
 }
 
+/* None that the policy would have to allow, but for an empty list; every file and command is one that it allows. */
+static void check_properties(const UnitSpec *spec) {
+        static const char *const dangerous[] = {
+                "RootDirectory",
+                "Group",
+                "SecureBits",
+                "CPUSchedulingPriority",
+                "LimitNICE",
+                "LimitRTPRIO",
+                "Delegate",
+                "StandardOutputFile",
+                "StandardErrorFile",
+                "StandardInputFile",
+                "NetworkNamespacePath",
+                "IPCNamespacePath",
+        };
+        const Atoms *a = &spec->properties;
+
+        for (size_t i = 0; i < a->count; i = atoms_next(a, i)) {
+                const char *name = a->items[i].text;
+                const Atom *first = &a->items[i + 2];
+
+                HOLDS(atoms_next(a, i) <= a->count);
+                HOLDS(!str_eq(name, "User") && !str_eq(name, "DynamicUser") &&
+                      !str_eq(name, "Slice"));
+                for (size_t k = 0; k < ELEMENTSOF(dangerous); k++)
+                        HOLDS(!str_eq(name, dangerous[k]));
+                if (str_eq(name, "BindPaths") || str_eq(name, "DeviceAllow") ||
+                    str_eq(name, "EnvironmentFiles") || str_eq(name, "ReadWritePaths") ||
+                    str_eq(name, "CapabilityBoundingSet") || str_eq(name, "AmbientCapabilities"))
+                        HOLDS(first->number == 0);
+                if (str_after(name, "Exec") && strstr(name, "Ex") &&
+                    str_eq(a->items[i + 1].text, "a(sasas)") && first->number > 0)
+                        HOLDS(str_after(first[1].text, "/usr/bin/") &&
+                              !strstr(first[1].text, "/../"));
+                if (str_after(name, "LoadCredential") && first->number > 0)
+                        HOLDS(str_after(first[2].text, "/etc/sluice/") &&
+                              !strstr(first[2].text, "/../"));
+        }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         const Policy policy = { .executables = (char *[]){ (char *) "/usr/bin/*", NULL },
                                 .credentials = (char *[]){ (char *) "/etc/sluice/*", NULL },
                                 .users = (char *[]){ (char *) "etl", NULL },
                                 .memory_max = 1 << 30 };
         _cleanup_(strv_freep) char **pairs = read_pairs(data, size);
-        StartRequest request = { ATTEMPT, 1, ATTEMPT, "project", "pipe", "task", size & 1 ? 1U : 0U,
-                                 pairs };
+        StartRequest request = { .attempt = ATTEMPT,
+                                 .epoch = 1,
+                                 .run = ATTEMPT,
+                                 .project = "project",
+                                 .pipe = "pipe",
+                                 .task = "task",
+                                 .deadline_usec = size & 1 ? 1U : 0U,
+                                 .streaming = size & 2,
+                                 .systemd = 255,
+                                 .directives = pairs };
         UnitSpec spec = {};
         Error e = {};
         int r = spec_build(&request, &policy, &spec, &e);
@@ -49,8 +99,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         HOLDS(spec.dynamic_user || str_eq(spec.user, "etl"));
         HOLDS(spec.memory_max > 0 && spec.memory_max <= policy.memory_max);
         HOLDS(spec.sandbox != SANDBOX_NONE);
-        for (char *const *c = spec.credentials; c && c[0]; c += 2)
-                HOLDS(str_after(c[1], "/etc/sluice/") && !strstr(c[1], "/../"));
+        check_properties(&spec);
         spec_done(&spec);
         return 0;
 }

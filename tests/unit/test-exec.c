@@ -70,7 +70,38 @@ static void test_names_have_the_instance(void) {
         spec_done(&s);
 }
 
-static void test_directives_become_numbers(void) {
+/* What PID 1 is told in the end: the number of the last property of that name. */
+static uint64_t number_of(const UnitSpec *s, const char *property) {
+        const Atom *atom = atoms_find(&s->properties, property);
+
+        return atom ? atom->number : UINT64_C(0xbad);
+}
+
+static const char *text_of(const UnitSpec *s, const char *property) {
+        const Atom *atom = atoms_find(&s->properties, property);
+
+        return atom ? atom->text : NULL;
+}
+
+/* The texts among the values of the last property of that name, with blanks between. */
+static char *texts_of(const UnitSpec *s, const char *property) {
+        Buffer all = {};
+        char *text = NULL;
+
+        for (size_t i = 0; i < s->properties.count; i = atoms_next(&s->properties, i)) {
+                if (!str_eq(s->properties.items[i].text, property))
+                        continue;
+                buffer_done(&all);
+                for (size_t k = i + 2; k < atoms_next(&s->properties, i); k++)
+                        if (s->properties.items[k].text)
+                                (void) buffer_printf(&all, "%s|", s->properties.items[k].text);
+        }
+        (void) buffer_take(&all, &text);
+        return text;
+}
+
+static void test_directives_become_properties(void) {
+        _cleanup_(freep) char *command = NULL, *environment = NULL;
         UnitSpec s = {};
         Error e = {};
 
@@ -80,12 +111,15 @@ static void test_directives_become_numbers(void) {
                      &s, &e),
                0);
         ok_int(s.memory_max, 64 << 20);
-        ok_int(s.cpu_quota_usec, 1500000);
-        ok_int(s.tasks_max, 9);
-        ok_int(s.runtime_max_usec, 120000000);
-        ok_int(strv_length(s.command.argv), 3);
-        ok_str(s.command.argv[2], "exit 3");
-        ok_true(strv_contains(s.environment, "B=2 3"));
+        ok_null(text_of(&s, "MemoryMax")); /* the policy has its say first */
+        ok_int(number_of(&s, "CPUQuotaPerSecUSec"), 1500000);
+        ok_int(number_of(&s, "TasksMax"), 9);
+        ok_int(number_of(&s, "RuntimeMaxUSec"), 120000000);
+        command = texts_of(&s, "ExecStartEx");
+        ok_contains(command, "sh|/bin/sh|-c|exit 3|");
+        ok_contains(command, s.executable);
+        environment = texts_of(&s, "Environment");
+        ok_str(environment, "A=1|B=2 3|");
         spec_done(&s);
 }
 
@@ -113,28 +147,21 @@ static void test_nonsense_is_refused(void) {
         }
 }
 
-/* All of the table's, as PID 1 names them. */
+/* As PID 1 names them. */
 static void test_a_service_is_supervised(void) {
-        size_t rows = 0;
         UnitSpec s = {};
         Error e = {};
 
-        for (const Directive *d = directives; d->name; d++)
-                rows += d->streaming;
-        ok_int(rows, SETTINGS_MAX);
         ok_int(build_as(true, &open_policy,
                         D("ExecStart", "/bin/true", "Restart", "always", "RestartSec", "0",
                           "StartLimitBurst", "3", "Type", "notify"),
                         &s, &e),
                0);
         ok_true(strv_contains(s.environment, "SLUICE_STREAMING=yes"));
-        ok_int(s.n_settings, 4);
-        ok_str(s.settings[0].word, "always");
-        ok_str(s.settings[1].directive->property, "RestartUSec");
-        ok_null(s.settings[1].word);
-        ok_int(s.settings[1].number, 0);
-        ok_int(s.settings[2].number, 3);
-        ok_str(s.settings[3].directive->property, "Type");
+        ok_str(text_of(&s, "Restart"), "always");
+        ok_int(number_of(&s, "RestartUSec"), 0);
+        ok_int(number_of(&s, "StartLimitBurst"), 3);
+        ok_str(text_of(&s, "Type"), "notify");
         ok_true(!s.leave_success); /* or PID 1 would not restart it after a success */
         spec_done(&s);
 
@@ -146,6 +173,201 @@ static void test_a_service_is_supervised(void) {
         ok_int(build(&open_policy, D("ExecStart", "/bin/true", "Restart", "always"), &s, &e),
                -EINVAL);
         ok_contains(e.detail, "Restart= is for streaming pipes only");
+        for (const Directive *d = directives; d->name; d++) {
+                if (!d->streaming)
+                        continue;
+                ok_int(build(&open_policy, D("ExecStart", "/bin/true", (char *) d->name, "1"), &s,
+                             &e),
+                       -EINVAL);
+                ok_contains(e.detail, "is for streaming pipes only");
+        }
+}
+
+/* Dangerous whatever the sandbox; less than the sandbox; and what is neither. */
+static const struct {
+        const char *name, *value, *profile;
+        bool by_default, by_some;
+} dangers[] = {
+        { "DeviceAllow", "/dev/sda rw", NULL, false, true },
+        { "DeviceAllow", "", NULL, true, true },
+        { "Nice", "-5", NULL, false, true },
+        { "Nice", "5", NULL, true, true },
+        { "OOMScoreAdjust", "-1", NULL, false, false },
+        { "OOMScoreAdjust", "500", NULL, true, true },
+        { "BindPaths", "/root", NULL, false, false },
+        { "EnvironmentFile", "/etc/shadow", NULL, false, false },
+        { "EnvironmentFile", "-/etc/shadow", NULL, false, false },
+        { "PassEnvironment", "PATH", NULL, false, false },
+        { "AmbientCapabilities", "CAP_SYS_ADMIN", NULL, false, false },
+        { "AmbientCapabilities", "~CAP_SYS_ADMIN", NULL, false, false },
+        { "Group", "disk", NULL, false, false },
+        { "SupplementaryGroups", "disk", NULL, false, false },
+        { "StandardOutput", "file:/etc/passwd", NULL, false, false },
+        { "StandardOutput", "append:/etc/passwd", NULL, false, false },
+        { "StandardError", "null", NULL, true, true },
+        { "CPUSchedulingPolicy", "fifo", NULL, false, false },
+        { "CPUSchedulingPolicy", "1", NULL, false, false },
+        { "CPUSchedulingPolicy", "idle", NULL, true, true },
+        { "IOSchedulingClass", "realtime", NULL, false, false },
+        { "IPAddressAllow", "any", NULL, false, false },
+        { "IPAddressDeny", "any", NULL, true, true },
+        { "LimitRTPRIO", "99", NULL, false, false },
+        { "KeyringMode", "shared", NULL, false, false },
+        { "RootDirectory", "/", NULL, false, false },
+        { "CacheDirectory", "private", NULL, false, false },
+        /* of the profiles */
+        { "ProtectHome", "no", NULL, false, true },
+        { "ProtectHome", "read-only", NULL, false, true },
+        { "ProtectHome", "yes", NULL, true, true },
+        { "ProtectSystem", "full", NULL, false, false },
+        { "ProtectSystem", "strict", NULL, true, true },
+        { "PrivateDevices", "no", NULL, false, false },
+        { "PrivateDevices", "no", "none", false, true },
+        { "PrivateDevices", "on", NULL, true, true },
+        { "NoNewPrivileges", "0", NULL, false, false },
+        { "CapabilityBoundingSet", "CAP_NET_RAW", NULL, false, false },
+        { "CapabilityBoundingSet", "~CAP_NET_RAW", NULL, true, true },
+        { "CapabilityBoundingSet", "~", NULL, false, false },
+        { "CapabilityBoundingSet", "", NULL, true, true },
+        { "SystemCallArchitectures", "native", NULL, true, true },
+        { "SystemCallArchitectures", "x86", NULL, false, false },
+        { "SystemCallArchitectures", "", NULL, false, false },
+        { "SystemCallFilter", "@mount", NULL, true, true },
+        { "SystemCallFilter", "@mount", "strict", false, false },
+        { "SystemCallFilter", "", "strict", false, false },
+        { "SystemCallFilter", "~@mount", "strict", true, true },
+        { "RestrictAddressFamilies", "none", "strict", false, false },
+        { "RestrictAddressFamilies", "AF_PACKET", "strict", false, false },
+        { "RestrictAddressFamilies", "~AF_INET", "strict", true, true },
+        { "RestrictNamespaces", "no", "strict", false, false },
+        { "RestrictNamespaces", "", "strict", false, false },
+        { "RestrictNamespaces", "user", "strict", false, false },
+        { "RestrictNamespaces", "~user", "strict", true, true },
+        { "ProtectProc", "noaccess", "strict", false, false },
+        { "ProtectProc", "ptraceable", "strict", true, true },
+        { "ProcSubset", "all", "strict", false, false },
+        { "MemoryDenyWriteExecute", "no", "strict", false, false },
+        { "MemoryDenyWriteExecute", "no", NULL, true, true },
+};
+
+static void test_dangerous_directives_need_the_policy(void) {
+        const Policy some = { .executables = (char *[]){ (char *) "*", NULL },
+                              .directives = (char *[]){ (char *) "Device*", (char *) "Nice",
+                                                        (char *) "ProtectHome", NULL },
+                              .users = (char *[]){ (char *) "etl", NULL },
+                              .sandbox_none = true,
+                              .memory_max = UINT64_MAX };
+
+        for (size_t i = 0; i < ELEMENTSOF(dangers); i++)
+                for (int by = 0; by < 2; by++) {
+                        UnitSpec s = {};
+                        Error e = {};
+                        bool good = by ? dangers[i].by_some : dangers[i].by_default;
+                        char *pairs[] = { "ExecStart",
+                                          "/bin/true",
+                                          (char *) dangers[i].name,
+                                          (char *) dangers[i].value,
+                                          (char *) (dangers[i].profile ? "SandboxProfile" : NULL),
+                                          (char *) dangers[i].profile,
+                                          NULL };
+
+                        ok_int(build(by ? &some : &open_policy, pairs, &s, &e), good ? 0 : -EPERM);
+                        ok_contains(e.detail, good ? "" : "policy");
+                        spec_done(&s);
+                }
+}
+
+static void test_lists_add_up(void) {
+        const Policy all = { .executables = (char *[]){ (char *) "*", NULL },
+                             .directives = (char *[]){ (char *) "*", NULL },
+                             .sandbox_none = true,
+                             .memory_max = UINT64_MAX };
+        _cleanup_(freep) char *environment = NULL;
+        UnitSpec s = {};
+        Error e = {};
+
+        ok_int(build(&all,
+                     D("ExecStart", "/bin/true", "SandboxProfile", "none", "CapabilityBoundingSet",
+                       "CAP_CHOWN CAP_KILL", "CapabilityBoundingSet", "CAP_FOWNER",
+                       "CapabilityBoundingSet", "~CAP_KILL", "AmbientCapabilities", "CAP_KILL",
+                       "AmbientCapabilities", "", "RestrictNamespaces", "net", "RestrictNamespaces",
+                       "user", "CPUAffinity", "0-1", "CPUAffinity", "9", "AllowedCPUs", "3",
+                       "AllowedCPUs", "", "Environment", "A=1", "Environment", "B=50%"),
+                     &s, &e),
+               0);
+        ok_str(e.detail, "");
+        ok_int(number_of(&s, "CapabilityBoundingSet"), 1 << 0 | 1 << 3);
+        ok_int(number_of(&s, "AmbientCapabilities"), 0);
+        ok_int(number_of(&s, "RestrictNamespaces"), 0x50000000);
+        ok_int(number_of(&s, "CPUAffinity"), 2); /* bytes */
+        ok_int(text_of(&s, "CPUAffinity")[0], 3);
+        ok_int(text_of(&s, "CPUAffinity")[1], 2);
+        ok_int(number_of(&s, "AllowedCPUs"), 0);
+        environment = texts_of(&s, "Environment");
+        ok_str(environment, "B=50%|"); /* PID 1 adds them up */
+        ok_true(strv_contains(s.environment, "SLUICE_EPOCH=2"));
+        spec_done(&s);
+}
+
+/* Every command that would be executed, not only the first. */
+static void test_all_commands_are_looked_at(void) {
+        static const char *const names[] = { "ExecCondition", "ExecStartPre", "ExecStartPost" };
+        const Policy only = { .executables = (char *[]){ (char *) "*/tru*", NULL },
+                              .memory_max = UINT64_MAX };
+
+        for (size_t i = 0; i < ELEMENTSOF(names); i++) {
+                UnitSpec s = {};
+                Error e = {};
+                char *name = (char *) names[i];
+
+                ok_int(build(&only, D("ExecStart", "/bin/true", name, "/bin/true", name, "/bin/sh"),
+                             &s, &e),
+                       -EPERM);
+                ok_contains(e.detail, "AllowExecutables=");
+                ok_int(build(&only, D("ExecStart", "/bin/true", name, "/x/../bin/true"), &s, &e),
+                       -EPERM);
+                ok_int(build(&only, D("ExecStart", "/bin/true", name, "-/bin/true"), &s, &e), 0);
+                spec_done(&s);
+        }
+}
+
+static void test_old_hosts_say_so(void) {
+        char *pairs[] = { "ExecStart", "/bin/true", "MemoryZSwapMax", "1M", NULL };
+        StartRequest q = { .attempt = ATTEMPT,
+                           .run = RUN_ID,
+                           .project = "p",
+                           .pipe = "p",
+                           .task = "t",
+                           .systemd = 252,
+                           .directives = pairs };
+        UnitSpec s = {};
+        Error e = {};
+
+        ok_int(spec_build(&q, &open_policy, &s, &e), -EINVAL);
+        ok_str(e.detail, "MemoryZSwapMax= needs systemd 253, and this host has 252.");
+        q.systemd = 253;
+        ok_int(spec_build(&q, &open_policy, &s, &e), 0);
+        spec_done(&s);
+}
+
+/* What the control plane counts on when it gives up a host. */
+static void test_a_fenced_task_stops_in_time(void) {
+        char *pairs[] = { "ExecStart", "/bin/true", "TimeoutAbortSec", "91s", NULL };
+        StartRequest q = { .attempt = ATTEMPT,
+                           .run = RUN_ID,
+                           .project = "p",
+                           .pipe = "p",
+                           .task = "t",
+                           .deadline_usec = 1,
+                           .directives = pairs };
+        UnitSpec s = {};
+        Error e = {};
+
+        ok_int(spec_build(&q, &open_policy, &s, &e), -EINVAL);
+        ok_contains(e.detail, "TimeoutAbortSec= is longer");
+        q.deadline_usec = 0;
+        ok_int(spec_build(&q, &open_policy, &s, &e), 0);
+        spec_done(&s);
 }
 
 static void test_identifiers_are_checked(void) {
@@ -239,9 +461,14 @@ static void test_policy_of_others_allows_nothing(void) {
 int main(void) {
         RUN(test_names_follow_the_attempt);
         RUN(test_names_have_the_instance);
-        RUN(test_directives_become_numbers);
+        RUN(test_directives_become_properties);
         RUN(test_nonsense_is_refused);
         RUN(test_a_service_is_supervised);
+        RUN(test_dangerous_directives_need_the_policy);
+        RUN(test_lists_add_up);
+        RUN(test_all_commands_are_looked_at);
+        RUN(test_old_hosts_say_so);
+        RUN(test_a_fenced_task_stops_in_time);
         RUN(test_identifiers_are_checked);
         RUN(test_policy_has_the_last_word);
         RUN(test_links_are_followed);
