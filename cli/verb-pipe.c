@@ -31,6 +31,7 @@ static int read_pipe(const char *path, char **ret_name, char **ret_text, size_t 
                      char version[PIPE_VERSION_SIZE]) {
         _cleanup_(freep) char *name = pipe_name_of(path), *text = NULL;
         _cleanup_(pipe_freep) Pipe *pipe = NULL;
+        _cleanup_(strv_freep) char **complaints = NULL;
         Error e = {};
         size_t size;
         int r = name ? file_read(path, PIPE_TEXT_MAX, &text, &size) : -ENOMEM;
@@ -44,11 +45,13 @@ static int read_pipe(const char *path, char **ret_name, char **ret_text, size_t 
                                 "%s: \"%s\" is no name for a pipe. Names have a-z, 0-9, _ and -, "
                                 "begin with a letter or digit, and the file is NAME.pipe.",
                                 path, name);
-        r = pipe_parse(path, text, size, &pipe, &e);
+        r = pipe_parse(path, text, size, &pipe, &e, &complaints);
         if (r >= 0)
                 r = pipe_version(pipe, version);
+        STRV_FOREACH(c, complaints)
+                (void) complain(r, "%s", *c);
         if (r < 0)
-                return complain(r, "%s", error_text(&e, r));
+                return complaints ? r : complain(r, "%s", error_text(&e, r));
         *ret_name = TAKE_PTR(name);
         *ret_text = TAKE_PTR(text);
         *ret_size = size;

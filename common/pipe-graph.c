@@ -1,184 +1,191 @@
-/* The graph of a pipe's tasks: names that are there, no circles, no task that can never run. */
+/* The graph of a pipe's tasks: names that are there, no circles, no task that can never run. The graph is a matrix, so that 256 tasks
+ * that all name each other take milliseconds. */
 #include <errno.h>
 #include <stdlib.h>
 
-#include "parse.h"
 #include "pipe-internal.h"
 #include "str.h"
 #include "strv.h"
-#include "timespan.h"
 
-static const PipeTask *task_at(const Pipe *p, size_t i) {
-        return (const PipeTask *) p->tasks.items + i;
-}
-
-size_t pipe_task_index(const Pipe *p, const char *name) {
-        size_t i = 0;
-
-        while (i < p->tasks.count && !str_eq(task_at(p, i)->name, name))
-                i++;
-        return i;
-}
-
-static int names_check(const Pipe *p, const PipeTask *t, const char *key, char *const *names,
-                       Error *e) {
-        STRV_FOREACH(name, names)
-                if (pipe_task_index(p, *name) == p->tasks.count)
-                        return error_set(e, -EINVAL, "unknown-task",
-                                         "%s=%.64s: this pipe has no such task", key, *name);
-                else if (str_eq(*name, t->name))
-                        return error_set(e, -EINVAL, "cycle", "%s= of task \"%s\" names itself",
-                                         key, t->name);
-        return 0;
-}
-
-int pipe_check_edges(const Pipe *p, const PipeTask *t, Error *e) {
-        int r = names_check(p, t, "After", t->after, e);
-
-        if (r >= 0)
-                r = names_check(p, t, "AfterFailure", t->after_failure, e);
-        return r < 0 ? r : names_check(p, t, "AfterAny", t->after_any, e);
-}
-
-static bool all_done(const Pipe *p, const bool done[], char *const *names) {
-        STRV_FOREACH(name, names)
-                if (!done[pipe_task_index(p, *name)])
-                        return false;
-        return true;
-}
-
-/* Tasks whose predecessors are all done can be done, in this order; who is never done stands in a circle. */
-static int order(const Pipe *p, size_t ret_order[], size_t *ret_task, Error *e) {
-        bool done[PIPE_TASKS_MAX] = {};
-        size_t n = 0, before;
-
-        do {
-                before = n;
-                for (size_t i = 0; i < p->tasks.count; i++) {
-                        const PipeTask *t = task_at(p, i);
-
-                        if (done[i] || !all_done(p, done, t->after) ||
-                            !all_done(p, done, t->after_failure) ||
-                            !all_done(p, done, t->after_any))
-                                continue;
-                        done[i] = true;
-                        ret_order[n++] = i;
-                }
-        } while (n > before);
-
-        for (size_t i = 0; i < p->tasks.count; i++)
-                if (!done[i]) {
-                        *ret_task = i;
-                        return error_set(e, -EINVAL, "cycle",
-                                         "task \"%s\" waits for tasks that wait for it",
-                                         task_at(p, i)->name);
-                }
-        return 0;
-}
+/* How a task comes after another. */
+#define AFTER 1U
+#define AFTER_FAILURE 2U
+#define AFTER_ANY 4U
 
 /* What must have become of a task for another to begin; both of it is impossible. */
 #define SUCCEEDED 1U
 #define FAILED 2U
 
-typedef struct Needs {
-        unsigned char of[PIPE_TASKS_MAX];
-} Needs;
+typedef struct Graph {
+        size_t n;
+        const char *names[PIPE_TASKS_MAX]; /* borrowed: the pipe's; sorted */
+        size_t by_name[PIPE_TASKS_MAX];    /* the task of each */
+        unsigned char edges[PIPE_TASKS_MAX]
+                           [PIPE_TASKS_MAX]; /* [task][before]: how it comes after that */
+        unsigned char needs[PIPE_TASKS_MAX][PIPE_TASKS_MAX]; /* [task][before] */
+        size_t order[PIPE_TASKS_MAX];
+        size_t ordered;
+} Graph;
 
-static bool needs_add(const Needs all[], Needs *n, size_t task, unsigned how, size_t count) {
+/* The place among the sorted names where this one is, or would be. */
+static size_t lower_bound(const Graph *g, const char *name, size_t n) {
+        size_t low = 0, high = n;
+
+        while (low < high) {
+                size_t middle = (low + high) / 2;
+
+                if (strcmp(g->names[middle], name) < 0)
+                        low = middle + 1;
+                else
+                        high = middle;
+        }
+        return low;
+}
+
+static void index_names(PipeCheck *c, Graph *g) {
+        for (size_t i = 0; i < g->n; i++) {
+                const char *name = pipe_task(c->pipe, i)->name;
+                size_t at = lower_bound(g, name, i);
+                Error e = {};
+
+                if (at < i && str_eq(g->names[at], name))
+                        pipe_object(c, PLACE_TASK(i, NULL),
+                                    error_set(&e, -EINVAL, "duplicate-task",
+                                              "task \"%s\" stands twice", name),
+                                    &e);
+                (void) memmove(&g->names[at + 1], &g->names[at], (i - at) * sizeof(g->names[0]));
+                (void) memmove(&g->by_name[at + 1], &g->by_name[at],
+                               (i - at) * sizeof(g->by_name[0]));
+                g->names[at] = name;
+                g->by_name[at] = i;
+        }
+}
+
+static void add_edges(PipeCheck *c, Graph *g, size_t task, const char *key, char *const *names,
+                      unsigned how) {
+        STRV_FOREACH(name, names) {
+                size_t at = lower_bound(g, *name, g->n);
+                Error e = {};
+                int r = 0;
+
+                if (at == g->n || !str_eq(g->names[at], *name))
+                        r = error_set(&e, -EINVAL, "unknown-task",
+                                      "%s=%.64s: this pipe has no such task", key, *name);
+                else if (g->by_name[at] == task)
+                        r = error_set(&e, -EINVAL, "cycle", "%s= of task \"%s\" names itself", key,
+                                      *name);
+                else
+                        g->edges[task][g->by_name[at]] |= (unsigned char) how;
+                pipe_object(c, PLACE_TASK(task, key), r, &e);
+        }
+}
+
+/* Tasks of which all that they wait for is done can be done, in this order. */
+static void sort(Graph *g) {
+        size_t left[PIPE_TASKS_MAX] = {};
+
+        for (size_t i = 0; i < g->n; i++) {
+                for (size_t k = 0; k < g->n; k++)
+                        left[i] += g->edges[i][k] != 0;
+                if (left[i] == 0)
+                        g->order[g->ordered++] = i;
+        }
+        for (size_t done = 0; done < g->ordered; done++)
+                for (size_t i = 0; i < g->n; i++)
+                        if (g->edges[i][g->order[done]] && --left[i] == 0)
+                                g->order[g->ordered++] = i;
+}
+
+/* The names of those that are never done, of which each waits for another. */
+static void object_to_circles(PipeCheck *c, const Graph *g) {
+        bool done[PIPE_TASKS_MAX] = {};
+
+        for (size_t i = 0; i < g->ordered; i++)
+                done[g->order[i]] = true;
+        for (size_t i = 0; i < g->n; i++) {
+                Error e = {};
+
+                if (done[i])
+                        continue;
+                pipe_object(c, PLACE_TASK(i, NULL),
+                            error_set(&e, -EINVAL, "cycle",
+                                      "task \"%s\" waits for tasks that wait for it",
+                                      pipe_task(c->pipe, i)->name),
+                            &e);
+                return;
+        }
+}
+
+/* That `before` ended like this says that it ran, and so what became of those before it. False when it cannot be. */
+static bool need(const Graph *g, unsigned char needs[], size_t before, unsigned how) {
         bool possible = true;
 
-        n->of[task] |= (unsigned char) how;
-        for (size_t i = 0; i < count; i++) {
-                n->of[i] |= all[task].of[i];
-                possible &= n->of[i] != (SUCCEEDED | FAILED);
+        needs[before] |= (unsigned char) how;
+        for (size_t i = 0; i < g->n; i++) {
+                needs[i] |= g->needs[before][i];
+                possible &= needs[i] != (SUCCEEDED | FAILED);
         }
         return possible;
 }
 
-/* That a task has failed says no less than that it ran. Of several in AfterFailure= one is enough: then there must be one that can. */
-static bool reachable(const Pipe *p, Needs all[], size_t task) {
-        const PipeTask *t = task_at(p, task);
-        Needs *n = &all[task];
-        bool possible = true, one = !t->after_failure;
+/* Of several in AfterFailure= one is enough: then there must be one that can fail. */
+static bool reachable(Graph *g, size_t task) {
+        size_t failures = 0;
+        bool possible = true, one = true;
 
-        STRV_FOREACH(name, t->after)
-                possible &= needs_add(all, n, pipe_task_index(p, *name), SUCCEEDED, p->tasks.count);
-        STRV_FOREACH(name, t->after_failure) {
-                Needs with = *n;
+        for (size_t i = 0; i < g->n; i++) {
+                if (g->edges[task][i] & AFTER)
+                        possible &= need(g, g->needs[task], i, SUCCEEDED);
+                failures += (g->edges[task][i] & AFTER_FAILURE) != 0;
+        }
+        for (size_t i = 0; i < g->n && failures > 0; i++) {
+                unsigned char with[PIPE_TASKS_MAX];
 
-                one |= needs_add(all, &with, pipe_task_index(p, *name), FAILED, p->tasks.count);
-                if (!t->after_failure[1])
-                        *n = with;
+                if (!(g->edges[task][i] & AFTER_FAILURE))
+                        continue;
+                (void) memcpy(with, g->needs[task], sizeof(with));
+                one = need(g, with, i, FAILED);
+                if (failures == 1)
+                        (void) memcpy(g->needs[task], with, sizeof(with));
+                if (one)
+                        break;
         }
         return possible && one;
 }
 
-int pipe_check_graph(const Pipe *p, size_t *ret_task, Error *e) {
-        _cleanup_(freep) Needs *needs = calloc(p->tasks.count + 1, sizeof(Needs));
-        size_t sorted[PIPE_TASKS_MAX];
-        int r = needs ? order(p, sorted, ret_task, e) : -ENOMEM;
+void pipe_check_graph(PipeCheck *c) {
+        _cleanup_(freep) Graph *g = calloc(1, sizeof(*g));
+        unsigned before = c->objections;
 
-        for (size_t i = 0; r >= 0 && i < p->tasks.count; i++)
-                if (!reachable(p, needs, sorted[i])) {
-                        *ret_task = sorted[i];
-                        r = error_set(e, -EINVAL, "unreachable",
-                                      "task \"%s\" can never run: what its After= and "
-                                      "AfterFailure= ask for cannot all be",
-                                      task_at(p, sorted[i])->name);
-                }
-        return r;
-}
+        if (!g) {
+                c->trouble = -ENOMEM;
+                return;
+        }
+        g->n = c->pipe->tasks.count;
+        index_names(c, g);
+        for (size_t i = 0; i < g->n; i++) {
+                const PipeTask *t = pipe_task(c->pipe, i);
 
-static int span_check(const char *key, const char *value, Error *e) {
-        uint64_t usec;
+                add_edges(c, g, i, "After", t->after, AFTER);
+                add_edges(c, g, i, "AfterFailure", t->after_failure, AFTER_FAILURE);
+                add_edges(c, g, i, "AfterAny", t->after_any, AFTER_ANY);
+        }
+        if (c->objections > before)
+                return;
+        sort(g);
+        if (g->ordered < g->n) {
+                object_to_circles(c, g);
+                return;
+        }
+        for (size_t i = 0; i < g->n; i++) {
+                Error e = {};
 
-        if (!value || (timespan_parse(value, &usec) >= 0 && usec > 0 && usec != USEC_INFINITY))
-                return 0;
-        return error_set(e, -EINVAL, "bad-value", "%s=: a time span such as 30s is expected", key);
-}
-
-static int results_check(char *const *words, Error *e) {
-        static const char *const results[] = { "exit-code", "signal",    "core-dump",
-                                               "timeout",   "watchdog",  "oom-kill",
-                                               "protocol",  "resources", "start-limit-hit",
-                                               NULL };
-        uint64_t status;
-
-        STRV_FOREACH(w, words)
-                if (!strv_contains((char *const *) results, *w) &&
-                    parse_u64_range(*w, 1, 255, &status) < 0)
-                        return error_set(e, -EINVAL, "bad-value",
-                                         "RetryOn=: \"%.64s\" is neither an exit status from 1 to "
-                                         "255 nor one of exit-code, signal, core-dump, timeout, "
-                                         "watchdog, oom-kill, protocol, resources, "
-                                         "start-limit-hit",
-                                         *w);
-        return 0;
-}
-
-int pipe_check_retry(const Pipe *p, const PipeTask *t, Error *e) {
-        const struct {
-                const char *key;
-                bool stands;
-        } rows[] = { { "RetryBackoffSec", t->retry_backoff != NULL },
-                     { "RetryMaxBackoffSec", t->retry_max_backoff != NULL },
-                     { "RetryOn", t->retry_on != NULL } };
-        int r;
-
-        for (size_t i = 0; i < ELEMENTSOF(rows) && !t->retry; i++)
-                if (rows[i].stands)
-                        return error_set(e, -EINVAL, "no-retry", "%s= goes with Retry= only",
-                                         rows[i].key);
-        if (!t->retry)
-                return 0;
-        if (pipe_is_streaming(p))
-                return error_set(e, -EINVAL, "not-streaming",
-                                 "Retry= does not go with Type=streaming: Restart= does");
-        if (str_eq(p->delivery, "at-most-once"))
-                return error_set(e, -EINVAL, "not-retried",
-                                 "Retry= does not go with Delivery=at-most-once");
-        r = span_check("RetryBackoffSec", t->retry_backoff, e);
-        if (r >= 0)
-                r = span_check("RetryMaxBackoffSec", t->retry_max_backoff, e);
-        return r < 0 ? r : results_check(t->retry_on, e);
+                if (!reachable(g, g->order[i]))
+                        pipe_object(c, PLACE_TASK(g->order[i], NULL),
+                                    error_set(&e, -EINVAL, "unreachable",
+                                              "task \"%s\" can never run: what its After= and "
+                                              "AfterFailure= ask for cannot all be",
+                                              pipe_task(c->pipe, g->order[i])->name),
+                                    &e);
+        }
 }

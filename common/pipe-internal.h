@@ -27,32 +27,71 @@ struct Pipe {
         JsonArray tasks;                                                /* owned, of PipeTask */
 };
 
-/* What is wrong: a key of [Pipe]; else a task, and perhaps a directive of it; else the whole. */
+/* The words of a pipe file and where their values are. A list adds up, and an empty one begins anew, as systemd's do. */
+typedef struct PipeWord {
+        const char *key;
+        size_t offset;
+        bool list;
+} PipeWord;
+
+#define PIPE_OWN_WORDS 10 /* of [Pipe] */
+#define PIPE_TASK_WORDS 7 /* of [Task], beside directives */
+extern const PipeWord pipe_own_words[PIPE_OWN_WORDS];
+extern const PipeWord pipe_task_words[PIPE_TASK_WORDS];
+
+/* The row of a word; n when it is none. */
+size_t pipe_word_find(const PipeWord words[], size_t n, const char *key);
+
+/* What is wrong: a directive of a task; or a word, of a task or of [Pipe]; or a task; or the whole. */
 typedef struct PipePlace {
         const char *key;  /* NULL: none */
-        size_t task;      /* the number of tasks: none */
+        size_t task;      /* SIZE_MAX: none */
         size_t directive; /* SIZE_MAX: none */
 } PipePlace;
 
-/* What holds for a pipe whatever form it came in; words without a place, which is in *ret. */
-int pipe_check(const Pipe *p, PipePlace *ret, Error *e);
+#define PLACE_PIPE(k) ((PipePlace){ (k), SIZE_MAX, SIZE_MAX })
+#define PLACE_TASK(t, k) ((PipePlace){ (k), (t), SIZE_MAX })
+#define PLACE_DIRECTIVE(t, d) ((PipePlace){ NULL, (t), (d) })
 
-/* The part of pipe_check() that is about batch and streaming pipes, whose type is one of the two. */
-int pipe_check_type(const Pipe *p, PipePlace *ret, Error *e);
+/* One look at all of a pipe. */
+typedef struct PipeCheck {
+        Pipe *pipe;
+        /* Once for each thing that is wrong; e has no place in it. Below zero ends the look. */
+        int (*on_objection)(const PipePlace *place, const Error *e, void *userdata);
+        void *userdata;
+        unsigned objections;
+        int trouble; /* out of memory, or what on_objection answered */
+} PipeCheck;
+
+/* What holds for a pipe whatever form it came in. Numbers are brought into their shortest form. 0, -EINVAL after objections, or
+ * the trouble. */
+int pipe_check(PipeCheck *c);
+
+/* For the parts of it: passes on what a look at one thing has found; does nothing when r is not negative. */
+void pipe_object(PipeCheck *c, PipePlace place, int r, const Error *e);
+
+/* What goes with batch pipes only, or with streaming ones only. */
+void pipe_check_type(PipeCheck *c);
+/* The tasks that tasks name are there, can be done one after the other, and each can come to run. */
+void pipe_check_graph(PipeCheck *c);
+
 bool pipe_is_streaming(const Pipe *p);
-
-/* The number of tasks when there is none of that name. */
-size_t pipe_task_index(const Pipe *p, const char *name);
-
-/* The tasks that a task names are there; what it says of tries goes with the pipe. */
-int pipe_check_edges(const Pipe *p, const PipeTask *t, Error *e);
-int pipe_check_retry(const Pipe *p, const PipeTask *t, Error *e);
-
-/* Once all edges are right: the tasks can be done one after the other, and each can come to run. */
-int pipe_check_graph(const Pipe *p, size_t *ret_task, Error *e);
+static inline PipeTask *pipe_task(const Pipe *p, size_t i) {
+        return (PipeTask *) p->tasks.items + i;
+}
 
 /* Adds a task; the array grows by one. */
 int pipe_add_task(Pipe *p, const char *name, PipeTask **ret);
 
-/* Numbers in their shortest form, or words about what is wrong with them. */
-int pipe_settle(Pipe *p, Error *e);
+/* What was found wrong so far, to be said in the order of the lines. */
+typedef struct Complaints {
+        struct Complaint *items; /* owned */
+        size_t n;
+} Complaints;
+
+/* line 0: it has no place. -ENOMEM. */
+int complaints_add(Complaints *c, unsigned line, unsigned column, const Error *e);
+/* The first as *e, and each as a text of its own ("NAME:LINE:COLUMN: words") in *ret_all, which may be NULL. Returns -EINVAL or
+ * -ENOMEM; 0 when there are none. */
+int complaints_take(Complaints *c, const char *name, Error *e, char ***ret_all);
+void complaints_done(Complaints *c);

@@ -1,4 +1,5 @@
-/* The text form: sections, keys, comments and continued lines as systemd.syntax(7) says. Every complaint has a place. */
+/* The text form: sections, keys, comments and continued lines as systemd.syntax(7) says. Reads on after a mistake, so that all of
+ * them are said at once, each with its place. */
 #include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -15,140 +16,94 @@ typedef enum Section {
         SECTION_NONE,
         SECTION_PIPE,
         SECTION_TASK,
+        SECTION_LOST, /* its head was wrong, and so nobody knows what its lines mean */
 } Section;
-
-static const struct {
-        const char *key;
-        size_t offset;
-} pipe_keys[] = {
-        { "Description", offsetof(Pipe, description) },
-        { "Type", offsetof(Pipe, type) },
-        { "ConcurrencyPolicy", offsetof(Pipe, concurrency_policy) },
-        { "Delivery", offsetof(Pipe, delivery) },
-        { "OnAgentLoss", offsetof(Pipe, on_agent_loss) },
-        { "Overlap", offsetof(Pipe, overlap) },
-        { "AgentSelector", offsetof(Pipe, selector_json) }, /* its place, until it is parsed */
-        { "Priority", offsetof(Pipe, priority) },
-        { "ConcurrencyLimit", offsetof(Pipe, concurrency_limit) },
-        { "ConcurrencyKey", offsetof(Pipe, concurrency_key) },
-};
-
-/* What [Task] has beside directives. */
-static const struct {
-        const char *key;
-        size_t offset;
-        bool list; /* adds up, and an empty one begins anew, as systemd's lists do */
-} task_keys[] = {
-        { "After", offsetof(PipeTask, after), true },
-        { "AfterFailure", offsetof(PipeTask, after_failure), true },
-        { "AfterAny", offsetof(PipeTask, after_any), true },
-        { "Retry", offsetof(PipeTask, retry), false },
-        { "RetryBackoffSec", offsetof(PipeTask, retry_backoff), false },
-        { "RetryMaxBackoffSec", offsetof(PipeTask, retry_max_backoff), false },
-        { "RetryOn", offsetof(PipeTask, retry_on), true },
-};
 
 typedef struct Place {
         unsigned line, column;
 } Place;
 
+/* Where a task and what it says stands. */
+typedef struct TaskPlaces {
+        Place head, words[PIPE_TASK_WORDS], directives[PIPE_DIRECTIVES_MAX];
+        bool broken; /* a line of it was wrong */
+} TaskPlaces;
+
 typedef struct Parser {
-        const char *name; /* borrowed: the caller's, for messages */
-        unsigned line;    /* of the logical line's first physical one */
+        unsigned line; /* of the logical line's first physical one; in the end, the last one */
         Section section;
-        Pipe *pipe;     /* borrowed: owned by pipe_parse() */
-        PipeTask *task; /* borrowed: in pipe */
-        Place keys[ELEMENTSOF(
-                pipe_keys)]; /* where the keys of [Pipe] stand, in the order of pipe_keys */
-        Place tasks[PIPE_TASKS_MAX];
-        Place directives[PIPE_TASKS_MAX][PIPE_DIRECTIVES_MAX];
+        Pipe *pipe;     /* owned */
+        PipeTask *task; /* borrowed: in pipe, its last one */
+        Place words[PIPE_OWN_WORDS];
+        TaskPlaces *tasks; /* owned: as many as the pipe has */
+        bool lost;         /* a head was wrong */
+        Complaints complaints;
 } Parser;
 
 /* Words of the language that this release does not do: better said than guessed. */
 static const char *const later_keys[] = { "Cron", "OnCalendar", NULL };
 static const char *const later_sections[] = { "Parameter", "Schedule", NULL };
 
-static bool is_later(const char *const list[], const char *word) {
-        for (; *list; list++)
-                if (str_eq(*list, word))
-                        return true;
-        return false;
+/* Notes what is wrong, and where; only being out of memory ends the reading. */
+static int complain(Parser *p, unsigned column, int r, const Error *e) {
+        if (r >= 0 || r == -ENOMEM || !e->detail[0])
+                return r;
+        if (p->section == SECTION_TASK)
+                p->tasks[p->pipe->tasks.count - 1].broken = true;
+        return complaints_add(&p->complaints, p->line, column, e);
 }
 
-/* Puts "NAME:LINE:COLUMN: " before the words. */
-static int at(const Parser *p, unsigned column, int r, Error *e) {
-        if (r < 0 && r != -ENOMEM && e && e->detail[0])
-                (void) error_prefix(e, "%s:%u:%u: ", p->name, p->line, column);
-        return r;
+static int task_open(Parser *p, const char *name, Error *e) {
+        size_t n = p->pipe->tasks.count;
+        TaskPlaces *grown;
+
+        if (n >= PIPE_TASKS_MAX)
+                return error_set(e, -E2BIG, "too-many-tasks", "more than %d tasks", PIPE_TASKS_MAX);
+        grown = reallocarray(p->tasks, n + 1, sizeof(*grown));
+        if (!grown)
+                return -ENOMEM;
+        p->tasks = grown;
+        grown[n] = (TaskPlaces){ .head = { p->line, 1 } };
+        p->section = SECTION_TASK;
+        return pipe_add_task(p->pipe, name, &p->task);
 }
 
-static int section_open(Parser *p, char *line, Error *e) {
+static int section_open(Parser *p, char *line, unsigned indent) {
         size_t n = strlen(line);
+        unsigned column = indent + 2;
+        Error e = {};
         char *name;
-
-        if (line[n - 1] != ']')
-                return at(p, (unsigned) n, error_set(e, -EINVAL, "bad-section", "] is missing"), e);
-        line[n - 1] = '\0';
-        name = str_strip(line + 1);
-        if (str_eq(name, "Pipe")) {
-                p->section = SECTION_PIPE;
-                return 0;
-        }
-        if (str_after(name, "Task ")) {
-                char *task = str_strip(name + strlen("Task "));
-
-                if (p->pipe->tasks.count >= PIPE_TASKS_MAX)
-                        return at(p, 1,
-                                  error_set(e, -E2BIG, "too-many-tasks", "more than %d tasks",
-                                            PIPE_TASKS_MAX),
-                                  e);
-                p->tasks[p->pipe->tasks.count] = (Place){ p->line, 1 };
-                p->section = SECTION_TASK;
-                return pipe_add_task(p->pipe, task, &p->task);
-        }
-        name[strcspn(name, " ")] = '\0';
-        if (is_later(later_sections, name))
-                return at(p, 2,
-                          error_set(e, -EINVAL, "unsupported",
-                                    "[%s …] is not supported by this release", name),
-                          e);
-        return at(p, 2,
-                  error_set(e, -EINVAL, "unknown-section",
-                            "unknown section [%.64s]; there are [Pipe] and [Task NAME]", name),
-                  e);
-}
-
-/* *column moves to what is wrong in the value. */
-static int pipe_key(Parser *p, const char *key, const char *value, unsigned *column, Error *e) {
-        const char *near = NULL;
-        size_t place;
         int r;
 
-        for (size_t i = 0; i < ELEMENTSOF(pipe_keys); i++) {
-                void *slot = (char *) p->pipe + pipe_keys[i].offset;
-
-                if (str_distance(pipe_keys[i].key, key) < NEAR_MAX)
-                        near = pipe_keys[i].key;
-                if (!str_eq(pipe_keys[i].key, key))
-                        continue;
-                if (*(void **) slot)
-                        return error_set(e, -EINVAL, "duplicate-key", "%s= stands twice", key);
-                p->keys[i] = (Place){ p->line, *column };
-                r = str_replace(slot, value);
-                if (r < 0 || pipe_keys[i].offset != offsetof(Pipe, selector_json))
-                        return r < 0 ? r : pipe_settle(p->pipe, e);
-                r = selector_parse(value, &p->pipe->selector, &place, e);
-                if (r < 0 && e && e->detail[0]) {
-                        (void) error_prefix(e, "%s=: ", key);
-                        *column += (unsigned) (value - key + (ptrdiff_t) place);
-                }
-                return r;
+        p->section = SECTION_LOST;
+        name = line[n - 1] == ']' ? line + 1 : NULL;
+        if (name) {
+                line[n - 1] = '\0';
+                name = str_strip(name);
         }
-        return error_set(e, -EINVAL, "unknown-key", "unknown key %.64s= in [Pipe]%s%s%s", key,
-                         near ? "; did you mean " : "", near ? near : "", near ? "=?" : "");
+        if (!name) {
+                column = indent + (unsigned) n;
+                r = error_set(&e, -EINVAL, "bad-section", "] is missing");
+        } else if (str_eq(name, "Pipe")) {
+                p->section = SECTION_PIPE;
+                return 0;
+        } else if (str_after(name, "Task ")) {
+                column = indent + 1;
+                r = task_open(p, str_strip(name + strlen("Task ")), &e);
+        } else {
+                name[strcspn(name, " ")] = '\0';
+                r = strv_contains((char *const *) later_sections, name)
+                            ? error_set(&e, -EINVAL, "unsupported",
+                                        "[%s …] is not supported by this release", name)
+                            : error_set(&e, -EINVAL, "unknown-section",
+                                        "unknown section [%.64s]; there are [Pipe] and [Task NAME]",
+                                        name);
+        }
+        p->lost |= p->section == SECTION_LOST;
+        return complain(p, column, r, &e);
 }
 
-static int words_add(char ***list, const char *value) {
+static int list_add(char ***list, const char *value) {
         _cleanup_(strv_freep) char **words = NULL;
         int r = strv_split(value, " ,\t", &words);
 
@@ -160,95 +115,122 @@ static int words_add(char ***list, const char *value) {
         return r;
 }
 
-/* 0 when it is none of task_keys. */
-static int own_key(Parser *p, const char *key, const char *value, Error *e) {
-        for (size_t i = 0; i < ELEMENTSOF(task_keys); i++) {
-                void *slot = (char *) p->task + task_keys[i].offset;
-                int r;
+static int word_take(const PipeWord *word, void *target, const char *value, Error *e) {
+        void *slot = (char *) target + word->offset;
 
-                if (!str_eq(task_keys[i].key, key))
-                        continue;
-                if (task_keys[i].list)
-                        r = words_add(slot, value);
-                else if (*(char **) slot)
-                        return error_set(e, -EINVAL, "duplicate-key", "%s= stands twice", key);
-                else
-                        r = str_replace(slot, value);
-                if (r >= 0)
-                        r = pipe_settle(p->pipe, e);
-                return r < 0 ? r : 1;
-        }
-        return 0;
+        if (word->list)
+                return list_add(slot, value);
+        return *(char **) slot
+                       ? error_set(e, -EINVAL, "duplicate-key", "%s= stands twice", word->key)
+                       : str_replace(slot, value);
 }
 
-static const char *task_word_near(const char *key) {
-        const char *near = NULL;
+/* column is that of the key, *ret_column that of what is wrong. */
+static int selector_take(Parser *p, const char *key, const char *value, unsigned column,
+                         unsigned *ret_column, Error *e) {
+        size_t place;
+        int r = selector_parse(value, &p->pipe->selector, &place, e);
 
-        for (size_t i = 0; i < ELEMENTSOF(task_keys); i++)
-                if (str_distance(task_keys[i].key, key) <
-                    (near ? str_distance(near, key) : NEAR_MAX))
-                        near = task_keys[i].key;
+        if (r < 0 && e->detail[0]) {
+                (void) error_prefix(e, "%s=: ", key);
+                *ret_column = column + (unsigned) (value - key + (ptrdiff_t) place);
+        }
+        return r;
+}
+
+static const char *nearest_word(const PipeWord words[], size_t n, const char *key,
+                                const char *near) {
+        unsigned least = near ? str_distance(near, key) : NEAR_MAX;
+
+        for (size_t i = 0; i < n; i++)
+                if (str_distance(words[i].key, key) < least) {
+                        near = words[i].key;
+                        least = str_distance(near, key);
+                }
         return near;
+}
+
+static int pipe_key(Parser *p, const char *key, const char *value, unsigned column,
+                    unsigned *ret_column, Error *e) {
+        size_t i = pipe_word_find(pipe_own_words, PIPE_OWN_WORDS, key);
+        const char *near;
+        int r;
+
+        if (i == PIPE_OWN_WORDS) {
+                near = nearest_word(pipe_own_words, PIPE_OWN_WORDS, key, NULL);
+                return error_set(e, -EINVAL, "unknown-key", "unknown key %.64s= in [Pipe]%s%s%s",
+                                 key, near ? "; did you mean " : "", near ? near : "",
+                                 near ? "=?" : "");
+        }
+        r = word_take(&pipe_own_words[i], p->pipe, value, e);
+        if (r < 0)
+                return r;
+        p->words[i] = (Place){ p->line, column };
+        return str_eq(key, "AgentSelector") ? selector_take(p, key, value, column, ret_column, e)
+                                            : 0;
+}
+
+static int unknown_directive(const char *key, Error *e) {
+        const char *near = nearest_word(pipe_task_words, PIPE_TASK_WORDS, key, NULL);
+        const char *other = directive_nearest(key);
+
+        if (near && (!other || str_distance(near, key) < str_distance(other, key)))
+                return error_set(e, -EINVAL, "unknown-directive",
+                                 "%.64s= is not allowed in [Task]; did you mean %s=?", key, near);
+        return directive_refuse(key, e);
 }
 
 static int task_key(Parser *p, const char *key, const char *value, unsigned column, Error *e) {
         size_t count = strv_length(p->task->directives) / 2;
+        size_t i = pipe_word_find(pipe_task_words, PIPE_TASK_WORDS, key);
+        TaskPlaces *places = &p->tasks[p->pipe->tasks.count - 1];
         const Directive *row = directive_find(key);
-        const char *near;
-        int r = own_key(p, key, value, e);
+        int r;
 
-        if (r != 0)
-                return r;
-        if (!row) {
-                near = task_word_near(key);
-                return near ? error_set(e, -EINVAL, "unknown-directive",
-                                        "%.64s= is not allowed in [Task]; did you mean %s=?", key,
-                                        near)
-                            : directive_refuse(key, e);
+        if (i < PIPE_TASK_WORDS) {
+                places->words[i] = (Place){ p->line, column };
+                return word_take(&pipe_task_words[i], p->task, value, e);
         }
+        if (!row)
+                return unknown_directive(key, e);
         if (count >= PIPE_DIRECTIVES_MAX)
                 return error_set(e, -E2BIG, "too-many-directives", "more than %d directives",
                                  PIPE_DIRECTIVES_MAX);
-        r = directive_check(row, value, e);
-        if (r < 0) {
-                if (e && e->detail[0])
-                        (void) error_prefix(e, "%s=: ", key);
-                return r;
-        }
-        p->directives[p->pipe->tasks.count - 1][count] = (Place){ p->line, column };
+        places->directives[count] = (Place){ p->line, column };
         r = strv_append(&p->task->directives, key);
         return r < 0 ? r : strv_append(&p->task->directives, value);
 }
 
-static int assignment(Parser *p, char *line, unsigned indent, Error *e) {
+static int assignment(Parser *p, char *line, unsigned indent) {
+        unsigned column = indent + 1, wrong = column;
         char *equals = strchr(line, '='), *key, *value;
-        unsigned column = indent + 1;
+        Error e = {};
         int r;
 
+        if (p->section == SECTION_LOST)
+                return 0;
         if (!equals)
-                return at(p, column,
-                          error_set(e, -EINVAL, "bad-line", "expected Key=value or [Section]"), e);
+                return complain(
+                        p, column,
+                        error_set(&e, -EINVAL, "bad-line", "expected Key=value or [Section]"), &e);
         *equals = '\0';
         key = str_strip(line);
         value = str_strip(equals + 1);
-        if (strlen(value) > PIPE_VALUE_MAX)
-                return at(p, column,
-                          error_set(e, -E2BIG, "too-long", "%.64s= is longer than %d bytes", key,
-                                    PIPE_VALUE_MAX),
-                          e);
-        if (is_later(later_keys, key))
-                return at(p, column,
-                          error_set(e, -EINVAL, "unsupported",
-                                    "%s= is not supported by this release", key),
-                          e);
-        if (p->section == SECTION_NONE)
-                return at(p, column,
-                          error_set(e, -EINVAL, "no-section",
-                                    "%.64s= stands before the first [Section]", key),
-                          e);
-        r = p->section == SECTION_PIPE ? pipe_key(p, key, value, &column, e)
-                                       : task_key(p, key, value, column, e);
-        return at(p, column, r, e);
+        if (strlen(value) > PIPE_VALUE_MAX) {
+                r = error_set(&e, -E2BIG, "too-long", "%.64s= is longer than %d bytes", key,
+                              PIPE_VALUE_MAX);
+        } else if (strv_contains((char *const *) later_keys, key)) {
+                r = error_set(&e, -EINVAL, "unsupported", "%s= is not supported by this release",
+                              key);
+        } else if (p->section == SECTION_NONE) {
+                r = error_set(&e, -EINVAL, "no-section", "%.64s= stands before the first [Section]",
+                              key);
+                p->section = SECTION_LOST;
+        } else {
+                r = p->section == SECTION_PIPE ? pipe_key(p, key, value, column, &wrong, &e)
+                                               : task_key(p, key, value, column, &e);
+        }
+        return complain(p, wrong, r, &e);
 }
 
 /* Joins a continued line: *line grows by the next physical lines while it ends in a backslash. Comment lines between are dropped. */
@@ -270,7 +252,7 @@ static int line_continue(Buffer *line, char **rest, unsigned *count) {
         return r;
 }
 
-static int text_parse(Parser *p, char *text, Error *e) {
+static int text_parse(Parser *p, char *text) {
         char *rest = text, *physical;
         unsigned number = 0;
 
@@ -287,10 +269,12 @@ static int text_parse(Parser *p, char *text, Error *e) {
                 if (r >= 0)
                         r = line_continue(&line, &rest, &number);
                 if (r >= 0) {
+                        unsigned indent;
+
                         stripped = str_strip(line.data);
-                        r = *stripped == '['
-                                    ? section_open(p, stripped, e)
-                                    : assignment(p, stripped, (unsigned) (stripped - line.data), e);
+                        indent = (unsigned) (stripped - line.data);
+                        r = *stripped == '[' ? section_open(p, stripped, indent)
+                                             : assignment(p, stripped, indent);
                 }
                 buffer_done(&line);
                 if (r < 0)
@@ -300,20 +284,50 @@ static int text_parse(Parser *p, char *text, Error *e) {
 }
 
 static Place place_of(const Parser *p, const PipePlace *wrong) {
-        for (size_t i = 0; wrong->key && i < ELEMENTSOF(pipe_keys); i++)
-                if (str_eq(pipe_keys[i].key, wrong->key) && p->keys[i].line > 0)
-                        return p->keys[i];
-        if (wrong->task >= p->pipe->tasks.count)
-                return (Place){ 1, 1 };
-        return wrong->directive == SIZE_MAX ? p->tasks[wrong->task]
-                                            : p->directives[wrong->task][wrong->directive];
+        const TaskPlaces *t = wrong->task == SIZE_MAX ? NULL : &p->tasks[wrong->task];
+        Place place = {};
+        size_t i;
+
+        if (t && wrong->directive != SIZE_MAX)
+                return t->directives[wrong->directive];
+        if (t && wrong->key) {
+                i = pipe_word_find(pipe_task_words, PIPE_TASK_WORDS, wrong->key);
+                place = i < PIPE_TASK_WORDS ? t->words[i] : place;
+        } else if (wrong->key) {
+                i = pipe_word_find(pipe_own_words, PIPE_OWN_WORDS, wrong->key);
+                place = i < PIPE_OWN_WORDS ? p->words[i] : place;
+        }
+        if (place.line > 0)
+                return place;
+        return t ? t->head : (Place){ p->line, 1 };
 }
 
-int pipe_parse(const char *name, const char *text, size_t size, Pipe **ret, Error *e) {
-        _cleanup_(pipe_freep) Pipe *pipe = calloc(1, sizeof(*pipe));
+/* What only follows from a mistake that was said already is left out. */
+static bool follows(const Parser *p, const PipePlace *wrong, const Error *e) {
+        if (str_eq(e->slug, "no-command"))
+                return p->tasks[wrong->task].broken;
+        return p->lost && (str_eq(e->slug, "unknown-task") || str_eq(e->slug, "no-task"));
+}
+
+static int on_objection(const PipePlace *wrong, const Error *e, void *userdata) {
+        Parser *p = userdata;
+        Place place = place_of(p, wrong);
+
+        return follows(p, wrong, e) ? 0
+                                    : complaints_add(&p->complaints, place.line, place.column, e);
+}
+
+static void parser_done(Parser *p) {
+        (void) pipe_free(p->pipe);
+        free(p->tasks);
+        complaints_done(&p->complaints);
+}
+
+int pipe_parse(const char *name, const char *text, size_t size, Pipe **ret, Error *e,
+               char ***ret_all) {
+        _cleanup_(parser_done) Parser p = { .pipe = calloc(1, sizeof(Pipe)) };
+        PipeCheck check = { .pipe = p.pipe, .on_objection = on_objection, .userdata = &p };
         _cleanup_(freep) char *copy = NULL;
-        Parser parser = { .name = name, .pipe = pipe };
-        PipePlace wrong;
         int r;
 
         if (size > PIPE_TEXT_MAX)
@@ -322,18 +336,14 @@ int pipe_parse(const char *name, const char *text, size_t size, Pipe **ret, Erro
         if (memchr(text, '\0', size) || !str_is_utf8(text, size))
                 return error_set(e, -EINVAL, "bad-text", "%s: not UTF-8 text", name);
         copy = strndup(text, size);
-        if (!pipe || !copy)
+        if (!p.pipe || !copy)
                 return -ENOMEM;
-        r = text_parse(&parser, copy, e);
-        if (r < 0)
-                return r;
-        r = pipe_check(pipe, &wrong, e);
-        if (r < 0) {
-                Place place = place_of(&parser, &wrong);
-
-                parser.line = place.line;
-                return at(&parser, place.column, r, e);
-        }
-        *ret = TAKE_PTR(pipe);
-        return 0;
+        r = text_parse(&p, copy);
+        if (r >= 0)
+                r = pipe_check(&check);
+        if (r >= 0 || r == -EINVAL)
+                r = complaints_take(&p.complaints, name, e, ret_all);
+        if (r >= 0)
+                *ret = TAKE_PTR(p.pipe);
+        return r;
 }

@@ -164,6 +164,7 @@ static int expected(const Cursor *c, const char *what) {
 
 /* Up to one of stop, without the white space around it. */
 static int value_parse(Cursor *c, const char *stop, SelectorTerm *t) {
+        const char *value;
         size_t n;
 
         skip_space(c);
@@ -177,9 +178,10 @@ static int value_parse(Cursor *c, const char *stop, SelectorTerm *t) {
                         c->p += i;
                         return expected(c, "a value without parentheses");
                 }
+        value = c->p;
         c->p += n;
         skip_space(c);
-        return strv_append_take(&t->values, strndup(c->p - n, n));
+        return strv_append_take(&t->values, strndup(value, n));
 }
 
 /* "(b, c)" */

@@ -9,7 +9,8 @@ bool pipe_is_streaming(const Pipe *p) {
         return str_eq(p->type, "streaming");
 }
 
-static int streaming_keys_check(const Pipe *p, PipePlace *place, Error *e) {
+static void check_streaming(PipeCheck *c) {
+        const Pipe *p = c->pipe;
         const struct {
                 const char *key;
                 bool stands;
@@ -20,49 +21,53 @@ static int streaming_keys_check(const Pipe *p, PipePlace *place, Error *e) {
                 { "Delivery", str_eq(p->delivery, "at-most-once"),
                   "what shall always run is begun again" },
         };
+        Error e = {};
 
         for (size_t i = 0; i < ELEMENTSOF(rows); i++)
-                if (rows[i].stands) {
-                        place->key = rows[i].key;
-                        return error_set(e, -EINVAL, "not-streaming",
-                                         "%s= does not go with Type=streaming: %s", rows[i].key,
-                                         rows[i].why);
+                if (rows[i].stands)
+                        pipe_object(c, PLACE_PIPE(rows[i].key),
+                                    error_set(&e, -EINVAL, "not-streaming",
+                                              "%s= does not go with Type=streaming: %s",
+                                              rows[i].key, rows[i].why),
+                                    &e);
+        if (p->tasks.count > 1)
+                pipe_object(
+                        c, PLACE_TASK(1, NULL),
+                        error_set(&e, -EINVAL, "too-many-tasks", "a streaming pipe has one task"),
+                        &e);
+}
+
+static void check_batch(PipeCheck *c) {
+        const Pipe *p = c->pipe;
+        Error e = {};
+
+        if (p->overlap)
+                pipe_object(
+                        c, PLACE_PIPE("Overlap"),
+                        error_set(&e, -EINVAL, "not-batch",
+                                  "Overlap= goes with Type=streaming only: runs of a batch pipe "
+                                  "end"),
+                        &e);
+        for (size_t i = 0; i < p->tasks.count; i++) {
+                char **first = pipe_task(p, i)->directives;
+
+                for (char **d = first; d && *d; d += 2) {
+                        const Directive *row = directive_find(d[0]);
+
+                        if (row && row->streaming)
+                                pipe_object(c, PLACE_DIRECTIVE(i, (size_t) (d - first) / 2),
+                                            error_set(&e, -EINVAL, "not-batch",
+                                                      "%s= goes with Type=streaming only: a task "
+                                                      "of a batch pipe runs once",
+                                                      d[0]),
+                                            &e);
                 }
-        return 0;
-}
-
-static int streaming_check(const Pipe *p, PipePlace *place, Error *e) {
-        int r = streaming_keys_check(p, place, e);
-
-        if (r < 0 || p->tasks.count == 1)
-                return r;
-        place->task = 1;
-        return error_set(e, -EINVAL, "too-many-tasks", "a streaming pipe has one task");
-}
-
-static int batch_check(const Pipe *p, PipePlace *place, Error *e) {
-        const PipeTask *tasks = p->tasks.items;
-
-        if (p->overlap) {
-                place->key = "Overlap";
-                return error_set(
-                        e, -EINVAL, "not-batch",
-                        "Overlap= goes with Type=streaming only: runs of a batch pipe end");
         }
-        for (size_t i = 0; i < p->tasks.count; i++)
-                for (char **d = tasks[i].directives; d && *d; d += 2) {
-                        if (!directive_find(d[0])->streaming)
-                                continue;
-                        place->task = i;
-                        place->directive = (size_t) (d - tasks[i].directives) / 2;
-                        return error_set(e, -EINVAL, "not-batch",
-                                         "%s= goes with Type=streaming only: a task of a batch "
-                                         "pipe runs once",
-                                         d[0]);
-                }
-        return 0;
 }
 
-int pipe_check_type(const Pipe *p, PipePlace *ret, Error *e) {
-        return pipe_is_streaming(p) ? streaming_check(p, ret, e) : batch_check(p, ret, e);
+void pipe_check_type(PipeCheck *c) {
+        if (pipe_is_streaming(c->pipe))
+                check_streaming(c);
+        else
+                check_batch(c);
 }

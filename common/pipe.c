@@ -1,4 +1,4 @@
-/* What a pipe is, apart from its text: checks, normal form, version. */
+/* What a pipe is, apart from its text: its words, JSON form and version. */
 #include "pipe.h"
 
 #include <errno.h>
@@ -14,10 +14,7 @@
 #include "str.h"
 #include "strv.h"
 
-#define PRIORITY_MAX 1000
-#define LIMIT_MAX 1000000
 #define RETRY_ON_MAX 64
-#define RETRY_MAX 1000
 
 static const JsonField task_fields[] = {
         { "name", JSON_TEXT, true, offsetof(PipeTask, name), .max = 63 },
@@ -85,142 +82,62 @@ int pipe_add_task(Pipe *p, const char *name, PipeTask **ret) {
         return 0;
 }
 
-static PipeTask *task_at(const Pipe *p, size_t i) {
-        return (PipeTask *) p->tasks.items + i;
+const PipeWord pipe_own_words[PIPE_OWN_WORDS] = {
+        { "Description", offsetof(Pipe, description), false },
+        { "Type", offsetof(Pipe, type), false },
+        { "ConcurrencyPolicy", offsetof(Pipe, concurrency_policy), false },
+        { "Delivery", offsetof(Pipe, delivery), false },
+        { "OnAgentLoss", offsetof(Pipe, on_agent_loss), false },
+        { "Overlap", offsetof(Pipe, overlap), false },
+        { "AgentSelector", offsetof(Pipe, selector_json),
+          false }, /* its text, until it is parsed */
+        { "Priority", offsetof(Pipe, priority), false },
+        { "ConcurrencyLimit", offsetof(Pipe, concurrency_limit), false },
+        { "ConcurrencyKey", offsetof(Pipe, concurrency_key), false },
+};
+
+const PipeWord pipe_task_words[PIPE_TASK_WORDS] = {
+        { "After", offsetof(PipeTask, after), true },
+        { "AfterFailure", offsetof(PipeTask, after_failure), true },
+        { "AfterAny", offsetof(PipeTask, after_any), true },
+        { "Retry", offsetof(PipeTask, retry), false },
+        { "RetryBackoffSec", offsetof(PipeTask, retry_backoff), false },
+        { "RetryMaxBackoffSec", offsetof(PipeTask, retry_max_backoff), false },
+        { "RetryOn", offsetof(PipeTask, retry_on), true },
+};
+
+size_t pipe_word_find(const PipeWord words[], size_t n, const char *key) {
+        size_t i = 0;
+
+        while (i < n && !str_eq(words[i].key, key))
+                i++;
+        return i;
 }
 
-static int task_check(const Pipe *p, const PipeTask *t, size_t *ret_directive, Error *e) {
-        bool exec = false;
-        int r;
+typedef struct Reader {
+        const Pipe *pipe; /* borrowed */
+        Complaints complaints;
+} Reader;
 
-        if (pipe_name_check(t->name) < 0)
-                return error_set(e, -EINVAL, "bad-name",
-                                 "\"%.64s\" is no task name: a-z, 0-9, _ and -, at most 63",
-                                 t->name);
-        if (task_at(p, pipe_task_index(p, t->name)) != t)
-                return error_set(e, -EINVAL, "duplicate-task", "task \"%s\" stands twice", t->name);
-        r = pipe_check_edges(p, t, e);
-        if (r >= 0)
-                r = pipe_check_retry(p, t, e);
-        if (r < 0)
-                return r;
-        for (char **d = t->directives; d && *d; d += 2) {
-                const Directive *row = directive_find(d[0]);
-
-                *ret_directive = (size_t) (d - t->directives) / 2;
-                if (!row)
-                        return directive_refuse(d[0], e);
-                for (char **before = t->directives; before < d && !row->repeats; before += 2)
-                        if (str_eq(before[0], d[0]))
-                                return error_set(e, -EINVAL, "duplicate-directive",
-                                                 "%s= stands twice", d[0]);
-                r = directive_check(row, d[1], e);
-                if (r < 0)
-                        return error_prefix(e, "%s=: ", d[0]);
-                exec |= str_eq(d[0], "ExecStart");
-        }
-        *ret_directive = SIZE_MAX;
-        return exec ? 0
-                    : error_set(e, -EINVAL, "no-command", "task \"%s\" has no ExecStart=", t->name);
+static void reader_done(Reader *r) {
+        complaints_done(&r->complaints);
 }
 
-static int choice_check(const char *key, const char *value, const char *const words[], Error *e) {
-        _cleanup_(freep) char *all = NULL;
+/* A document has no lines: the task is named. */
+static int on_objection(const PipePlace *wrong, const Error *e, void *userdata) {
+        Reader *reader = userdata;
+        Error named = *e;
 
-        if (!value || strv_contains((char *const *) words, value))
-                return 0;
-        all = strv_join((char *const *) words, ", ");
-        return error_set(e, -EINVAL, "bad-value", "%s=%.64s is not one of %s", key, value,
-                         all ? all : "those that are known");
+        if (wrong->task != SIZE_MAX && (wrong->key || wrong->directive != SIZE_MAX))
+                (void) error_prefix(&named,
+                                    "task \"%.64s\": ", pipe_task(reader->pipe, wrong->task)->name);
+        return complaints_add(&reader->complaints, 0, 0, &named);
 }
 
-/* A whole number in its shortest form; the text is JSON's or a pipe file's. */
-static int number_settle(char **slot, const char *key, int min, int max, Error *e) {
-        const char *digits = *slot ? *slot + (**slot == '-') : NULL;
-        _cleanup_(freep) char *settled = NULL;
-        uint64_t n;
-        int value;
-
-        if (!digits)
-                return 0;
-        if (parse_u64_range(digits, 0, LIMIT_MAX, &n) < 0)
-                n = UINT32_MAX / 2;
-        value = digits == *slot ? (int) n : -(int) n;
-        if (value < min || value > max)
-                return error_set(e, -EINVAL, "bad-value", "%s=: a number from %d to %d is expected",
-                                 key, min, max);
-        settled = str_format("%d", value);
-        return settled ? str_replace(slot, settled) : -ENOMEM;
-}
-
-int pipe_settle(Pipe *p, Error *e) {
-        int r = number_settle(&p->priority, "Priority", -PRIORITY_MAX, PRIORITY_MAX, e);
-
-        if (r >= 0)
-                r = number_settle(&p->concurrency_limit, "ConcurrencyLimit", 1, LIMIT_MAX, e);
-        for (size_t i = 0; r >= 0 && i < p->tasks.count; i++)
-                r = number_settle(&task_at(p, i)->retry, "Retry", 1, RETRY_MAX, e);
-        if (r >= 0 && p->concurrency_key && !label_name_ok(p->concurrency_key))
-                r = error_set(e, -EINVAL, "bad-value",
-                              "ConcurrencyKey=: letters, digits and _./- are expected, at most 63");
-        return r;
-}
-
-/* Words that a later release will know are said to be no word of this one. */
-static int choices_check(const Pipe *p, PipePlace *place, Error *e) {
-        static const char *const types[] = { "batch", "streaming", NULL };
-        static const char *const policies[] = { "allow", NULL };
-        static const char *const later_policies[] = { "forbid", "queue", "replace", NULL };
-        static const char *const deliveries[] = { "at-least-once", "at-most-once", NULL };
-        static const char *const losses[] = { "wait", "retry", "fail", NULL };
-        static const char *const overlaps[] = { "no", "brief", NULL };
-        const struct {
-                const char *key, *value;
-                const char *const *words, *const *later;
-        } rows[] = {
-                { "Type", p->type, types, NULL },
-                { "ConcurrencyPolicy", p->concurrency_policy, policies, later_policies },
-                { "Delivery", p->delivery, deliveries, NULL },
-                { "OnAgentLoss", p->on_agent_loss, losses, NULL },
-                { "Overlap", p->overlap, overlaps, NULL },
-        };
-
-        for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
-                int r;
-
-                place->key = rows[i].key;
-                if (rows[i].value && rows[i].later &&
-                    strv_contains((char *const *) rows[i].later, rows[i].value))
-                        return error_set(e, -EINVAL, "unsupported",
-                                         "%s=%s is not supported by this release, only %s",
-                                         rows[i].key, rows[i].value, rows[i].words[0]);
-                r = choice_check(rows[i].key, rows[i].value, rows[i].words, e);
-                if (r < 0)
-                        return r;
-        }
-        place->key = NULL;
-        return 0;
-}
-
-int pipe_check(const Pipe *p, PipePlace *ret, Error *e) {
-        int r;
-
-        *ret = (PipePlace){ .task = p->tasks.count, .directive = SIZE_MAX };
-        r = choices_check(p, ret, e);
-        if (r >= 0 && p->tasks.count == 0)
-                r = error_set(e, -EINVAL, "no-task", "a pipe needs at least one [Task NAME]");
-        for (size_t i = 0; r >= 0 && i < p->tasks.count; i++) {
-                ret->task = i;
-                r = task_check(p, task_at(p, i), &ret->directive, e);
-        }
-        if (r >= 0)
-                r = pipe_check_type(p, ret, e);
-        return r < 0 ? r : pipe_check_graph(p, &ret->task, e);
-}
-
-int pipe_from_json(const char *json, size_t size, Pipe **ret, Error *e) {
+int pipe_from_json(const char *json, size_t size, Pipe **ret, Error *e, char ***ret_all) {
         _cleanup_(pipe_freep) Pipe *p = calloc(1, sizeof(*p));
-        PipePlace place;
+        _cleanup_(reader_done) Reader reader = { .pipe = p };
+        PipeCheck check = { .pipe = p, .on_objection = on_objection, .userdata = &reader };
         int r;
 
         if (!p)
@@ -228,14 +145,14 @@ int pipe_from_json(const char *json, size_t size, Pipe **ret, Error *e) {
         r = json_decode(json, size, pipe_fields, JSON_REFUSE_UNKNOWN, p, e);
         if (r >= 0 && p->selector_json)
                 r = selector_from_json(p->selector_json, &p->selector, e);
-        if (r >= 0)
-                r = pipe_settle(p, e);
-        if (r >= 0)
-                r = pipe_check(p, &place, e);
         if (r < 0)
                 return r;
-        *ret = TAKE_PTR(p);
-        return 0;
+        r = pipe_check(&check);
+        if (r >= 0 || r == -EINVAL)
+                r = complaints_take(&reader.complaints, "", e, ret_all);
+        if (r >= 0)
+                *ret = TAKE_PTR(p);
+        return r;
 }
 
 static void names_out(JsonOut *o, const char *key, char *const *names) {
@@ -300,7 +217,7 @@ static int pipe_out(const Pipe *p, bool hash, char **ret) {
                 json_out_text(&o, "overlap", p->overlap);
         json_out_array(&o, "tasks");
         for (size_t i = 0; i < p->tasks.count; i++)
-                task_out(&o, task_at(p, i));
+                task_out(&o, pipe_task(p, i));
         json_out_end_array(&o);
         json_out_end_object(&o);
         return json_out_take(&o, ret);

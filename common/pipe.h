@@ -7,19 +7,26 @@
 #include "cleanup.h"
 #include "error.h"
 
-#define PIPE_TEXT_MAX (256 * 1024)
+#define PIPE_TEXT_MAX (1024 * 1024)
 #define PIPE_TASKS_MAX 256
-#define PIPE_DIRECTIVES_MAX 64
+#define PIPE_DIRECTIVES_MAX 256 /* of a task */
 #define PIPE_VALUE_MAX 8192
+#define PIPE_COMPLAINTS_MAX 100
 #define PIPE_VERSION_SIZE 17
 
 typedef struct Pipe Pipe;
 
-/* name is used in messages: "NAME:LINE:COLUMN: …". -EINVAL with words, or -ENOMEM. */
-int pipe_parse(const char *name, const char *text, size_t size, Pipe **ret, Error *e);
+/* name is used in messages: "NAME:LINE:COLUMN: words". -EINVAL with words, or -ENOMEM. e is what is wrong first; *ret_all, unless
+ * ret_all is NULL, all of it in the order of the lines, an owned text each, once anything is said about the contents. */
+int pipe_parse(const char *name, const char *text, size_t size, Pipe **ret, Error *e,
+               char ***ret_all);
 
 /* The JSON form: the normal form, with absent members at their defaults. */
-int pipe_from_json(const char *json, size_t size, Pipe **ret, Error *e);
+int pipe_from_json(const char *json, size_t size, Pipe **ret, Error *e, char ***ret_all);
+
+/* The text form: what is said, in one order, without comments. It parses to the same pipe. -EINVAL with words where JSON said what
+ * a text cannot. Owned by the caller. */
+int pipe_to_text(const Pipe *p, char **ret, Error *e);
 
 /* Normal form: compact JSON, selector sorted, defaults filled in. Owned by the caller. */
 int pipe_to_json(const Pipe *p, char **ret);

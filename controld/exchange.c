@@ -14,6 +14,7 @@
 #include "parse.h"
 #include "router.h"
 #include "str.h"
+#include "strv.h"
 #include "timespan.h"
 #include "worker.h"
 
@@ -74,8 +75,8 @@ static const char *retry_after(char seconds[8]) {
         return seconds;
 }
 
-void exchange_reply_problem(Exchange *x, unsigned status, const char *code, const char *detail,
-                            const char *hint) {
+static void reply_problem(Exchange *x, unsigned status, const char *code, const char *detail,
+                          const char *hint, char *const *complaints) {
         char *body = NULL, seconds[8];
         JsonOut o = {};
 
@@ -86,6 +87,12 @@ void exchange_reply_problem(Exchange *x, unsigned status, const char *code, cons
         json_out_text(&o, "detail", detail);
         if (hint && *hint)
                 json_out_text(&o, "hint", hint);
+        if (complaints) {
+                json_out_array(&o, "errors");
+                STRV_FOREACH(c, complaints)
+                        json_out_text(&o, NULL, *c);
+                json_out_end_array(&o);
+        }
         json_out_end_object(&o);
         if (json_out_take(&o, &body) < 0)
                 body = NULL;
@@ -97,7 +104,16 @@ void exchange_reply_problem(Exchange *x, unsigned status, const char *code, cons
                            body ? strlen(body) : 0);
 }
 
+void exchange_reply_problem(Exchange *x, unsigned status, const char *code, const char *detail,
+                            const char *hint) {
+        reply_problem(x, status, code, detail, hint, NULL);
+}
+
 void exchange_reply_error(Exchange *x, int r, const Error *e) {
+        exchange_reply_complaints(x, r, e, NULL);
+}
+
+void exchange_reply_complaints(Exchange *x, int r, const Error *e, char *const *complaints) {
         if (r == -ENOMEM || r == -ENOTCONN || r == -ENOBUFS || r == -ETIMEDOUT)
                 exchange_reply_problem(x, 503, "unavailable",
                                        r == -ENOTCONN    ? "The database cannot be reached."
@@ -105,8 +121,8 @@ void exchange_reply_error(Exchange *x, int r, const Error *e) {
                                                          : "Too much to do.",
                                        "The request can be repeated.");
         else
-                exchange_reply_problem(x, 400, e && *e->slug ? e->slug : "bad-request",
-                                       error_text(e, r), NULL);
+                reply_problem(x, 400, e && *e->slug ? e->slug : "bad-request", error_text(e, r),
+                              NULL, complaints);
 }
 
 static uint64_t monotonic_usec(void) {

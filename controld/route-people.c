@@ -11,6 +11,7 @@
 #include "router.h"
 #include "routes.h"
 #include "str.h"
+#include "strv.h"
 #include "timespan.h"
 #include "worker.h"
 
@@ -59,6 +60,7 @@ static void on_pipe_put(const PgReply *reply, void *userdata) {
 
 void route_pipe_put(Exchange *x) {
         _cleanup_(pipe_freep) Pipe *pipe = NULL;
+        _cleanup_(strv_freep) char **complaints = NULL;
         char version[PIPE_VERSION_SIZE], name[PATH_PARAM_MAX + 8];
         Error e = {};
         size_t size;
@@ -67,15 +69,15 @@ void route_pipe_put(Exchange *x) {
 
         (void) snprintf(name, sizeof(name), "%s.pipe", x->params[1]);
         if (http_request_content_is(x->request, "application/json"))
-                r = pipe_from_json(body, size, &pipe, &e);
+                r = pipe_from_json(body, size, &pipe, &e, &complaints);
         else
-                r = pipe_parse(name, body, size, &pipe, &e);
+                r = pipe_parse(name, body, size, &pipe, &e, &complaints);
         if (r >= 0)
                 r = pipe_to_json(pipe, &x->text);
         if (r >= 0)
                 r = pipe_version(pipe, version);
         if (r < 0) {
-                exchange_reply_error(x, r, &e);
+                exchange_reply_complaints(x, r, &e, complaints);
                 return;
         }
         (void) snprintf(x->secret, sizeof(x->secret), "\"%s\"", version);

@@ -6,6 +6,7 @@
 #include "cleanup.h"
 #include "directive.h"
 #include "pipe.h"
+#include "str.h"
 #include "strv.h"
 
 static const char good[] = "# a comment\n"
@@ -28,7 +29,7 @@ static void test_normal_form(void) {
         char version[PIPE_VERSION_SIZE] = "", version2[PIPE_VERSION_SIZE] = "";
         Error e = {};
 
-        ok_int(pipe_parse("p", good, strlen(good), &p, &e), 0);
+        ok_int(pipe_parse("p", good, strlen(good), &p, &e, NULL), 0);
         ok_str(e.detail, "");
         ok_int(pipe_to_json(p, &json), 0);
         ok_str(json, "{\"description\":\"Orders\",\"type\":\"batch\",\"agent_selector\":["
@@ -40,7 +41,7 @@ static void test_normal_form(void) {
                      "psql       -f 'a b.sql'\"],"
                      "[\"MemoryMax\",\"512M\"]]},{\"name\":\"load\",\"after\":[\"extract\"],"
                      "\"directives\":[[\"ExecStart\",\"/bin/true\"]]}]}");
-        ok_int(pipe_from_json(json, strlen(json), &again, &e), 0);
+        ok_int(pipe_from_json(json, strlen(json), &again, &e, NULL), 0);
         ok_int(pipe_to_json(again, &json2), 0);
         ok_str(json2, json);
         ok_int(pipe_version(p, version), 0);
@@ -59,7 +60,7 @@ static void selector_is(const char *value, const char *want) {
 
         (void) snprintf(text, sizeof(text),
                         "[Pipe]\nAgentSelector=%s\n[Task a]\nExecStart=/bin/true\n", value);
-        if (pipe_parse("p", text, strlen(text), &p, &e) < 0) {
+        if (pipe_parse("p", text, strlen(text), &p, &e, NULL) < 0) {
                 ok_str(e.detail, want);
                 return;
         }
@@ -71,6 +72,8 @@ static void test_selectors(void) {
         selector_is("", "\"agent_selector\":[],");
         selector_is("a=b", "[{\"key\":\"a\",\"operator\":\"in\",\"values\":[\"b\"]}]");
         selector_is("a != b c", "[{\"key\":\"a\",\"operator\":\"notin\",\"values\":[\"b c\"]}]");
+        selector_is("a = b , c", "\"values\":[\"b\"]},{\"key\":\"c\",");
+        selector_is("a in ( b , c )", "\"values\":[\"b\",\"c\"]}]");
         selector_is("a in (c,b, c)",
                     "[{\"key\":\"a\",\"operator\":\"in\",\"values\":[\"b\",\"c\"]}]");
         selector_is("in notin(b)", "[{\"key\":\"in\",\"operator\":\"notin\",\"values\":[\"b\"]}]");
@@ -106,7 +109,7 @@ static int from_json(const char *members, char **ret, Error *e) {
                         "{%s,\"tasks\":[{\"name\":\"a\",\"directives\":[[\"ExecStart\",\"/bin/"
                         "true\"]]}]}",
                         members);
-        r = pipe_from_json(json, strlen(json), &p, e);
+        r = pipe_from_json(json, strlen(json), &p, e, NULL);
         return r < 0 ? r : pipe_to_json(p, ret);
 }
 
@@ -172,7 +175,7 @@ static void test_versions_stay(void) {
                 Error e = {};
 
                 (void) snprintf(whole, sizeof(whole), text, cases[i].lines);
-                ok_int(pipe_parse("p", whole, strlen(whole), &p, &e), 0);
+                ok_int(pipe_parse("p", whole, strlen(whole), &p, &e, NULL), 0);
                 ok_int(pipe_version(p, version), 0);
                 ok_str(version, cases[i].version);
         }
@@ -190,7 +193,7 @@ static void refuses(const Bad *bad, size_t n) {
                 Pipe *p = NULL;
                 Error e = {};
 
-                ok_true(pipe_parse("p", bad[i].text, strlen(bad[i].text), &p, &e) < 0);
+                ok_true(pipe_parse("p", bad[i].text, strlen(bad[i].text), &p, &e, NULL) < 0);
                 ok_contains(e.detail, bad[i].words);
                 ok_null(p);
         }
@@ -249,7 +252,7 @@ static void test_refuses_branches(void) {
                 { SERVICE "Retry=1\nRetry=2\n", "p:4:1: Retry= stands twice" },
                 { SERVICE "Retri=1\n", "did you mean Retry=?" },
                 { SERVICE "AfterFailed=b\n", "did you mean AfterFailure=?" },
-                { SERVICE "RetryOn=75\n", "p:1:1: RetryOn= goes with Retry= only" },
+                { SERVICE "RetryOn=75\n", "p:3:1: RetryOn= goes with Retry= only" },
                 { SERVICE "Retry=1\nRetryOn=75 sigterm\n",
                   "RetryOn=: \"sigterm\" is neither an exit status" },
                 { SERVICE "Retry=1\nRetryOn=256\n", "RetryOn=: \"256\" is neither" },
@@ -275,6 +278,88 @@ static void test_refuses_branches(void) {
         };
 
         refuses(bad, ELEMENTSOF(bad));
+}
+
+/* Everything that is wrong is said, in the order of the lines, and nothing that only follows from it. */
+static void test_all_at_once(void) {
+        static const char text[] = "[Pipe]\n"
+                                   "Typ=batch\n"
+                                   "Priority=high\n"
+                                   "[Task a]\n"
+                                   "ExecStart=true\n"
+                                   "  MemoryMx=1\n"
+                                   "After=b\n"
+                                   "[Tusk b]\n"
+                                   "ExecStart=nothing is known of this\n"
+                                   "[Task c]\n"
+                                   "ExecStart=/bin/true\n"
+                                   "ExecStart=/bin/false\n"
+                                   "[Task d]\n"
+                                   "CPUQuota=0\n";
+        static const char json[] =
+                "{\"priority\":\"x\",\"tasks\":[{\"name\":\"a\",\"after\":[\"z\"],"
+                "\"directives\":[[\"ExecStart\",\"/bin/true\\n\"],[\"Nice\",\"x\"]]}]}";
+        static const char *const lines[] = {
+                "p:2:1: unknown key Typ= in [Pipe]; did you mean Type=?",
+                "p:3:1: Priority=: a number from -1000 to 1000 is expected",
+                "p:5:1: ExecStart=: \"true\" is not an absolute path",
+                "p:6:3: MemoryMx= is not allowed in [Task]; did you mean MemoryMax=?",
+                "p:8:2: unknown section [Tusk]; there are [Pipe] and [Task NAME]",
+                "p:12:1: ExecStart= stands twice",
+                "p:13:1: task \"d\" has no ExecStart=",
+                "p:14:1: CPUQuota=: ",
+        };
+        _cleanup_(strv_freep) char **all = NULL, **of_json = NULL;
+        Pipe *p = NULL;
+        Error e = {};
+
+        ok_int(pipe_parse("p", text, strlen(text), &p, &e, &all), -EINVAL);
+        ok_int(strv_length(all), ELEMENTSOF(lines));
+        for (size_t i = 0; i < ELEMENTSOF(lines) && i < strv_length(all); i++)
+                ok_contains(all[i], lines[i]);
+        ok_contains(e.detail, lines[0]);
+        ok_int(pipe_from_json(json, strlen(json), &p, &e, &of_json), -EINVAL);
+        ok_int(strv_length(of_json), 4);
+        ok_contains(of_json[0], "Priority=: a number");
+        ok_contains(of_json[1], "task \"a\": ExecStart=: a line break");
+        ok_contains(of_json[2], "task \"a\": Nice=: ");
+        ok_contains(of_json[3], "task \"a\": After=z: this pipe has no such task");
+}
+
+/* There is an end to it, in what is said and in the time that it takes. */
+static void test_many_mistakes(void) {
+        _cleanup_(strv_freep) char **all = NULL;
+        Pipe *p = NULL;
+        Buffer b = {};
+        Error e = {};
+
+        ok_int(buffer_append_str(&b, "[Task a]\n"), 0);
+        for (unsigned i = 0; i < 10000; i++)
+                (void) buffer_printf(&b, "Wrong%u=1\n", i);
+        ok_int(pipe_parse("p", b.data, b.size, &p, &e, &all), -EINVAL);
+        ok_int(strv_length(all), PIPE_COMPLAINTS_MAX + 1);
+        ok_contains(all[PIPE_COMPLAINTS_MAX], "more");
+        buffer_done(&b);
+}
+
+static void test_text(void) {
+        static const char untidy[] =
+                "[Task a]\nAfter=b,c\nAfter= d\n# a comment\n"
+                "ExecStart=/bin/echo a \\\n  b\nRetry=007\n"
+                "[Pipe]\n AgentSelector = b!=c , !a\n"
+                "[Task b]\nExecStart=/b\n[Task c]\nExecStart=/c\n[Task d]\nExecStart=/d\n";
+        static const char tidy[] =
+                "[Pipe]\nAgentSelector=!a, b notin (c)\n"
+                "\n[Task a]\nAfter=b c d\nRetry=7\nExecStart=/bin/echo a    b\n"
+                "\n[Task b]\nExecStart=/b\n\n[Task c]\nExecStart=/c\n\n[Task d]\nExecStart=/d\n";
+        _cleanup_(freep) char *text = NULL;
+        _cleanup_(pipe_freep) Pipe *p = NULL;
+        Error e = {};
+
+        ok_int(pipe_parse("p", untidy, strlen(untidy), &p, &e, NULL), 0);
+        ok_str(e.detail, "");
+        ok_int(pipe_to_text(p, &text, &e), 0);
+        ok_str(text, tidy);
 }
 
 /* What PID 1 shall do about a service makes no sense for a task that ends, and the other way round. */
@@ -322,7 +407,7 @@ static void test_streaming_words(void) {
                 _cleanup_(pipe_freep) Pipe *p = NULL;
                 Error e = {};
 
-                ok_int(pipe_parse("p", cases[i].text, strlen(cases[i].text), &p, &e) >= 0,
+                ok_int(pipe_parse("p", cases[i].text, strlen(cases[i].text), &p, &e, NULL) >= 0,
                        !cases[i].words);
                 ok_contains(cases[i].words ? e.detail : "", cases[i].words ? cases[i].words : "");
         }
@@ -339,7 +424,7 @@ static void test_branches_and_tries(void) {
         _cleanup_(pipe_freep) Pipe *p = NULL, *q = NULL;
         Error e = {};
 
-        ok_int(pipe_parse("p", text, strlen(text), &p, &e), 0);
+        ok_int(pipe_parse("p", text, strlen(text), &p, &e, NULL), 0);
         ok_str(e.detail, "");
         ok_int(pipe_to_json(p, &json), 0);
         ok_contains(json, "{\"name\":\"b\",\"after\":[\"a\"],\"retry\":3,"
@@ -348,7 +433,7 @@ static void test_branches_and_tries(void) {
         ok_contains(json, "{\"name\":\"c\",\"after\":[],\"after_failure\":[\"a\",\"b\"],\"dir");
         ok_contains(json, "{\"name\":\"d\",\"after\":[\"a\"],\"after_failure\":[\"b\"],"
                           "\"after_any\":[\"b\",\"c\"],\"dir");
-        ok_int(pipe_from_json(json, strlen(json), &q, &e), 0);
+        ok_int(pipe_from_json(json, strlen(json), &q, &e, NULL), 0);
         ok_int(pipe_to_json(q, &again), 0);
         ok_str(again, json);
 }
@@ -360,12 +445,12 @@ static void test_streaming_form(void) {
         _cleanup_(pipe_freep) Pipe *p = NULL, *q = NULL;
         Error e = {};
 
-        ok_int(pipe_parse("p", text, strlen(text), &p, &e), 0);
+        ok_int(pipe_parse("p", text, strlen(text), &p, &e, NULL), 0);
         ok_int(pipe_to_json(p, &json), 0);
         ok_contains(json, "\"type\":\"streaming\",");
         ok_contains(json, "\"overlap\":\"brief\",");
         ok_contains(json, "[\"Restart\",\"always\"]");
-        ok_int(pipe_from_json(json, strlen(json), &q, &e), 0);
+        ok_int(pipe_from_json(json, strlen(json), &q, &e, NULL), 0);
         ok_int(pipe_to_json(q, &again), 0);
         ok_str(again, json);
         ok_int(from_json("\"overlap\":\"no\"", &again, &e) < 0, 1);
@@ -399,6 +484,9 @@ int main(void) {
         RUN(test_versions_stay);
         RUN(test_refuses_with_a_place);
         RUN(test_refuses_branches);
+        RUN(test_all_at_once);
+        RUN(test_many_mistakes);
+        RUN(test_text);
         RUN(test_streaming_words);
         RUN(test_branches_and_tries);
         RUN(test_streaming_form);
