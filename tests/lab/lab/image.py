@@ -16,8 +16,9 @@ from .shell import LabError, run
 
 HERE = Path(__file__).parent
 SUITE = "bookworm"
-PACKAGES = ("systemd systemd-sysv dbus udev iproute2 procps sqlite3 mawk adduser libpam-systemd "
-            "libcurl3-gnutls libjson-c5 libgnutls30 libzstd1").split()
+PACKAGES = "systemd systemd-sysv dbus udev iproute2 procps sqlite3 mawk adduser libpam-systemd libjson-c5 libzstd1".split()
+# What has another name in each suite: the oldest and the newest systemd that the directives are tested on, 252 and 257.
+OF_SUITE = {"bookworm": ["libcurl3-gnutls", "libgnutls30"], "trixie": ["libcurl3t64-gnutls", "libgnutls30t64"]}
 # What a whole site on one host needs besides: controld's libraries, PostgreSQL, and the quickstart's Python.
 WHOLE_SITE = "postgresql-15 libpq5 libmicrohttpd12 python3 curl ca-certificates".split()
 DPKG_OPTIONS = [f"--dpkgopt=path-exclude=/usr/share/{d}/*" for d in ("doc", "man", "locale")]
@@ -87,15 +88,15 @@ class _Layer:
             path.unlink(missing_ok=True)
 
 
-def base_root(extra=()):
+def base_root(extra=(), suite=SUITE):
     """The root of a Debian with PACKAGES and the extra ones."""
-    packages = [*PACKAGES, *extra]
+    packages = [*PACKAGES, *OF_SUITE[suite], *extra]
 
     def build(root):
         run("mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(packages)}",
-            "--aptopt=Acquire::Languages \"none\"", *DPKG_OPTIONS, SUITE, root, timeout=900)
+            "--aptopt=Acquire::Languages \"none\"", *DPKG_OPTIONS, suite, root, timeout=900)
 
-    return _Layer(cache_directory() / f"base-{_digest(SUITE, *packages, *DPKG_OPTIONS)}").make(build)
+    return _Layer(cache_directory() / f"base-{_digest(suite, *packages, *DPKG_OPTIONS)}").make(build)
 
 
 def _install(root, debs):
@@ -137,9 +138,9 @@ def _equip(root):
     shutil.rmtree(root / "var/lib/apt/lists", ignore_errors=True)
 
 
-def node_root(debs, extra=()):
+def node_root(debs, extra=(), suite=SUITE):
     """The root directory of a node with these package files, and these packages of Debian's, installed."""
-    base = base_root(extra)
+    base = base_root(extra, suite)
     parts = [base.name, *(Path(d).read_bytes() for d in sorted(debs)), *MASKED]
     parts += [p.read_bytes() for p in [*sorted(HERE.glob("lab-*")), *(HERE / f"{p}.c" for p in PROGRAMS), HERE / "image.py"]]
 
@@ -151,9 +152,9 @@ def node_root(debs, extra=()):
     return _Layer(cache_directory() / f"node-{_digest(*parts)}").make(build)
 
 
-def node_disk(debs, extra=()):
+def node_disk(debs, extra=(), suite=SUITE):
     """A file system image with these package files installed; nodes boot it copy-on-write."""
-    root = node_root(debs, extra)
+    root = node_root(debs, extra, suite)
 
     def build(path):
         run("truncate", "-s", "2G", path)
