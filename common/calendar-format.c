@@ -1,4 +1,5 @@
-/* The normal form of a calendar event, as systemd writes it. It is accepted again, and is its own normal form. */
+/* The normal form of a calendar event, letter by letter as systemd writes it. It is accepted again, and is its own normal form: what is
+ * stored and compared is this, so it must never change for an expression that has been taken once. */
 #include "calendar-internal.h"
 
 #include <errno.h>

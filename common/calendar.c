@@ -1,9 +1,12 @@
-/* A calendar event in memory: its fields in normal form, and the bit masks that are made of them for the search. */
+/* A calendar event in memory: its fields in normal form, and the bit masks that are made of them for the search. Which values a field
+ * may have, and which steps, is systemd's choice, down to those that seem odd: whoever knows what `systemd-analyze calendar` takes
+ * and makes of it knows what this does. tests/calendar/oracle compares both. */
 #include "calendar-internal.h"
 
 #include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* No day is more than 28 before the end of its month, so that it exists in each. */
 #define FROM_END_MAX 28
@@ -65,29 +68,35 @@ static void term_normalize(DueTerm *t) {
         }
 }
 
-static int out_of_range(const DueTerm *t, CalendarField f, int32_t max, size_t *ret_at, Error *e) {
-        int32_t unit = f == CALENDAR_SECOND ? USEC_PER_SEC : 1;
+static int refuse(const DueTerm *t, size_t *ret_at, Error *e, const char *fmt, ...)
+        __attribute__((format(printf, 4, 5)));
 
+static int refuse(const DueTerm *t, size_t *ret_at, Error *e, const char *fmt, ...) {
+        char words[128];
+        va_list ap;
+
+        va_start(ap, fmt);
+        (void) vsnprintf(words, sizeof(words), fmt, ap);
+        va_end(ap);
         *ret_at = t->at;
-        return error_set(e, -EINVAL, "bad-calendar", "the %s is not in the range %d to %d",
-                         ranges[f].name, ranges[f].min, max / unit);
+        return error_set(e, -EINVAL, "bad-calendar", "%s", words);
 }
 
 /* systemd's rules: within the field, forwards, and a step must be taken at least once. */
 static int term_check(const DueTerm *t, CalendarField f, bool from_end, size_t *ret_at, Error *e) {
         int32_t min = ranges[f].min, max = from_end ? FROM_END_MAX : ranges[f].max;
+        int32_t unit = f == CALENDAR_SECOND ? USEC_PER_SEC : 1;
 
         if (t->start < min || t->start > max || t->stop > max || (t->stop >= 0 && t->stop < min))
-                return out_of_range(t, f, max, ret_at, e);
-        *ret_at = t->at;
+                return refuse(t, ret_at, e, "the %s is not in the range %d to %d", ranges[f].name,
+                              min, max / unit);
         if (t->stop >= 0 && t->stop < t->start)
-                return error_set(e, -EINVAL, "bad-calendar", "the range of the %s goes backwards",
-                                 ranges[f].name);
+                return refuse(t, ret_at, e, "the range of the %s goes backwards", ranges[f].name);
         if (t->repeat > max - min || (t->stop < 0 && !from_end && t->start + t->repeat > max) ||
             (t->stop < 0 && from_end && t->start - t->repeat < min))
-                return error_set(e, -EINVAL, "bad-calendar",
-                                 "the step behind / leaves the %s before it matches a second time",
-                                 ranges[f].name);
+                return refuse(t, ret_at, e,
+                              "the step behind / leaves the %s before it matches a second time",
+                              ranges[f].name);
         return 0;
 }
 

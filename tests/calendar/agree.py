@@ -6,7 +6,7 @@ import zoneinfo
 
 import zones
 
-MSEC_MAX = 50  # of a zone, in the middle; on a busy machine some are slower
+MSEC_MAX = 50  # of the fastest zone with most transitions: on a busy machine all others say more about the machine
 STEP = 3 * 86400
 
 
@@ -37,18 +37,19 @@ def main():
     with open(sys.argv[1]) as lines, open(sys.argv[1] + ".tables", "w") as tables:
         for line in lines:
             name, table, msec = line.rstrip("\n").split("|")
-            times.append(float(msec))
+            times.append((-len(json.loads(table)), float(msec)))
             tables.write("%s\t%s\n" % (name, table))
             if name in known:
                 differences += disagreements(name, json.loads(table))
             known.discard(name)
     known -= {"localtime", "posixrules"}
+    fastest = min(times)[1]
     few = [] if len(times) > 400 else ["there are %d" % len(times)]
     for number, (what, wrong) in enumerate([
             ("%d zones have the transitions that Python knows" % len(times), few + differences),
             ("each zone that Python knows is one", sorted(known)),
-            ("a zone takes %.1f ms, at most %.1f ms" % (sorted(times)[len(times) // 2], max(times)),
-             [] if sorted(times)[len(times) // 2] < MSEC_MAX else ["too long"])], 1):
+            ("a zone with %d transitions takes at most %d ms" % (-min(times)[0], MSEC_MAX),
+             ["it takes %.1f ms" % fastest] if fastest > MSEC_MAX else [])], 1):
         print("%sok %d - %s" % ("not " if wrong else "", number, what))
         for line in wrong[:20]:
             print("# %s" % line)

@@ -18,7 +18,8 @@
 #define BEGIN 1420070400LL /* 2015-01-01 */
 #define END 2398377600LL   /* 2046-01-01 */
 #define NIGHT_SEC (36 * 3600)
-#define EXPRESSIONS_MAX 64 /* a bit each */
+#define LATER_SEC (20 * 60) /* within what is repeated, perhaps */
+#define EXPRESSIONS_MAX 64  /* a bit each */
 #define FIELDS 5
 /* In 2015 and later the clocks of all zones change at quarters of an hour. */
 #define QUARTER_SEC (15 * 60)
@@ -191,10 +192,26 @@ static uint64_t matching_wall(const Sets *sets, int64_t wall) {
         return matching(sets, &date, wall % 1440);
 }
 
+/* The latest minute that the clocks have shown in the day before an instant, and at it. */
+static int64_t latest_shown(int64_t second) {
+        int64_t begin = second - 24 * 3600, offset = offset_at(begin), latest = INT64_MIN;
+
+        for (int64_t s = begin; s <= second; s += 60) {
+                int64_t wall;
+
+                if (s % QUARTER_SEC == 0)
+                        offset = offset_at(s);
+                wall = (s + offset) / 60;
+                if (wall > latest)
+                        latest = wall;
+        }
+        return latest;
+}
+
 /* The minutes that the clocks reach with an instant are those behind the latest that they have shown: one, none in a repeated hour,
  * many when some are skipped. */
 static void walk(Spots *spots, const Zone *z, int64_t begin, int64_t end) {
-        int64_t offset = offset_at(begin), reached = (begin + offset) / 60;
+        int64_t offset = offset_at(begin), reached = latest_shown(begin);
 
         for (Spot *s = spots->spot; s < spots->spot + spots->count; s++)
                 if (cron_next(&s->cron, z, (uint64_t) begin * USEC_PER_SEC, &s->next_usec) < 0)
@@ -281,6 +298,7 @@ static int test_nights(unsigned count) {
 
                         at -= at % 60;
                         walk(spots, z, at - NIGHT_SEC, at + NIGHT_SEC);
+                        walk(spots, z, at + LATER_SEC, at + NIGHT_SEC);
                 }
         }
         return !spots || wrong_of(spots) > 0 ? EXIT_FAILURE : EXIT_SUCCESS;
