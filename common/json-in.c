@@ -272,25 +272,78 @@ static int decode_object(json_object_t *o, const JsonField *fields, JsonFlags fl
         return r;
 }
 
-int json_decode(const char *text, size_t size, const JsonField *fields, JsonFlags flags,
-                void *target, Error *e) {
+/* One document as json-c has it, whatever its top is. */
+static int document_parse(const char *text, size_t size, json_object_t **ret, Error *e) {
         _cleanup_(json_tokener_freep) json_tokener_t *tokener = json_tokener_new_ex(JSON_DEPTH_MAX);
-        _cleanup_(json_putp) json_object_t *top = NULL;
-        int r;
 
         if (!tokener)
-                return -ENOMEM;
+                return error_set(e, -ENOMEM, "out-of-memory", "Out of memory.");
         if (size == 0 || size > INT32_MAX)
                 return error_set(e, -EINVAL, "bad-json",
                                  "A JSON document was expected, %zu bytes came.", size);
         json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
-        top = json_tokener_parse_ex(tokener, text, (int) size);
-        if (!top)
+        *ret = json_tokener_parse_ex(tokener, text, (int) size);
+        if (!*ret)
                 return error_set(e, -EINVAL, "bad-json", "Not valid JSON at byte %zu: %s.",
                                  json_tokener_get_parse_end(tokener),
                                  json_tokener_error_desc(json_tokener_get_error(tokener)));
+        return 0;
+}
+
+int json_decode(const char *text, size_t size, const JsonField *fields, JsonFlags flags,
+                void *target, Error *e) {
+        _cleanup_(json_putp) json_object_t *top = NULL;
+        int r;
+
+        r = document_parse(text, size, &top, e);
+        if (r < 0)
+                return r;
         r = decode_object(top, fields, flags, target, e);
         return r == -ENOMEM ? error_set(e, r, "out-of-memory", "Out of memory.") : r;
+}
+
+/* One [number, number]; what does not fit is the nearest that does. */
+static int number_pair(json_object_t *o, int64_t ret[2]) {
+        if (json_object_get_type(o) != json_type_array || json_object_array_length(o) != 2)
+                return -EINVAL;
+        for (size_t i = 0; i < 2; i++) {
+                json_object_t *number = json_object_array_get_idx(o, i);
+
+                if (json_object_get_type(number) != json_type_int)
+                        return -EINVAL;
+                ret[i] = json_object_get_int64(number);
+        }
+        return 0;
+}
+
+int json_decode_number_pairs(const char *text, size_t size, size_t max, int64_t (**ret)[2],
+                             size_t *ret_count, Error *e) {
+        _cleanup_(json_putp) json_object_t *top = NULL;
+        _cleanup_(freep) int64_t(*pairs)[2] = NULL;
+        size_t n;
+        int r;
+
+        r = document_parse(text, size, &top, e);
+        if (r < 0)
+                return r;
+        if (json_object_get_type(top) != json_type_array)
+                return error_set(e, -EINVAL, "bad-json", "A JSON array was expected.");
+        n = json_object_array_length(top);
+        if (n > max)
+                return error_set(e, -ERANGE, "bad-json", "More than %zu pairs of numbers came.",
+                                 max);
+        pairs = calloc(n ? n : 1, sizeof(*pairs));
+        if (!pairs)
+                return error_set(e, -ENOMEM, "out-of-memory", "Out of memory.");
+        for (size_t i = 0; i < n; i++) {
+                r = number_pair(json_object_array_get_idx(top, i), pairs[i]);
+                if (r < 0)
+                        return error_set(e, r, "bad-json",
+                                         "Element %zu must be an array of two whole numbers.", i);
+        }
+        *ret = TAKE_PTR(pairs);
+        *ret_count = n;
+        return 0;
 }
 
 void json_done(const JsonField *fields, void *target) {

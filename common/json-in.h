@@ -46,5 +46,10 @@ typedef enum JsonFlags {
 int json_decode(const char *text, size_t size, const JsonField *fields, JsonFlags flags,
                 void *target, Error *e);
 
+/* Decodes one document whose top is an array of at most max [whole number, whole number]; the caller owns *ret. A number beyond 64
+ * bits comes as the nearest that fits, so check the range. -EINVAL, -ERANGE, -ENOMEM. */
+int json_decode_number_pairs(const char *text, size_t size, size_t max, int64_t (**ret)[2],
+                             size_t *ret_count, Error *e);
+
 /* Frees everything that the table says the struct owns, and empties those fields. */
 void json_done(const JsonField *fields, void *target);
