@@ -91,10 +91,16 @@ const JsonField pipe_fields[] = {
         T(PipeFacts, created_at),
         T(PipeFacts, created_by),
         T(PipeFacts, source),
+        { "spec", JSON_RAW, false, offsetof(PipeFacts, spec) },
         B(PipeFacts, created),
         B(PipeFacts, changed),
         { "stream", JSON_OBJECT, false, offsetof(PipeFacts, stream), .fields = stream_fields },
         {},
+};
+
+static const JsonField deployment_fields[] = {
+        T(Deployment, pipe),        MUST(Deployment, version),  T(Deployment, description),
+        T(Deployment, deployed_at), T(Deployment, deployed_by), {},
 };
 
 static const JsonField instance_fields[] = {
@@ -148,6 +154,7 @@ const JsonField project_fields[] = {
                                     {} }
 PAGE(run_page_fields, run_fields, Run);
 PAGE(pipe_page_fields, pipe_fields, PipeFacts);
+PAGE(deployment_page_fields, deployment_fields, Deployment);
 PAGE(agent_page_fields, agent_fields, Agent);
 PAGE(key_page_fields, key_fields, Key);
 PAGE(project_page_fields, project_fields, Project);

@@ -35,10 +35,15 @@ typedef struct Stream {
 } Stream;
 
 typedef struct PipeFacts {
-        char *project, *pipe, *version, *type, *description, *created_at, *created_by, *source;
+        char *project, *pipe, *version, *type, *description, *created_at, *created_by, *source,
+                *spec;
         bool created, changed;
         Stream stream; /* of a streaming pipe; else its texts are NULL */
 } PipeFacts;
+
+typedef struct Deployment {
+        char *pipe, *version, *description, *deployed_at, *deployed_by;
+} Deployment;
 
 typedef struct Instance {
         char *instance, *status, *hostname, *version, *systemd, *kernel, *architecture,
@@ -76,8 +81,8 @@ int shape_decode(const Reply *reply, const JsonField *fields, void *target, Erro
 
 extern const JsonField stream_fields[], run_fields[], pipe_fields[], agent_fields[], key_fields[],
         project_fields[];
-extern const JsonField run_page_fields[], pipe_page_fields[], agent_page_fields[],
-        key_page_fields[], project_page_fields[];
+extern const JsonField run_page_fields[], pipe_page_fields[], deployment_page_fields[],
+        agent_page_fields[], key_page_fields[], project_page_fields[];
 
 /* The last attempt of a task; NULL when there is none. */
 const Attempt *task_last_attempt(const Task *t);

@@ -5,79 +5,28 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "fileio.h"
 #include "format.h"
 #include "parse.h"
-#include "pipe.h"
+#include "pipe-file.h"
 #include "str.h"
 #include "strv.h"
 #include "stream-print.h"
 #include "table.h"
 #include "verbs.h"
 
-/* "/x/orders.pipe" is the pipe "orders". New string. */
-static char *pipe_name_of(const char *path) {
-        const char *base = strrchr(path, '/');
-        char *name = strdup(base ? base + 1 : path);
-        char *suffix = name ? strstr(name, ".pipe") : NULL;
-
-        if (suffix && !suffix[strlen(".pipe")])
-                *suffix = '\0';
-        return name;
-}
-
-/* Reads and checks a file. */
-static int read_pipe(const char *path, char **ret_name, char **ret_text, size_t *ret_size,
-                     char version[PIPE_VERSION_SIZE]) {
-        _cleanup_(freep) char *name = pipe_name_of(path), *text = NULL;
-        _cleanup_(pipe_freep) Pipe *pipe = NULL;
-        _cleanup_(strv_freep) char **complaints = NULL;
-        Error e = {};
-        size_t size;
-        int r = name ? file_read(path, PIPE_TEXT_MAX, &text, &size) : -ENOMEM;
-
-        if (r == -EFBIG)
-                return complain(r, "%s is larger than %d KiB.", path, PIPE_TEXT_MAX / 1024);
-        if (r < 0)
-                return complain(r, "Cannot read %s: %s.", path, strerror(-r));
-        if (pipe_name_check(name) < 0)
-                return complain(-EINVAL,
-                                "%s: \"%s\" is no name for a pipe. Names have a-z, 0-9, _ and -, "
-                                "begin with a letter or digit, and the file is NAME.pipe.",
-                                path, name);
-        r = pipe_parse(path, text, size, &pipe, &e, &complaints);
-        if (r >= 0)
-                r = pipe_version(pipe, version);
-        STRV_FOREACH(c, complaints)
-                (void) complain(r, "%s", *c);
-        if (r < 0)
-                return complaints ? r : complain(r, "%s", error_text(&e, r));
-        *ret_name = TAKE_PTR(name);
-        *ret_text = TAKE_PTR(text);
-        *ret_size = size;
-        return 0;
-}
-
 int verb_pipe_verify(Context *x) {
         int status = EXIT_SUCCESS;
 
         STRV_FOREACH(path, x->words) {
-                _cleanup_(freep) char *name = NULL, *text = NULL;
-                char version[PIPE_VERSION_SIZE];
-                size_t size;
+                _cleanup_(pipe_file_done) PipeFile file = {};
 
-                if (read_pipe(*path, &name, &text, &size, version) < 0)
+                if (pipe_file_read(*path, &file) < 0)
                         status = EXIT_FAILURE;
                 else
-                        (void) printf("%s: good, version %s\n", *path, version);
+                        (void) printf("%s: good, version %s\n", *path, file.version);
         }
         return status;
 }
-
-typedef struct PipeFile {
-        char *name, *text; /* owned */
-        size_t size;
-} PipeFile;
 
 static int deploy(Context *x, const PipeFile *file) {
         _cleanup_(freep) char *path =
@@ -111,21 +60,15 @@ static int deploy(Context *x, const PipeFile *file) {
 int verb_pipe_deploy(Context *x) {
         size_t n = strv_length(x->words);
         PipeFile *files = calloc(n, sizeof(*files));
-        char version[PIPE_VERSION_SIZE];
         int r = files ? 0 : complain(-ENOMEM, "Out of memory.");
 
-        for (size_t i = 0; files && i < n; i++) {
-                PipeFile *f = &files[i];
-
-                if (read_pipe(x->words[i], &f->name, &f->text, &f->size, version) < 0)
+        for (size_t i = 0; files && i < n; i++)
+                if (pipe_file_read(x->words[i], &files[i]) < 0)
                         r = -EINVAL;
-        }
         for (size_t i = 0; r >= 0 && i < n; i++)
                 r = deploy(x, &files[i]);
-        for (size_t i = 0; files && i < n; i++) {
-                free(files[i].name);
-                free(files[i].text);
-        }
+        for (size_t i = 0; files && i < n; i++)
+                pipe_file_done(&files[i]);
         free(files);
         return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

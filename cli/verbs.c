@@ -36,6 +36,12 @@ static const struct {
           "show a pipe as it was deployed" },
         { "pipe", "versions", 1, 1, 0, false, verb_pipe_versions, "PIPE",
           "list the versions of a pipe" },
+        { "pipe", "history", 1, 1, 0, false, verb_pipe_history, "PIPE",
+          "list which version was current when" },
+        { "pipe", "diff", 1, WORDS_ANY, 0, false, verb_pipe_diff, "FILE...",
+          "show how files differ from what is deployed" },
+        { "pipe", "rollback", 1, 1, O(PIPE_VERSION), false, verb_pipe_rollback, "PIPE",
+          "make the version before, or another one, current again" },
         { "start", NULL, 1, 1, 0, false, verb_start, "PIPE",
           "have a streaming pipe run from now on" },
         { "stop", NULL, 1, 1, 0, false, verb_stop, "PIPE", "stop a streaming pipe" },
@@ -88,7 +94,7 @@ static const char options_help[] =
         "  -p --pipe=PIPE         runs: of this pipe only\n"
         "     --state=STATE       runs: in this state only\n"
         "  -n --limit=NUMBER      runs: at most as many (default 20)\n"
-        "     --pipe-version=TEXT run, pipe show: this version, not the newest\n"
+        "     --pipe-version=TEXT run, pipe show, pipe rollback: this version\n"
         "     --idempotency-key=KEY\n"
         "                         run: the same key again starts no second run\n"
         "     --type=TYPE         key create: enrolment or api; agent create: batch or streaming\n"

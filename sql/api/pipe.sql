@@ -126,6 +126,22 @@ BEGIN
 END
 $$;
 
+-- p_row is current from now on; it was p_before. The caller holds the lock of the pipe.
+CREATE OR REPLACE FUNCTION sluice.pipe_settle(p_row sluice.pipe_version, p_before text, p_by text) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+        IF p_row.type <> 'streaming' AND EXISTS (SELECT FROM sluice.stream WHERE project = p_row.project AND pipe = p_row.pipe
+                                                                            AND (desired = 'running' OR run IS NOT NULL)) THEN
+                PERFORM sluice.fail(409, 'stream-running', format('Pipe "%s" is a streaming one and runs.', p_row.pipe),
+                                    'Stop it first: sluicectl stop PIPE.');
+        END IF;
+        IF p_before IS DISTINCT FROM p_row.version THEN
+                INSERT INTO sluice.deployment (project, pipe, version, deployed_by) VALUES (p_row.project, p_row.pipe, p_row.version, p_by);
+        END IF;
+        PERFORM sluice.stream_settle(p_row.project, p_row.pipe);
+END
+$$;
+
 -- The answer carries `created`, whether this version is new, and `changed`, whether another one was current before.
 CREATE OR REPLACE FUNCTION api.pipe_put(p_auth bytea, p_project text, p_pipe text, p_version text, p_spec jsonb,
                                         p_source text) RETURNS json
@@ -167,12 +183,7 @@ BEGIN
                  WHERE project = p_project AND pipe = p_pipe AND version = p_version;
         END IF;
 
-        IF v_row.type <> 'streaming' AND EXISTS (SELECT FROM sluice.stream WHERE project = p_project AND pipe = p_pipe
-                                                                            AND (desired = 'running' OR run IS NOT NULL)) THEN
-                PERFORM sluice.fail(409, 'stream-running', format('Pipe "%s" is a streaming one and runs.', p_pipe),
-                                    'Stop it first: sluicectl stop PIPE.');
-        END IF;
-        PERFORM sluice.stream_settle(p_project, p_pipe);
+        PERFORM sluice.pipe_settle(v_row, v_before, v_token.name);
 
         RETURN sluice.pipe_json(v_row, true)::jsonb || jsonb_build_object('created', v_created, 'changed', v_before IS DISTINCT FROM p_version);
 END
@@ -229,6 +240,46 @@ BEGIN
 END
 $$;
 
+-- An earlier version is current again.
+CREATE OR REPLACE FUNCTION api.pipe_deploy(p_auth bytea, p_project text, p_pipe text, p_version text) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, sluice, pg_temp AS $$
+DECLARE
+        v_token sluice.token := sluice.auth_token(p_auth, 'editor');
+        v_before text;
+        v_row sluice.pipe_version;
+BEGIN
+        IF p_version IS NULL THEN
+                PERFORM sluice.fail(400, 'bad-request', 'Member "version" is missing.');
+        END IF;
+        SELECT version INTO v_before FROM sluice.pipe WHERE project = p_project AND name = p_pipe FOR NO KEY UPDATE;
+        v_row := sluice.pipe_find(p_project, p_pipe, p_version);
+
+        UPDATE sluice.pipe SET version = p_version WHERE project = p_project AND name = p_pipe AND version <> p_version;
+        PERFORM sluice.pipe_settle(v_row, v_before, v_token.name);
+
+        RETURN sluice.pipe_json(v_row, true)::jsonb || jsonb_build_object('created', false, 'changed', v_before IS DISTINCT FROM p_version);
+END
+$$;
+
+-- Which version was made current when, and by whom; the newest first.
+CREATE OR REPLACE FUNCTION api.pipe_history(p_auth bytea, p_project text, p_pipe text, p_limit int, p_after uuid) RETURNS json
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, sluice, pg_temp AS $$
+DECLARE
+        v_limit int := sluice.page_limit(p_limit);
+BEGIN
+        PERFORM sluice.auth_token(p_auth, 'viewer');
+        PERFORM sluice.pipe_find(p_project, p_pipe, NULL);
+
+        RETURN (SELECT sluice.page(array_agg(x.item ORDER BY x.id DESC), array_agg(x.id::text ORDER BY x.id DESC), v_limit)
+                  FROM (SELECT d.id, json_build_object('pipe', d.pipe, 'version', d.version, 'description', v.description,
+                                        'deployed_at', sluice.rfc3339(d.deployed_at), 'deployed_by', d.deployed_by) AS item
+                          FROM sluice.deployment d
+                          JOIN sluice.pipe_version v ON (v.project, v.pipe, v.version) = (d.project, d.pipe, d.version)
+                         WHERE d.project = p_project AND d.pipe = p_pipe AND (p_after IS NULL OR d.id < p_after)
+                         ORDER BY d.id DESC LIMIT v_limit + 1) x);
+END
+$$;
+
 CREATE OR REPLACE FUNCTION api.pipe_versions(p_auth bytea, p_project text, p_pipe text) RETURNS json
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, sluice, pg_temp AS $$
 BEGIN
@@ -241,6 +292,8 @@ END
 $$;
 
 REVOKE ALL ON FUNCTION api.pipe_put(bytea, text, text, text, jsonb, text), api.pipe_list(bytea, text, int, text),
-        api.pipe_get(bytea, text, text, text), api.pipe_versions(bytea, text, text) FROM PUBLIC;
+        api.pipe_get(bytea, text, text, text), api.pipe_versions(bytea, text, text), api.pipe_deploy(bytea, text, text, text),
+        api.pipe_history(bytea, text, text, int, uuid) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION api.pipe_put(bytea, text, text, text, jsonb, text), api.pipe_list(bytea, text, int, text),
-        api.pipe_get(bytea, text, text, text), api.pipe_versions(bytea, text, text) TO sluice_controld;
+        api.pipe_get(bytea, text, text, text), api.pipe_versions(bytea, text, text), api.pipe_deploy(bytea, text, text, text),
+        api.pipe_history(bytea, text, text, int, uuid) TO sluice_controld;

@@ -128,4 +128,23 @@ SELECT is(jsonb_path_query_array(:'page', '$.items[*].pipe') || (:'page'::jsonb 
           'the last page, exactly full');
 SELECT is(api.pipe_list(t.h('viewer'), 'second', 3, 'p5')::jsonb, '{"items": [], "next": null}', 'and an empty one');
 
+-- Which version was current when, and back to an earlier one.
+CREATE FUNCTION pg_temp.history(p_pipe text) RETURNS text LANGUAGE sql AS $$
+        SELECT string_agg(concat_ws(' ', x ->> 'version', x ->> 'deployed_by'), ', ')
+          FROM json_array_elements(api.pipe_history(t.h('viewer'), 'default', p_pipe, NULL, NULL) -> 'items') x
+$$;
+SELECT t.pipe('back', '{a}') ->> 'version' AS first, t.pipe('back', '{b}') ->> 'version' AS second \gset
+SELECT t.pipe('back', '{b}') \g /dev/null
+SELECT is(pg_temp.history('back'), format('%s owner, %s owner', :'second', :'first'), 'the same again is no deployment');
+SELECT is((SELECT concat_ws(' ', j ->> 'version', j ->> 'created', j ->> 'changed') FROM api.pipe_deploy(t.h('editor'), 'default', 'back', :'first') j),
+          :'first' || ' false true', 'an earlier version is current again');
+SELECT is(api.pipe_get(t.h('viewer'), 'default', 'back', NULL) ->> 'version', :'first', 'as everybody sees');
+SELECT is(api.pipe_deploy(t.h('editor'), 'default', 'back', :'first') ->> 'changed', 'false', 'twice changes nothing');
+SELECT is(pg_temp.history('back'), format('%s editor, %s owner, %s owner', :'first', :'second', :'first'), 'all of it is kept');
+SELECT t.pipe('back', '{b}') \g /dev/null
+SELECT is((api.pipe_history(t.h('viewer'), 'default', 'back', 1, NULL) #>> '{items,0,version}'), :'second', 'and what was deployed again, too');
+SELECT throws_ok(format($$SELECT api.pipe_deploy(t.h('editor'), 'default', 'back', %L)$$, v), s, w, w)
+  FROM (VALUES ('0123456789abcdef', 'ZF404', 'Pipe "back" has no version "0123456789abcdef".'), (NULL, 'ZF400', 'Member "version" is missing.')) x (v, s, w);
+SELECT throws_ok($$SELECT api.pipe_deploy(t.h('operator'), 'default', 'back', 'x')$$, 'ZF403', NULL, 'an operator deploys nothing');
+SELECT throws_ok($$SELECT api.pipe_history(t.h('viewer'), 'default', 'nowhere', NULL, NULL)$$, 'ZF404', NULL, 'of no pipe there is no history');
 SELECT * FROM finish();
