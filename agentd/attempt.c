@@ -126,7 +126,7 @@ static void ended(Attempt *a, const UnitState *s) {
         a->ended_usec = s->main_exit_usec ? s->main_exit_usec : clock_usec(CLOCK_REALTIME);
         (void) cgroup_read(a->id, &a->usage);
         a->owed &= ~(unsigned) REPORT_STATUS; /* the end says it */
-        if (!wanted && str_eq(s->sub, "dead"))
+        if (!wanted && str_eq(s->sub, "dead") && !unit_was_skipped(s))
                 note_stopped(a);
         else if (!wanted && a->streaming && !a->reason)
                 a->reason = supervision_reason(s);
@@ -156,11 +156,12 @@ static void note_status(Attempt *a, const UnitState *s) {
         changed(a);
 }
 
-/* RemainAfterExit= makes a success "exited"; whatever was stopped by somebody is "dead". Between two starts of a service it may
- * be "dead" for a moment, too: then PID 1 has a job for it. */
+/* RemainAfterExit= makes a success "exited"; whatever was stopped by somebody, or skipped, is "dead". Between two starts of a
+ * service it may be "dead" for a moment, too: then PID 1 has a job for it. */
 static bool has_ended(const Attempt *a, const UnitState *s) {
         return unit_is_over(s) && !(a->streaming && s->job > 0) &&
-               (!str_eq(s->sub, "dead") || a->was_active || s->main_exit_usec > 0);
+               (!str_eq(s->sub, "dead") || a->was_active || s->main_exit_usec > 0 ||
+                unit_was_skipped(s));
 }
 
 /* The unit is not there. While it starts, its turn has not come; when it shall stop, that is what was wanted. */

@@ -219,6 +219,10 @@ static int read_properties(sd_bus_message *m, UnitState *s) {
         return r < 0 ? r : sd_bus_message_exit_container(m);
 }
 
+bool unit_was_skipped(const UnitState *s) {
+        return str_eq(s->result, "exec-condition");
+}
+
 bool unit_is_over(const UnitState *s) {
         static const char *const final[] = { "exited", "failed", "dead" };
 
@@ -300,8 +304,9 @@ static int unit_on_read(sd_bus_message *m, void *userdata, sd_bus_error *error) 
         if (sd_bus_message_is_method_error(m, NULL) || read_properties(m, &u->state) < 0)
                 (void) snprintf(u->state.load, sizeof(u->state.load), "not-found");
         u->supervised |= u->state.streaming;
-        /* PID 1 forgets a unit that was stopped; what it said before is what is known of it. */
-        if (u->supervised && before.main_start_usec > 0 && str_eq(u->state.load, "not-found")) {
+        /* PID 1 forgets a unit that was stopped or skipped; what it said before is what is known of it. */
+        if (((u->supervised && before.main_start_usec > 0) || unit_was_skipped(&before)) &&
+            str_eq(u->state.load, "not-found")) {
                 u->state = before;
                 u->state.job = 0;
                 (void) strcpy(u->state.sub, "dead");

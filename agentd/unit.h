@@ -80,6 +80,8 @@ typedef enum UnitAsk {
 /* Answered by on_state once all have come. */
 int unit_ask(Unit *u, unsigned what);
 void unit_limits_known(Unit *u);
+/* Its ExecCondition= did not hold: it is over without having begun, and PID 1 forgets it at once. */
+bool unit_was_skipped(const UnitState *s);
 /* sub says that PID 1 will do no more about it. */
 bool unit_is_over(const UnitState *s);
 /* An answer of the two is still to come. */
