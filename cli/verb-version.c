@@ -109,11 +109,18 @@ int verb_pipe_rollback(Context *x) {
         return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
+/* The text of a normal form. */
+static int text_of(const char *json, char **ret, Error *e) {
+        _cleanup_(pipe_freep) Pipe *pipe = NULL;
+        int r = pipe_from_json(json, strlen(json), &pipe, e, NULL);
+
+        return r < 0 ? r : pipe_to_text(pipe, ret, e);
+}
+
 /* The text of what is deployed; "" when there is no such pipe yet. */
 static int deployed_text(Context *x, const char *name, char **ret) {
         _cleanup_(freep) char *path =
                 path_format("/api/v1/projects/%s/pipes/%s", x->settings->project, name);
-        _cleanup_(pipe_freep) Pipe *pipe = NULL;
         PipeFacts facts = {};
         Reply reply = {};
         Error e = {};
@@ -123,10 +130,7 @@ static int deployed_text(Context *x, const char *name, char **ret) {
         if (r == -ENOENT) {
                 r = str_replace(ret, "");
         } else if (r >= 0 && (r = reply_decode(&reply, pipe_fields, &facts)) >= 0) {
-                r = facts.spec ? pipe_from_json(facts.spec, strlen(facts.spec), &pipe, &e, NULL)
-                               : -EPROTO;
-                if (r >= 0)
-                        r = pipe_to_text(pipe, ret, &e);
+                r = facts.spec ? text_of(facts.spec, ret, &e) : -EPROTO;
                 if (r < 0)
                         r = complain(r, "What is deployed as %s is not understood: %s", name,
                                      error_text(&e, r));
@@ -170,13 +174,18 @@ static int show_difference(const char *name, const char *path, const char *deplo
 
 static int diff(Context *x, const char *path) {
         _cleanup_(pipe_file_done) PipeFile file = {};
-        _cleanup_(freep) char *deployed = NULL, *wanted = NULL;
+        _cleanup_(freep) char *deployed = NULL, *wanted = NULL, *json = NULL;
         Error e = {};
+        int r;
 
         if (pipe_file_read(path, &file) < 0 || deployed_text(x, file.name, &deployed) < 0)
                 return DIFF_TROUBLE;
-        if (pipe_to_text(file.pipe, &wanted, &e) < 0)
-                return complain(DIFF_TROUBLE, "Out of memory.");
+        /* By its normal form, with the defaults filled in as the other has them. */
+        r = pipe_to_json(file.pipe, &json);
+        if (r >= 0)
+                r = text_of(json, &wanted, &e);
+        if (r < 0)
+                return complain(DIFF_TROUBLE, "%s: %s", path, error_text(&e, r));
         return show_difference(file.name, path, deployed, wanted);
 }
 

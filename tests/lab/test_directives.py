@@ -400,8 +400,9 @@ def test_a_status_that_counts_as_success_does(agent):
 
 
 def test_a_condition_that_does_not_hold_is_the_outcome(agent):
-    run = agent.run(["/bin/true"], ExecCondition="/bin/false").wait_failed()
-    assert run.show()["outcome"] == run.attempt()["outcome"] == "exec-condition"
+    run = agent.run(["/bin/true"], ExecCondition="/bin/false").wait_succeeded()
+    assert run.attempt()["outcome"] == "exec-condition"
+    assert [t["state"] for t in run.show()["tasks"]] == ["skipped"]
     agent.run(["/bin/true"], ExecCondition=["/bin/true"], ExecStartPre="/bin/true", ExecStartPost="/bin/true").wait_succeeded()
 
 
