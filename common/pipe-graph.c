@@ -20,12 +20,24 @@ typedef struct Graph {
         size_t n;
         const char *names[PIPE_TASKS_MAX]; /* borrowed: the pipe's; sorted */
         size_t by_name[PIPE_TASKS_MAX];    /* the task of each */
-        unsigned char edges[PIPE_TASKS_MAX]
-                           [PIPE_TASKS_MAX]; /* [task][before]: how it comes after that */
-        unsigned char needs[PIPE_TASKS_MAX][PIPE_TASKS_MAX]; /* [task][before] */
+        unsigned char *edges;              /* owned: [task * n + before]: how it comes after that */
+        unsigned char *needs;              /* owned: the same way */
         size_t order[PIPE_TASKS_MAX];
         size_t ordered;
 } Graph;
+
+static unsigned char *edges_of(const Graph *g, size_t task) {
+        return &g->edges[task * g->n];
+}
+
+static unsigned char *needs_of(const Graph *g, size_t task) {
+        return &g->needs[task * g->n];
+}
+
+static void graph_done(Graph *g) {
+        free(g->edges);
+        free(g->needs);
+}
 
 /* The place among the sorted names where this one is, or would be. */
 static size_t lower_bound(const Graph *g, const char *name, size_t n) {
@@ -75,7 +87,7 @@ static void add_edges(PipeCheck *c, Graph *g, size_t task, const char *key, char
                         r = error_set(&e, -EINVAL, "cycle", "%s= of task \"%s\" names itself", key,
                                       *name);
                 else
-                        g->edges[task][g->by_name[at]] |= (unsigned char) how;
+                        edges_of(g, task)[g->by_name[at]] |= (unsigned char) how;
                 pipe_object(c, PLACE_TASK(task, key), r, &e);
         }
 }
@@ -86,13 +98,13 @@ static void sort(Graph *g) {
 
         for (size_t i = 0; i < g->n; i++) {
                 for (size_t k = 0; k < g->n; k++)
-                        left[i] += g->edges[i][k] != 0;
+                        left[i] += edges_of(g, i)[k] != 0;
                 if (left[i] == 0)
                         g->order[g->ordered++] = i;
         }
         for (size_t done = 0; done < g->ordered; done++)
                 for (size_t i = 0; i < g->n; i++)
-                        if (g->edges[i][g->order[done]] && --left[i] == 0)
+                        if (edges_of(g, i)[g->order[done]] && --left[i] == 0)
                                 g->order[g->ordered++] = i;
 }
 
@@ -122,7 +134,7 @@ static bool need(const Graph *g, unsigned char needs[], size_t before, unsigned 
 
         needs[before] |= (unsigned char) how;
         for (size_t i = 0; i < g->n; i++) {
-                needs[i] |= g->needs[before][i];
+                needs[i] |= needs_of(g, before)[i];
                 possible &= needs[i] != (SUCCEEDED | FAILED);
         }
         return possible;
@@ -130,23 +142,24 @@ static bool need(const Graph *g, unsigned char needs[], size_t before, unsigned 
 
 /* Of several in AfterFailure= one is enough: then there must be one that can fail. */
 static bool reachable(Graph *g, size_t task) {
+        unsigned char *edges = edges_of(g, task), *needs = needs_of(g, task);
         size_t failures = 0;
         bool possible = true, one = true;
 
         for (size_t i = 0; i < g->n; i++) {
-                if (g->edges[task][i] & AFTER)
-                        possible &= need(g, g->needs[task], i, SUCCEEDED);
-                failures += (g->edges[task][i] & AFTER_FAILURE) != 0;
+                if (edges[i] & AFTER)
+                        possible &= need(g, needs, i, SUCCEEDED);
+                failures += (edges[i] & AFTER_FAILURE) != 0;
         }
         for (size_t i = 0; i < g->n && failures > 0; i++) {
                 unsigned char with[PIPE_TASKS_MAX];
 
-                if (!(g->edges[task][i] & AFTER_FAILURE))
+                if (!(edges[i] & AFTER_FAILURE))
                         continue;
-                (void) memcpy(with, g->needs[task], sizeof(with));
+                (void) memcpy(with, needs, g->n);
                 one = need(g, with, i, FAILED);
                 if (failures == 1)
-                        (void) memcpy(g->needs[task], with, sizeof(with));
+                        (void) memcpy(needs, with, g->n);
                 if (one)
                         break;
         }
@@ -154,14 +167,16 @@ static bool reachable(Graph *g, size_t task) {
 }
 
 void pipe_check_graph(PipeCheck *c) {
-        _cleanup_(freep) Graph *g = calloc(1, sizeof(*g));
+        _cleanup_(graph_done) Graph graph = { .n = c->pipe->tasks.count };
         unsigned before = c->objections;
+        Graph *g = &graph;
 
-        if (!g) {
+        g->edges = calloc(g->n * g->n + 1, 1);
+        g->needs = calloc(g->n * g->n + 1, 1);
+        if (!g->edges || !g->needs) {
                 c->trouble = -ENOMEM;
                 return;
         }
-        g->n = c->pipe->tasks.count;
         index_names(c, g);
         for (size_t i = 0; i < g->n; i++) {
                 const PipeTask *t = pipe_task(c->pipe, i);

@@ -256,7 +256,8 @@ static int text_parse(Parser *p, char *text) {
         char *rest = text, *physical;
         unsigned number = 0;
 
-        while ((physical = strsep(&rest, "\n"))) {
+        /* When there is more to say than is said, the rest of the text says nothing. */
+        while (p->complaints.n <= PIPE_COMPLAINTS_MAX && (physical = strsep(&rest, "\n"))) {
                 Buffer line = {};
                 char *stripped;
                 int r;

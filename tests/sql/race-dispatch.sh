@@ -51,6 +51,8 @@ sql "CREATE PROCEDURE t.work(p_name text, p_rounds int) LANGUAGE plpgsql AS '
 race "$(repeat 12 "SELECT t.run('p') \\g /dev/null")" "$(repeat 12 "SELECT t.run('p') \\g /dev/null")" \
      "$(repeat 12 "SELECT t.run('w') \\g /dev/null")" "$(repeat 12 "SELECT t.run('p') \\g /dev/null")" \
      "$(repeat 12 "SELECT t.sync('n1') \\g /dev/null")" "$(repeat 12 "SELECT t.sync('n2') \\g /dev/null")"
+# Who was passed over while others held what it needed is found by the look that they have asked for: a worker's.
+sql "DO 'BEGIN WHILE api.dispatch() LOOP END LOOP; END'" >/dev/null
 is "$(sql "SELECT count(*) || ' ' || count(DISTINCT attempt) FROM sluice.assignment")" "12 12" "every slot is taken once"
 is "$(sql "SELECT count(*) FROM (SELECT run FROM sluice.assignment GROUP BY run HAVING count(DISTINCT instance) > 1) s")" 0 \
    "a run is on one instance"
