@@ -17,9 +17,15 @@ const Directive *directive_find(const char *name) {
 const char *directive_nearest(const char *name) {
         const char *best = NULL;
         unsigned least = 4; /* further away is no likeness */
+        size_t n = strlen(name);
 
         for (const Directive *d = directives; d->name; d++) {
-                unsigned distance = str_distance(d->name, name);
+                size_t m = strlen(d->name);
+                unsigned distance;
+
+                if ((m > n ? m - n : n - m) >= least)
+                        continue; /* no need to look closer */
+                distance = str_distance(d->name, name);
 
                 if (distance < least) {
                         least = distance;

@@ -74,7 +74,7 @@ def heal(db, shared):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--operations", type=int, default=4000)
+    parser.add_argument("--operations", type=int, default=500 if os.environ.get("SLUICE_SAMPLE") == "small" else 4000)
     parser.add_argument("--pause", type=lambda text: tuple(float(n) for n in text.split("-")), default=(0.5, 4))
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("directory")
