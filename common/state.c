@@ -62,7 +62,8 @@ static const char *const attempt_words[_STATE_ATTEMPT_MAX] = {
 
 static const StateMove attempt_moves[] = {
         { STATE_ATTEMPT_QUEUED, STATE_ATTEMPT_ASSIGNED, "an instance has a seat for it" },
-        { STATE_ATTEMPT_QUEUED, STATE_ATTEMPT_CANCELLED, "the run was cancelled" },
+        { STATE_ATTEMPT_QUEUED, STATE_ATTEMPT_CANCELLED,
+          "the run was cancelled, or begins again on another host" },
         { STATE_ATTEMPT_ASSIGNED, STATE_ATTEMPT_RUNNING, "the agent has reported its process" },
         { STATE_ATTEMPT_ASSIGNED, STATE_ATTEMPT_STOPPING, "the run was cancelled" },
         { STATE_ATTEMPT_ASSIGNED, STATE_ATTEMPT_QUEUED, "the agent cannot take it now" },

@@ -141,6 +141,55 @@ BEGIN
 END
 $$;
 
+-- Runs that have nothing on an instance but their workspace: a task of theirs waits for its next try, or for a seat there. Where all of it
+-- may be repeated, all of it begins again elsewhere; there is nothing that would have to be stopped before.
+CREATE OR REPLACE FUNCTION sluice.runs_move(p_instance uuid, p_heard timestamptz) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+        v_runs uuid[] := ARRAY(
+                SELECT r.id
+                  FROM sluice.run r JOIN sluice.pipe_version v ON (v.project, v.pipe, v.version) = (r.project, r.pipe, r.version)
+                 WHERE r.id = ANY (ARRAY(SELECT q.run FROM sluice.queue q WHERE q.instance = p_instance
+                                         UNION SELECT t.run FROM sluice.task t WHERE t.retry_at IS NOT NULL))
+                   AND r.instance = p_instance AND r.cancel_requested_at IS NULL
+                   AND sluice.on_agent_loss(v.spec) = 'retry' AND coalesce(v.spec ->> 'delivery', 'at-least-once') = 'at-least-once'
+                   AND NOT EXISTS (SELECT FROM sluice.assignment x WHERE x.run = r.id)
+                   AND NOT EXISTS (SELECT FROM sluice.task t WHERE t.run = r.id AND t.state IN ('failed', 'cancelled'))
+                 ORDER BY r.id FOR NO KEY UPDATE OF r SKIP LOCKED);
+BEGIN
+        UPDATE sluice.attempt
+           SET state = 'cancelled', outcome = 'cancelled', ended_at = clock_timestamp(), log_complete = true,
+               reason = format('The agent that it waited for was not heard of since %s.', sluice.rfc3339(p_heard))
+         WHERE id = ANY (ARRAY(SELECT q.attempt FROM sluice.queue q WHERE q.run = ANY (v_runs)));
+        DELETE FROM sluice.queue WHERE run = ANY (v_runs);
+        UPDATE sluice.task SET state = 'waiting' WHERE run = ANY (v_runs) AND state = 'queued';
+        PERFORM sluice.run_unbind(r.run, p_instance) FROM unnest(v_runs) r (run);
+        PERFORM sluice.runs_advance(v_runs);
+        PERFORM sluice.dispatch_runs(v_runs, NULL);
+END
+$$;
+
+-- For all instances whose fence must have fallen.
+CREATE OR REPLACE FUNCTION sluice.moves_sweep() RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+        v record;
+BEGIN
+        FOR v IN SELECT p.instance, p.last_seen_at
+                   FROM (SELECT q.instance FROM sluice.queue q WHERE q.instance IS NOT NULL
+                         UNION
+                         SELECT r.instance FROM sluice.task t JOIN sluice.run r ON r.id = t.run WHERE t.retry_at IS NOT NULL) b
+                   JOIN sluice.presence p ON p.instance = b.instance
+                   JOIN sluice.instance i ON i.id = p.instance
+                  WHERE i.goodbye_at IS NULL AND i.quarantined_at IS NULL
+                    AND greatest(p.last_seen_at, (SELECT since FROM sluice.attendance)) + make_interval(secs => i.self_fence_sec)
+                        + sluice.loss_margin() < clock_timestamp()
+                  ORDER BY p.instance LIMIT 100 LOOP
+                PERFORM sluice.runs_move(v.instance, v.last_seen_at);
+        END LOOP;
+END
+$$;
+
 -- These are not there, since then: Unknown, and given nothing, until their next sync. Whoever holds a poll of theirs has it ask again.
 CREATE OR REPLACE FUNCTION sluice.instances_broke(p_instances uuid[], p_at timestamptz[]) RETURNS void
 LANGUAGE plpgsql AS $$

@@ -6,6 +6,8 @@ CREATE OR REPLACE FUNCTION api.presence_flush(p_instances uuid[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, sluice, pg_temp AS $$
 BEGIN
         PERFORM sluice.loss_sweep(); -- first, while no lock is held
+        PERFORM sluice.moves_sweep();
+        PERFORM sluice.retry_sweep(); -- if nobody was told that it is time
         PERFORM sluice.drain_sweep();
 
         INSERT INTO sluice.presence AS p (instance, last_seen_at)

@@ -117,4 +117,25 @@ SELECT t.sync('two') \g /dev/null
 SELECT t.silent('two', '1 day') \g /dev/null
 SELECT sluice.loss_sweep() \g /dev/null
 SELECT is(pg_temp.last(:'stays'), '1 assigned two', 'so is one that does not fence');
+-- Of a run that has only its workspace there, because a task waits for its next try, or for a seat, all begins again as well.
+DELETE FROM sluice.queue;
+SELECT t.agent('five', 2, '{"is": "five"}'), t.agent('six', 4, '{"is": "six"}') \g /dev/null
+SELECT t.pipe('tries', '{a,b<a}', '{"agent_selector": [{"key": "is", "operator": "in", "values": ["five", "six"]}]}') \g /dev/null
+UPDATE sluice.pipe_version SET spec = jsonb_set(spec, '{tasks,1,retry}', '3') WHERE pipe = 'tries';
+SELECT t.sync('five', '[]', '{"self_fence_sec": 60}') \g /dev/null
+SELECT t.run('tries') AS tries, t.run('tries') AS seat \gset
+SELECT t.events('five', VARIADIC array_agg(t.success(x.attempt))) FROM sluice.assignment x WHERE x.run IN (:'tries', :'seat') \g /dev/null
+SELECT t.sync('five', '[]', '{"self_fence_sec": 60}') \g /dev/null
+SELECT t.events('five', t.failure((t.attempt(:'tries', 'b')).id), t.event((t.attempt(:'seat', 'b')).id, 1, 'refused', '{"requeue": true}')) \g /dev/null
+SELECT is(t.tasks(:'tries') || ', ' || t.tasks(:'seat'), 'a:succeeded b:waiting, a:succeeded b:queued', 'nothing of them runs');
+SELECT t.silent('five', '60 seconds') \g /dev/null
+SELECT api.presence_flush('{}') \g /dev/null
+SELECT is(t.tasks(:'tries') || ', ' || t.tasks(:'seat'), 'a:succeeded b:waiting, a:succeeded b:queued', 'not before its agent is given up');
+SELECT t.silent('five', '91 seconds') \g /dev/null
+UPDATE sluice.attendance SET since = since - interval '1 day', last_at = clock_timestamp();
+SELECT api.presence_flush('{}') \g /dev/null
+SELECT is(t.tasks(:'tries') || ', ' || t.tasks(:'seat'), 'a:queued b:waiting, a:queued b:waiting', 'all begins again');
+SELECT is(pg_temp.last(:'seat', 'b'), '1 cancelled cancelled', 'what waited for a seat there waits no more');
+SELECT t.sync('six') \g /dev/null
+SELECT is(pg_temp.last(:'tries') || ', ' || pg_temp.last(:'seat'), '2 assigned six, 2 assigned six', 'elsewhere');
 SELECT * FROM finish();
