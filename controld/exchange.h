@@ -45,11 +45,10 @@ void exchange_reply_json(Exchange *x, unsigned status, const char *json);
 void exchange_reply_empty(Exchange *x, unsigned status);
 void exchange_reply_problem(Exchange *x, unsigned status, const char *code, const char *detail,
                             const char *hint);
+/* A request that was wrong, or our trouble. */
 void exchange_reply_error(Exchange *x, int r, const Error *e);
 /* The same, with everything that was found wrong: each a text of its own. */
-void exchange_reply_complaints(
-        Exchange *x, int r, const Error *e,
-        char *const *complaints); /* a request that was wrong, or our trouble */
+void exchange_reply_complaints(Exchange *x, int r, const Error *e, char *const *complaints);
 void exchange_reply_pg(Exchange *x, const PgReply *reply); /* a statement that failed */
 
 /* Sends the statement; replies by itself when that cannot be done. done gets the Exchange as userdata. */

@@ -12,6 +12,12 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
                     ELSE 'failed' END
 $$;
 
+-- Whether it is the task that has failed. NULL of what has not ended.
+CREATE OR REPLACE FUNCTION sluice.costs_a_try(p_outcome text) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+        SELECT p_outcome NOT IN ('success', 'cancelled', 'exec-condition', 'refused', 'lost', 'fenced', 'interrupted')
+$$;
+
 -- From the n-th failure to the next try: RetryBackoffSec=, doubled each time up to RetryMaxBackoffSec=. Up to a quarter more by chance,
 -- so that what failed together does not come back together.
 CREATE OR REPLACE FUNCTION sluice.retry_backoff(p_task jsonb, p_failures int) RETURNS interval
@@ -31,7 +37,7 @@ DECLARE
         v_task jsonb;
         v_failures int;
 BEGIN
-        IF p_outcome IN ('success', 'cancelled', 'exec-condition', 'refused', 'lost', 'fenced', 'interrupted') THEN
+        IF NOT sluice.costs_a_try(p_outcome) THEN
                 RETURN NULL;
         END IF;
 
@@ -48,7 +54,7 @@ BEGIN
 
         SELECT count(*) INTO v_failures
           FROM sluice.attempts_of(p_run) a
-         WHERE a.task = p_task AND a.outcome NOT IN ('success', 'cancelled', 'exec-condition', 'refused', 'lost', 'fenced', 'interrupted');
+         WHERE a.task = p_task AND sluice.costs_a_try(a.outcome);
         IF v_failures > (v_task ->> 'retry')::int THEN
                 RETURN NULL;
         END IF;
