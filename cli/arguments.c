@@ -35,6 +35,9 @@ static const struct {
         [OPTION_REASON] = { "--reason", 0, true },
         [OPTION_DEADLINE] = { "--deadline", 0, true },
         [OPTION_FORCE] = { "--force", 0, false },
+        [OPTION_ALL] = { "--all", 0, false },
+        [OPTION_FROM] = { "--from", 0, true },
+        [OPTION_SKIP] = { "--skip", 0, true },
 };
 
 const char *option_name(Option o) {

@@ -25,6 +25,9 @@ typedef enum Option {
         OPTION_REASON,
         OPTION_DEADLINE,
         OPTION_FORCE,
+        OPTION_ALL,
+        OPTION_FROM,
+        OPTION_SKIP,
         _OPTION_MAX,
 } Option;
 

@@ -121,6 +121,8 @@ static char *task_explain(const Task *t) {
         const Attempt *a = task_last_attempt(t);
         char time[FORMAT_MAX];
 
+        if (t->passed_over)
+                return str_format("is passed over: %s", t->passed_over);
         if (t->retry_at)
                 return str_format("is tried again at %s", format_time(t->retry_at, time));
         return a ? attempt_explain(a) : NULL;
@@ -203,6 +205,8 @@ int run_print(const Run *run) {
         (void) printf("      Run: %s\n", run->run);
         (void) printf("     Pipe: %s, version %s, project %s\n", run->pipe, run->version,
                       run->project ? run->project : "-");
+        if (run->rerun_of)
+                (void) printf(" Rerun of: %s\n", run->rerun_of);
         (void) printf("  Outcome: %s%s%s%s%s\n", colour_begin(colour), outcome, colour_end(colour),
                       run->reason ? "; " : "", run->reason ? run->reason : "");
         print_moment("  Created: ", run->created_at);

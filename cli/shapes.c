@@ -52,6 +52,7 @@ static const JsonField task_fields[] = {
         MUST(Task, task),
         MUST(Task, state),
         T(Task, retry_at),
+        T(Task, passed_over),
         ARRAY(Task, attempts, attempt_fields, Attempt),
         {},
 };
@@ -68,6 +69,7 @@ const JsonField run_fields[] = {
         T(Run, created_at),
         T(Run, started_at),
         T(Run, ended_at),
+        T(Run, rerun_of),
         T(Run, etag),
         B(Run, log_complete),
         ARRAY(Run, tasks, task_fields, Task),

@@ -18,13 +18,13 @@ typedef struct Attempt {
 } Attempt;
 
 typedef struct Task {
-        char *task, *state, *retry_at;
+        char *task, *state, *retry_at, *passed_over;
         JsonArray attempts; /* Attempt */
 } Task;
 
 typedef struct Run {
         char *run, *project, *pipe, *version, *state, *outcome, *reason, *created_by, *created_at,
-                *started_at, *ended_at, *etag;
+                *started_at, *ended_at, *rerun_of, *etag;
         bool log_complete;
         JsonArray tasks; /* Task; empty in lists */
 } Run;

@@ -1,4 +1,4 @@
-/* run and cancel: what starts and ends runs. */
+/* run, rerun and cancel: what starts and ends runs. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,21 +58,12 @@ static int idempotency_header(const Context *x, char **ret) {
         return *ret ? 0 : complain(-ENOMEM, "Out of memory.");
 }
 
-static int create_run(Context *x, Reply *reply) {
-        _cleanup_(freep) char *path = path_format("/api/v1/projects/%s/runs", x->settings->project);
-        _cleanup_(freep) char *json = NULL, *header = NULL;
-        JsonOut o = {};
-        int r = idempotency_header(x, &header);
+static int create_run(Context *x, const char *path, const char *json, Reply *reply) {
+        _cleanup_(freep) char *header = NULL;
+        int r = path ? idempotency_header(x, &header) : complain(-ENOMEM, "Out of memory.");
 
         if (r < 0)
                 return r;
-        json_out_object(&o, NULL);
-        json_out_text(&o, "pipe", x->words[0]);
-        if (option_value(x, OPTION_PIPE_VERSION))
-                json_out_text(&o, "version", option_value(x, OPTION_PIPE_VERSION));
-        json_out_end_object(&o);
-        if (json_out_take(&o, &json) < 0 || !path)
-                return complain(-ENOMEM, "Out of memory.");
         r = client_request(x->client,
                            &(Request){ .method = "POST",
                                        .path = path,
@@ -109,13 +100,16 @@ static int print_started(const Context *x, const Reply *reply, bool wait) {
         return 0;
 }
 
-int verb_run(Context *x) {
+/* Posts body, and waits for the run that comes of it if that is wanted. */
+static int start_run(Context *x, const char *path, JsonOut *body) {
         bool follow = option_value(x, OPTION_FOLLOW);
         bool wait = follow || option_value(x, OPTION_WAIT);
+        _cleanup_(freep) char *json = NULL;
         RunEnd end = {};
         Reply reply = {};
-        int r = create_run(x, &reply), status;
+        int r = json_out_take(body, &json), status;
 
+        r = r < 0 ? complain(r, "Out of memory.") : create_run(x, path, json, &reply);
         if (r >= 0)
                 r = print_started(x, &reply, wait);
         if (r >= 0 && wait)
@@ -126,6 +120,49 @@ int verb_run(Context *x) {
         run_end_done(&end);
         reply_done(&reply);
         return status;
+}
+
+int verb_run(Context *x) {
+        _cleanup_(freep) char *path = path_format("/api/v1/projects/%s/runs", x->settings->project);
+        JsonOut o = {};
+
+        json_out_object(&o, NULL);
+        json_out_text(&o, "pipe", x->words[0]);
+        if (option_value(x, OPTION_PIPE_VERSION))
+                json_out_text(&o, "version", option_value(x, OPTION_PIPE_VERSION));
+        json_out_end_object(&o);
+        return start_run(x, path, &o);
+}
+
+/* "a,b" */
+static void add_names(JsonOut *o, const char *member, const char *names) {
+        if (!names)
+                return;
+        json_out_array(o, member);
+        while (*names) {
+                size_t n = strcspn(names, ", ");
+
+                if (n > 0)
+                        json_out_text_n(o, NULL, names, n);
+                names += n;
+                names += strspn(names, ", ");
+        }
+        json_out_end_array(o);
+}
+
+int verb_rerun(Context *x) {
+        _cleanup_(freep) char *path = path_format("/api/v1/runs/%s/rerun", x->words[0]);
+        JsonOut o = {};
+
+        json_out_object(&o, NULL);
+        if (option_value(x, OPTION_PIPE_VERSION))
+                json_out_text(&o, "version", option_value(x, OPTION_PIPE_VERSION));
+        if (option_value(x, OPTION_ALL))
+                json_out_bool(&o, "all", true);
+        add_names(&o, "from", option_value(x, OPTION_FROM));
+        add_names(&o, "skip", option_value(x, OPTION_SKIP));
+        json_out_end_object(&o);
+        return start_run(x, path, &o);
 }
 
 int verb_cancel(Context *x) {

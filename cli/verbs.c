@@ -52,6 +52,9 @@ static const struct {
         { "run", NULL, 1, 1, O(WAIT) | O(FOLLOW) | O(PIPE_VERSION) | O(IDEMPOTENCY_KEY), false,
           verb_run, "PIPE",
           "start a run; with --wait or --follow end with its task's exit status" },
+        { "rerun", NULL, 1, 1,
+          O(WAIT) | O(FOLLOW) | O(PIPE_VERSION) | O(IDEMPOTENCY_KEY) | O(ALL) | O(FROM) | O(SKIP),
+          false, verb_rerun, "RUN", "start a run of what is left to do of one that is over" },
         { "runs", NULL, 0, 0, O(PIPE) | O(STATE) | O(LIMIT), false, verb_runs, "",
           "list runs, the newest first" },
         { "cancel", NULL, 1, 1, O(WAIT), false, verb_cancel, "RUN", "stop a run" },
@@ -88,15 +91,18 @@ static const struct {
 static const char options_help[] =
         "\nOptions:\n"
         "  -o --output=FORMAT     table or json; for logs: short, cat, json or export\n"
-        "  -w --wait              run, cancel: wait for the end of the run\n"
-        "  -f --follow            run, logs: show lines as they come, to the end\n"
+        "  -w --wait              run, rerun, cancel: wait for the end of the run\n"
+        "  -f --follow            run, rerun, logs: show lines as they come, to the end\n"
         "  -t --task=TASK         logs: of this task only\n"
         "  -p --pipe=PIPE         runs: of this pipe only\n"
         "     --state=STATE       runs: in this state only\n"
         "  -n --limit=NUMBER      runs: at most as many (default 20)\n"
-        "     --pipe-version=TEXT run, pipe show, pipe rollback: this version\n"
+        "     --pipe-version=TEXT run, rerun, pipe show, pipe rollback: this version\n"
         "     --idempotency-key=KEY\n"
-        "                         run: the same key again starts no second run\n"
+        "                         run, rerun: the same key again starts no second run\n"
+        "     --all               rerun: also what has succeeded\n"
+        "     --from=TASKS        rerun: also these, as \"a,b\", and what comes after them\n"
+        "     --skip=TASKS        rerun: not these; what comes after them goes on\n"
         "     --type=TYPE         key create: enrolment or api; agent create: batch or streaming\n"
         "     --agent=NAME        key create --type=api: for this agent; may be repeated\n"
         "     --agent-type=TYPE   key create: type of the agents that join with it\n"

@@ -29,6 +29,7 @@ int verb_start(Context *x);
 int verb_stop(Context *x);
 int verb_restart(Context *x);
 int verb_run(Context *x);
+int verb_rerun(Context *x);
 int verb_runs(Context *x);
 int verb_run_show(Context *x);
 int verb_cancel(Context *x);

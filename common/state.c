@@ -32,7 +32,8 @@ static const char *const task_words[_STATE_TASK_MAX] = {
 static const StateMove task_moves[] = {
         { STATE_TASK_WAITING, STATE_TASK_QUEUED,
           "the tasks that it comes after have ended as it says" },
-        { STATE_TASK_WAITING, STATE_TASK_SKIPPED, "one of them has ended otherwise" },
+        { STATE_TASK_WAITING, STATE_TASK_SKIPPED,
+          "one of them has ended otherwise, or it is passed over" },
         { STATE_TASK_WAITING, STATE_TASK_CANCELLED, "the run was cancelled" },
         { STATE_TASK_QUEUED, STATE_TASK_RUNNING, "the process of its attempt is there" },
         { STATE_TASK_QUEUED, STATE_TASK_FAILED,

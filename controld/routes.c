@@ -14,6 +14,7 @@ typedef struct NamedBody {
         char *text[6];
         char **list[2];
         uint32_t number[2];
+        bool flag;
 } NamedBody;
 
 static const JsonField project_fields[] = {
@@ -31,6 +32,13 @@ static const JsonField run_fields[] = {
 };
 static const JsonField deploy_fields[] = {
         { "version", JSON_TEXT, true, offsetof(NamedBody, text[0]), .max = 16 },
+        {},
+};
+static const JsonField rerun_fields[] = {
+        { "version", JSON_TEXT, false, offsetof(NamedBody, text[0]), .max = 16 },
+        { "all", JSON_BOOL, false, offsetof(NamedBody, flag) },
+        { "from", JSON_STRV, false, offsetof(NamedBody, list[0]), .max = 256 },
+        { "skip", JSON_STRV, false, offsetof(NamedBody, list[1]), .max = 256 },
         {},
 };
 static const JsonField runs_fields[] = {
@@ -189,6 +197,20 @@ const Route routes[] = {
         { "POST", "/api/v1/runs/{run}/cancel", true, .handler = route_statement,
           .statement = S("run_cancel", "api.run_cancel($1, $2::text::uuid)", 2),
           .binds = { { BIND_AUTH }, { BIND_PATH_UUID, 0 } } },
+        { "POST",
+          "/api/v1/runs/{run}/rerun",
+          true,
+          BODY_JSON,
+          256 * KIB,
+          route_statement,
+          S("run_rerun", "api.run_rerun($1, $2::text::uuid, $3::text::jsonb, $4)", 4),
+          { { BIND_AUTH },
+            { BIND_PATH_UUID, 0 },
+            { BIND_BODY },
+            { BIND_HEADER, .name = "Idempotency-Key" } },
+          rerun_fields,
+          sizeof(NamedBody),
+          201 },
         { "GET", "/api/v1/runs/{run}/explain", true, .handler = route_statement,
           .statement = S("run_explain", "api.run_explain($1, $2::text::uuid)", 2),
           .binds = { { BIND_AUTH }, { BIND_PATH_UUID, 0 } } },

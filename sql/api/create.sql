@@ -13,9 +13,8 @@ BEGIN
 END
 $$;
 
--- Makes p_runs, the n-th of the n-th version, and places what it can of them. The versions exist.
--- Nobody can wait for news of them yet. A notification has its price: those who commit one do so one after the other.
-CREATE OR REPLACE FUNCTION sluice.runs_make(p_runs uuid[], p_projects text[], p_pipes text[], p_versions text[], p_by text[]) RETURNS void
+-- Writes p_runs, the n-th of the n-th version, with tasks that wait. The versions exist.
+CREATE OR REPLACE FUNCTION sluice.runs_insert(p_runs uuid[], p_projects text[], p_pipes text[], p_versions text[], p_by text[]) RETURNS void
 LANGUAGE plpgsql SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
 BEGIN
         WITH made AS (
@@ -29,9 +28,24 @@ BEGIN
           FROM made m
           JOIN sluice.pipe_version v ON (v.project, v.pipe, v.version) = (m.project, m.pipe, m.version)
          CROSS JOIN LATERAL jsonb_array_elements(v.spec -> 'tasks') WITH ORDINALITY t;
+END
+$$;
 
+-- Places what it can of runs that were just written.
+-- Nobody can wait for news of them yet. A notification has its price: those who commit one do so one after the other.
+CREATE OR REPLACE FUNCTION sluice.runs_begin(p_runs uuid[]) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
         PERFORM sluice.tasks_queue(p_runs);
         PERFORM sluice.dispatch_runs(p_runs, NULL);
+END
+$$;
+
+CREATE OR REPLACE FUNCTION sluice.runs_make(p_runs uuid[], p_projects text[], p_pipes text[], p_versions text[], p_by text[]) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+        PERFORM sluice.runs_insert(p_runs, p_projects, p_pipes, p_versions, p_by);
+        PERFORM sluice.runs_begin(p_runs);
 END
 $$;
 
@@ -45,9 +59,10 @@ BEGIN
                         'run', r.id, 'project', r.project, 'pipe', r.pipe, 'version', r.version, 'state', r.state, 'outcome', r.outcome,
                         'exit_status', r.exit_status, 'reason', r.reason, 'created_by', r.created_by,
                         'created_at', sluice.rfc3339(r.created_at), 'started_at', NULL, 'ended_at', NULL, 'cancel_requested_at', NULL,
-                        'etag', r.revision::text, 'log_complete', false, 'tasks', (
+                        'rerun_of', r.rerun_of, 'etag', r.revision::text, 'log_complete', false, 'tasks', (
                                 SELECT json_agg(json_build_object('task', t.name, 'state', t.state, 'after', t.after,
-                                                'after_failure', t.after_failure, 'after_any', t.after_any, 'retry_at', NULL, 'attempts', coalesce((
+                                                'after_failure', t.after_failure, 'after_any', t.after_any, 'retry_at', NULL,
+                                                'passed_over', t.passed_over, 'attempts', coalesce((
                                                 SELECT json_agg(sluice.attempt_json(a, false)) FROM sluice.attempts_of(r.id) a WHERE a.task = t.name),
                                                 '[]')) ORDER BY t.position)
                                   FROM sluice.task t WHERE t.run = r.id))
@@ -66,6 +81,32 @@ BEGIN
 END
 $$;
 
+-- NULL: the key is new, and stands for these runs from now on. Else the runs that the same request has made before; a second call
+-- with a key waits here for the first one's commit.
+CREATE OR REPLACE FUNCTION sluice.idempotency_take(p_token uuid, p_key text, p_request text, p_runs uuid[]) RETURNS uuid[]
+LANGUAGE plpgsql AS $$
+DECLARE
+        v_before sluice.idempotency;
+BEGIN
+        IF length(p_key) NOT BETWEEN 1 AND 255 THEN
+                PERFORM sluice.fail(400, 'bad-idempotency-key', 'Idempotency-Key has 1 to 255 characters.');
+        END IF;
+
+        INSERT INTO sluice.idempotency (token, key, request, run, runs)
+        VALUES (p_token, p_key, p_request, p_runs[1], CASE WHEN cardinality(p_runs) > 1 THEN p_runs END)
+            ON CONFLICT (token, key) DO NOTHING;
+        IF FOUND THEN
+                RETURN NULL;
+        END IF;
+
+        SELECT * INTO STRICT v_before FROM sluice.idempotency WHERE token = p_token AND key = p_key;
+        IF v_before.request <> p_request THEN
+                PERFORM sluice.fail(409, 'idempotency-key-reused', 'This Idempotency-Key was used for another request.');
+        END IF;
+        RETURN coalesce(v_before.runs, ARRAY[v_before.run]);
+END
+$$;
+
 -- Why it waits, if it does, is not in the answer: that may take longer than making it.
 CREATE OR REPLACE FUNCTION api.run_create(p_auth bytea, p_project text, p_pipe text, p_version text,
                                           p_idempotency_key text) RETURNS json
@@ -73,29 +114,14 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, sluice, pg_temp
 SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
         v_token sluice.token := sluice.auth_token(p_auth, 'operator');
-        v_request text := concat_ws('/', p_project, p_pipe, p_version);
         v_pipe sluice.pipe_version;
         v_run uuid := sluice.uuid_v7();
-        v_before sluice.idempotency;
+        v_before uuid[];
 BEGIN
         IF p_idempotency_key IS NOT NULL THEN
-                IF length(p_idempotency_key) NOT BETWEEN 1 AND 255 THEN
-                        PERFORM sluice.fail(400, 'bad-idempotency-key', 'Idempotency-Key has 1 to 255 characters.');
-                END IF;
-
-                -- A second call with this key waits here for the first one's commit.
-                INSERT INTO sluice.idempotency (token, key, request, run)
-                VALUES (v_token.id, p_idempotency_key, v_request, v_run)
-                    ON CONFLICT (token, key) DO NOTHING;
-
-                IF NOT FOUND THEN
-                        SELECT * INTO STRICT v_before FROM sluice.idempotency
-                         WHERE token = v_token.id AND key = p_idempotency_key;
-                        IF v_before.request <> v_request THEN
-                                PERFORM sluice.fail(409, 'idempotency-key-reused',
-                                                    'This Idempotency-Key was used for another request.');
-                        END IF;
-                        RETURN sluice.run_json(sluice.run_find(v_before.run), true, false);
+                v_before := sluice.idempotency_take(v_token.id, p_idempotency_key, concat_ws('/', p_project, p_pipe, p_version), ARRAY[v_run]);
+                IF v_before IS NOT NULL THEN
+                        RETURN sluice.run_json(sluice.run_find(v_before[1]), true, false);
                 END IF;
         END IF;
 
@@ -152,6 +178,12 @@ BEGIN
 END
 $$;
 
+CREATE OR REPLACE FUNCTION sluice.runs_page(p_runs uuid[]) RETURNS json
+LANGUAGE sql STABLE AS $$
+        SELECT json_build_object('items', json_agg(sluice.run_json(sluice.run_find(r.run), false, false) ORDER BY r.n), 'next', NULL)
+          FROM unnest(p_runs) WITH ORDINALITY r (run, n)
+$$;
+
 -- Many runs of one project by one caller: all of them, or none.
 CREATE OR REPLACE FUNCTION api.run_create_many(p_auth bytea, p_project text, p_request jsonb, p_idempotency_key text) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, sluice, pg_temp
@@ -159,31 +191,18 @@ SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
         v_token sluice.token := sluice.auth_token(p_auth, 'operator');
         v_wanted jsonb := sluice.json_array(p_request, 'runs', 1000, true);
-        v_request text := md5(p_project || ' ' || p_request::text);
         v_runs uuid[] := ARRAY(SELECT sluice.uuid_v7() FROM jsonb_array_elements(v_wanted));
         v_pipes text[] := '{}';
         v_versions text[] := '{}';
-        v_before sluice.idempotency;
+        v_before uuid[];
         v jsonb;
 BEGIN
         IF v_runs = '{}' THEN
                 PERFORM sluice.fail(400, 'bad-request', 'Member "runs" is empty.');
-        ELSIF length(p_idempotency_key) NOT BETWEEN 1 AND 255 THEN
-                PERFORM sluice.fail(400, 'bad-idempotency-key', 'Idempotency-Key has 1 to 255 characters.');
         ELSIF p_idempotency_key IS NOT NULL THEN
-                INSERT INTO sluice.idempotency (token, key, request, run, runs)
-                VALUES (v_token.id, p_idempotency_key, v_request, v_runs[1], v_runs)
-                    ON CONFLICT (token, key) DO NOTHING;
-
-                IF NOT FOUND THEN
-                        SELECT * INTO STRICT v_before FROM sluice.idempotency
-                         WHERE token = v_token.id AND key = p_idempotency_key;
-                        IF v_before.request <> v_request THEN
-                                PERFORM sluice.fail(409, 'idempotency-key-reused',
-                                                    'This Idempotency-Key was used for another request.');
-                        END IF;
-                        RETURN (SELECT json_build_object('items', json_agg(sluice.run_json(sluice.run_find(r.run), false, false) ORDER BY r.n), 'next', NULL)
-                                  FROM unnest(v_before.runs) WITH ORDINALITY r (run, n));
+                v_before := sluice.idempotency_take(v_token.id, p_idempotency_key, md5(p_project || ' ' || p_request::text), v_runs);
+                IF v_before IS NOT NULL THEN
+                        RETURN sluice.runs_page(v_before);
                 END IF;
         END IF;
 
@@ -202,8 +221,7 @@ BEGIN
         PERFORM sluice.runs_make(v_runs, array_fill(p_project, ARRAY[cardinality(v_runs)]), v_pipes, v_versions,
                                  array_fill(v_token.name, ARRAY[cardinality(v_runs)]));
 
-        RETURN (SELECT json_build_object('items', json_agg(sluice.run_json(sluice.run_find(r.run), false, false) ORDER BY r.n), 'next', NULL)
-                  FROM unnest(v_runs) WITH ORDINALITY r (run, n));
+        RETURN sluice.runs_page(v_runs);
 END
 $$;
 

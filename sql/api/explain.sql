@@ -90,11 +90,12 @@ BEGIN
         SELECT string_agg(b.name || ' (' || b.state || ')', ', ' ORDER BY b.position) INTO v_before
           FROM sluice.task b
          WHERE b.run = r.id
-           AND (b.name = ANY (t.after) AND b.state <> 'succeeded'
+           AND (b.name = ANY (t.after) AND b.state <> 'succeeded' AND b.passed_over IS NULL
                 OR b.name = ANY (t.after_failure || t.after_any) AND b.state IN ('waiting', 'queued', 'running')
                 OR b.name = ANY (t.after_failure) AND b.state <> 'failed' AND t.state = 'skipped');
 
         RETURN CASE
+                WHEN t.passed_over IS NOT NULL THEN 'is passed over: ' || t.passed_over
                 WHEN t.retry_at IS NOT NULL
                 THEN format('is tried again at %s, since attempt %s ended with %s%s', sluice.rfc3339(t.retry_at), a.try, a.outcome,
                             coalesce(format(' (status %s)', a.exit_status), ''))

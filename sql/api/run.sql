@@ -10,7 +10,7 @@ DECLARE
                 'outcome', r.outcome, 'exit_status', r.exit_status, 'reason', r.reason,
                 'created_by', r.created_by, 'created_at', sluice.rfc3339(r.created_at),
                 'started_at', sluice.rfc3339(r.started_at), 'ended_at', sluice.rfc3339(r.ended_at),
-                'cancel_requested_at', sluice.rfc3339(r.cancel_requested_at), 'etag', r.revision::text,
+                'cancel_requested_at', sluice.rfc3339(r.cancel_requested_at), 'rerun_of', r.rerun_of, 'etag', r.revision::text,
                 'log_complete', r.ended_at IS NOT NULL AND NOT EXISTS (
                         SELECT FROM sluice.attempts_of(r.id) a WHERE NOT a.log_complete));
 BEGIN
@@ -21,7 +21,7 @@ BEGIN
         RETURN v_json || jsonb_build_object('tasks', (
                 SELECT jsonb_agg(jsonb_build_object(
                                'task', t.name, 'state', t.state, 'after', t.after, 'after_failure', t.after_failure,
-                               'after_any', t.after_any, 'retry_at', sluice.rfc3339(t.retry_at),
+                               'after_any', t.after_any, 'retry_at', sluice.rfc3339(t.retry_at), 'passed_over', t.passed_over,
                                'attempts', coalesce(x.attempts, '[]')) ORDER BY t.position)
                   FROM sluice.task t
                   LEFT JOIN (SELECT a.task, jsonb_agg(sluice.attempt_json(a, p_why)::jsonb ORDER BY a.try) AS attempts
@@ -85,15 +85,16 @@ END
 $$;
 
 -- Of these runs, what can be queued is, and what can never run is skipped. A task begins when those of After= have succeeded, those of
--- AfterFailure= are over and one of them has failed, and those of AfterAny= are over.
+-- AfterFailure= are over and one of them has failed, and those of AfterAny= are over. What is passed over counts as a success.
 CREATE OR REPLACE FUNCTION sluice.tasks_queue(p_runs uuid[]) RETURNS void
 LANGUAGE plpgsql SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
 BEGIN
         LOOP
                 UPDATE sluice.task t SET state = 'skipped'
-                 WHERE t.run = ANY (p_runs) AND t.state = 'waiting' AND (t.after <> '{}' OR t.after_failure <> '{}')
-                   AND (EXISTS (SELECT FROM sluice.task b
-                                 WHERE b.run = t.run AND b.name = ANY (t.after)
+                 WHERE t.run = ANY (p_runs) AND t.state = 'waiting' AND (t.after <> '{}' OR t.after_failure <> '{}' OR t.passed_over IS NOT NULL)
+                   AND (t.passed_over IS NOT NULL
+                        OR EXISTS (SELECT FROM sluice.task b
+                                 WHERE b.run = t.run AND b.name = ANY (t.after) AND b.passed_over IS NULL
                                    AND b.state IN ('failed', 'skipped', 'cancelled'))
                         OR t.after_failure <> '{}'
                            AND NOT EXISTS (SELECT FROM sluice.task b
@@ -107,7 +108,7 @@ BEGIN
                  WHERE t.run = ANY (p_runs) AND t.state = 'waiting' AND t.retry_at IS NULL
                    AND (t.after = '{}' OR NOT EXISTS (
                         SELECT FROM sluice.task b
-                         WHERE b.run = t.run AND b.name = ANY (t.after) AND b.state <> 'succeeded'))
+                         WHERE b.run = t.run AND b.name = ANY (t.after) AND b.state <> 'succeeded' AND b.passed_over IS NULL))
                    AND (t.after_failure = '{}' AND t.after_any = '{}' OR NOT EXISTS (
                         SELECT FROM sluice.task b
                          WHERE b.run = t.run AND b.name = ANY (t.after_failure || t.after_any)

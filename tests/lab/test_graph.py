@@ -1,8 +1,9 @@
 """A graph of tasks runs as its edges say, each task once, while the control plane is killed again and again."""
 
 import random
+import re
 
-from lab.fleet import command
+from lab.fleet import Run, command
 from lab.shell import wait_until
 
 SIZE, SEED = 14, 8
@@ -58,3 +59,18 @@ def test_a_graph_runs_as_foreseen_while_controld_dies(agent):
     assert tasks == expected
     began = [line.split()[1] for line in run.lines() if line.startswith("began ")]
     assert sorted(began) == sorted(t for t, (_, times) in expected.items() for _ in range(times))
+
+
+def test_what_is_left_is_done_again(agent):
+    """The first try fails for what is not on the host yet; a rerun passes over what was done, and goes on where it stopped."""
+    tasks = {"fetch": {"ExecStart": "/bin/sh -c 'echo fetch'"},
+             "load": {"After": "fetch", "ExecStart": "/bin/sh -c 'test -e /srv/ready && echo load'"},
+             "tell": {"After": "load", "ExecStart": "/bin/sh -c 'echo tell'"}}
+    failed = agent.run_tasks(tasks).wait_failed()
+    agent.node.run("touch /srv/ready", check=True)
+    done = agent.fleet.ctl("rerun", "--wait", failed.id)
+    assert done.rc == 0 and f"fetch: is passed over: succeeded in run {failed.id}." in done.text
+    again = Run(agent.fleet, re.search(r"Run (\S+) of", done.text).group(1)).wait_succeeded().wait_log_complete()
+    assert again.lines() == ["load", "tell"] and again.show()["rerun_of"] == failed.id
+    assert "Nothing of run" in agent.fleet.ctl("rerun", again.id, check=False).stderr
+    assert agent.fleet.ctl("rerun", "--wait", "--from=load", "--skip=fetch,tell", again.id).rc == 0

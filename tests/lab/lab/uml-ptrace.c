@@ -1,8 +1,8 @@
 /* ptrace() for user-mode Linux on processors with large registers, as a preloaded library.
  *
- * User-mode Linux of kernel 6.1 keeps 2696 bytes or less of a process's extended registers, up to those of AVX-512. Linux wants all of them when it
- * sets any, and a processor with AMX has 11008 bytes: PTRACE_SETREGSET then fails with EFAULT, and the guest's init is killed. Here what
- * it sets is laid over what the process has. Bytes beyond are tile registers, which no program has without asking for them. */
+ * User-mode Linux of kernel 6.1 keeps as much of a process's extended registers as there was when it was built. Linux wants all of
+ * them when it sets any, and a processor with AMX has 11008 bytes: PTRACE_SETREGSET then fails with EFAULT, and the guest's init is
+ * killed. Here what it sets is laid over what the process has. Beyond it are registers that no program has without asking for them. */
 #define _GNU_SOURCE
 #include <elf.h>
 #include <errno.h>
