@@ -14,6 +14,10 @@
 #include "table.h"
 #include "verbs.h"
 
+/* What one request deploys; written as JSON it stays below what is taken. */
+#define BATCH_MAX 100
+#define BATCH_SIZE_MAX (128 * 1024)
+
 int verb_pipe_verify(Context *x) {
         int status = EXIT_SUCCESS;
 
@@ -28,7 +32,14 @@ int verb_pipe_verify(Context *x) {
         return status;
 }
 
-static int deploy(Context *x, const PipeFile *file) {
+static void print_deployed(const PipeFacts *pipe) {
+        (void) printf("%s: version %s %s.\n", pipe->pipe, pipe->version,
+                      pipe->created   ? "is new"
+                      : pipe->changed ? "is current again"
+                                      : "is unchanged");
+}
+
+static int pipe_deploy(Context *x, const PipeFile *file) {
         _cleanup_(freep) char *path =
                 path_format("/api/v1/projects/%s/pipes/%s", x->settings->project, file->name);
         PipeFacts pipe = {};
@@ -47,12 +58,75 @@ static int deploy(Context *x, const PipeFile *file) {
         if (r >= 0 && x->json)
                 r = print_json(&reply);
         else if (r >= 0)
-                (void) printf("%s: version %s %s.\n", pipe.pipe, pipe.version,
-                              pipe.created   ? "is new"
-                              : pipe.changed ? "is current again"
-                                             : "is unchanged");
+                print_deployed(&pipe);
         json_done(pipe_fields, &pipe);
         reply_done(&reply);
+        return r;
+}
+
+static int print_batch(const Context *x, const Reply *reply) {
+        const PipeFacts *pipes;
+        Page page = {};
+        int r;
+
+        if (x->json)
+                return print_json(reply);
+        r = reply_decode(reply, pipe_page_fields, &page);
+        pipes = page.items.items;
+        for (size_t i = 0; r >= 0 && i < page.items.count; i++)
+                print_deployed(&pipes[i]);
+        json_done(pipe_page_fields, &page);
+        return r;
+}
+
+/* Some at once. */
+static int deploy_batch(Context *x, const PipeFile *const *files, size_t n) {
+        _cleanup_(freep) char *path =
+                path_format("/api/v1/projects/%s/pipes", x->settings->project);
+        _cleanup_(freep) char *json = NULL;
+        JsonOut o = {};
+        Reply reply = {};
+        int r;
+
+        json_out_object(&o, NULL);
+        json_out_array(&o, "pipes");
+        for (size_t i = 0; i < n; i++) {
+                json_out_object(&o, NULL);
+                json_out_text(&o, "pipe", files[i]->name);
+                json_out_text_n(&o, "text", files[i]->text, files[i]->size);
+                json_out_end_object(&o);
+        }
+        json_out_end_array(&o);
+        json_out_end_object(&o);
+        r = json_out_take(&o, &json);
+        if (r < 0 || !path)
+                return complain(-ENOMEM, "Out of memory.");
+        r = client_request(x->client,
+                           &(Request){ .method = "POST",
+                                       .path = path,
+                                       .content_type = "application/json",
+                                       .body = json,
+                                       .size = strlen(json),
+                                       .repeatable = true },
+                           &reply);
+        if (r >= 0)
+                r = print_batch(x, &reply);
+        reply_done(&reply);
+        return r;
+}
+
+int pipes_deploy(Context *x, const PipeFile *const *files, size_t n) {
+        int r = 0;
+
+        for (size_t i = 0, count; r >= 0 && i < n; i += count) {
+                size_t size = files[i]->size;
+
+                for (count = 1; i + count < n && count < BATCH_MAX &&
+                                size + files[i + count]->size <= BATCH_SIZE_MAX;
+                     count++)
+                        size += files[i + count]->size;
+                r = count == 1 ? pipe_deploy(x, files[i]) : deploy_batch(x, files + i, count);
+        }
         return r;
 }
 
@@ -60,16 +134,20 @@ static int deploy(Context *x, const PipeFile *file) {
 int verb_pipe_deploy(Context *x) {
         size_t n = strv_length(x->words);
         PipeFile *files = calloc(n, sizeof(*files));
-        int r = files ? 0 : complain(-ENOMEM, "Out of memory.");
+        const PipeFile **all = calloc(n, sizeof(*all));
+        int r = files && all ? 0 : complain(-ENOMEM, "Out of memory.");
 
-        for (size_t i = 0; files && i < n; i++)
+        for (size_t i = 0; files && all && i < n; i++) {
+                all[i] = &files[i];
                 if (pipe_file_read(x->words[i], &files[i]) < 0)
                         r = -EINVAL;
-        for (size_t i = 0; r >= 0 && i < n; i++)
-                r = deploy(x, &files[i]);
+        }
+        if (r >= 0)
+                r = pipes_deploy(x, all, n);
         for (size_t i = 0; files && i < n; i++)
                 pipe_file_done(&files[i]);
         free(files);
+        free(all);
         return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 

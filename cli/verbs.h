@@ -4,6 +4,7 @@
 #include "arguments.h"
 #include "client.h"
 #include "json-out.h"
+#include "pipe-file.h"
 #include "shapes.h"
 
 typedef struct Context {
@@ -25,6 +26,8 @@ int verb_pipe_versions(Context *x);
 int verb_pipe_history(Context *x);
 int verb_pipe_diff(Context *x);
 int verb_pipe_rollback(Context *x);
+int verb_plan(Context *x);
+int verb_apply(Context *x);
 int verb_start(Context *x);
 int verb_stop(Context *x);
 int verb_restart(Context *x);
@@ -68,6 +71,9 @@ int list_all(Context *x, const char *path, const JsonField *page_fields, size_t 
              size_t max, on_item_t on_item, void *userdata);
 /* Prints the reply's body as a line; complains when it is no JSON document. */
 int print_json(const Reply *reply);
+
+/* Deploys them, and prints what came of that. */
+int pipes_deploy(Context *x, const PipeFile *const *files, size_t n);
 
 /* The labels as text. New string. */
 char *labels_text(char *const *labels);

@@ -7,11 +7,9 @@
 
 #include "cleanup.h"
 #include "id.h"
-#include "pipe.h"
 #include "router.h"
 #include "routes.h"
 #include "str.h"
-#include "strv.h"
 #include "timespan.h"
 #include "worker.h"
 
@@ -33,59 +31,6 @@ static void on_ready(const PgReply *reply, void *userdata) {
 
 void route_ready(Exchange *x) {
         exchange_query(x, x->route->statement, NULL, on_ready);
-}
-
-/* Whether this version is new: 201 then. */
-static bool created_member(const char *json) {
-        const JsonField fields[] = { { "created", JSON_BOOL, false, 0 }, {} };
-        bool created = false;
-
-        (void) json_decode(json, strlen(json), fields, JSON_IGNORE_UNKNOWN, &created, NULL);
-        return created;
-}
-
-static void on_pipe_put(const PgReply *reply, void *userdata) {
-        Exchange *x = userdata;
-        const char *json;
-
-        x->call = NULL;
-        if (reply->r < 0) {
-                exchange_reply_pg(x, reply);
-                return;
-        }
-        json = pg_text(reply->rows, 0, 0);
-        (void) http_request_add_header(x->request, "ETag", x->secret);
-        exchange_reply_json(x, json && created_member(json) ? 201 : 200, json ? json : "{}");
-}
-
-void route_pipe_put(Exchange *x) {
-        _cleanup_(pipe_freep) Pipe *pipe = NULL;
-        _cleanup_(strv_freep) char **complaints = NULL;
-        char version[PIPE_VERSION_SIZE], name[PATH_PARAM_MAX + 8];
-        Error e = {};
-        size_t size;
-        const char *body = http_request_body(x->request, &size);
-        int r;
-
-        (void) snprintf(name, sizeof(name), "%s.pipe", x->params[1]);
-        if (http_request_content_is(x->request, "application/json"))
-                r = pipe_from_json(body, size, &pipe, &e, &complaints);
-        else
-                r = pipe_parse(name, body, size, &pipe, &e, &complaints);
-        if (r >= 0)
-                r = pipe_to_json(pipe, &x->text);
-        if (r >= 0)
-                r = pipe_version(pipe, version);
-        if (r < 0) {
-                exchange_reply_complaints(x, r, &e, complaints);
-                return;
-        }
-        (void) snprintf(x->secret, sizeof(x->secret), "\"%s\"", version);
-        exchange_query(x, x->route->statement,
-                       (PgParam[]){ exchange_auth(x), text_param(x->params[0]),
-                                    text_param(x->params[1]), text_param(version),
-                                    text_param(x->text), text_param(body) },
-                       on_pipe_put);
 }
 
 static uint64_t now_usec(void) {

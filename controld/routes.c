@@ -109,6 +109,8 @@ const Route routes[] = {
                      { BIND_PATH, 0 },
                      { BIND_LIMIT },
                      { BIND_QUERY, .name = "after" } } },
+        { "POST", "/api/v1/projects/{project}/pipes", true, BODY_JSON, PIPE_TEXT_MAX,
+          route_pipes_put, S("pipe_put_many", "api.pipe_put_many($1, $2, $3::text::jsonb)", 3) },
         { "PUT", "/api/v1/projects/{project}/pipes/{pipe}", true, BODY_PIPE, PIPE_TEXT_MAX,
           route_pipe_put, S("pipe_put", "api.pipe_put($1, $2, $3, $4, $5::text::jsonb, $6)", 6) },
         { "GET", "/api/v1/projects/{project}/pipes/{pipe}", true, .handler = route_statement,

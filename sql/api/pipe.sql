@@ -36,9 +36,25 @@ $$;
 
 -- The names of all tasks that one comes after, however it does.
 CREATE OR REPLACE FUNCTION sluice.task_before(p_task jsonb) RETURNS text[]
-LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-        SELECT ARRAY(SELECT jsonb_array_elements_text(coalesce(p_task -> w.word, '[]'))
-                       FROM unnest(ARRAY['after', 'after_failure', 'after_any']) w (word))
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$ -- not sql, which would be planned anew each time
+BEGIN
+        RETURN ARRAY(SELECT jsonb_array_elements_text(coalesce(p_task -> 'after', '[]') || coalesce(p_task -> 'after_failure', '[]')
+                                                      || coalesce(p_task -> 'after_any', '[]')));
+END
+$$;
+
+-- systemd's sizes: 512M, 1.5G, 50%, infinity.
+CREATE OR REPLACE FUNCTION sluice.memory_parse(p_text text, OUT bytes int8, OUT permyriad int)
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+DECLARE
+        v_parts text[] := regexp_match(p_text, '^([0-9]+(?:\.[0-9]+)?)([KMGTPE%]?)$');
+BEGIN
+        IF v_parts[2] = '%' THEN
+                permyriad := round(least(v_parts[1]::numeric, 100) * 100);
+        ELSIF v_parts IS NOT NULL THEN
+                bytes := least(trunc(v_parts[1]::numeric * CASE WHEN v_parts[2] = '' THEN 1 ELSE 1::int8 << 10 * strpos('KMGTPE', v_parts[2]) END), 1::int8 << 62);
+        END IF;
+END
 $$;
 
 -- What says when a task is done, and done again.
@@ -142,18 +158,14 @@ BEGIN
 END
 $$;
 
--- The answer carries `created`, whether this version is new, and `changed`, whether another one was current before.
-CREATE OR REPLACE FUNCTION api.pipe_put(p_auth bytea, p_project text, p_pipe text, p_version text, p_spec jsonb,
-                                        p_source text) RETURNS json
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, sluice, pg_temp AS $$
+-- The answer carries `created`, whether this version is new, and `changed`, whether another one was current before. The project exists.
+CREATE OR REPLACE FUNCTION sluice.pipe_write(p_by text, p_project text, p_pipe text, p_version text, p_spec jsonb, p_source text) RETURNS jsonb
+LANGUAGE plpgsql AS $$
 DECLARE
-        v_token sluice.token := sluice.auth_token(p_auth, 'editor');
         v_row sluice.pipe_version;
         v_created boolean := true;
         v_before text;
 BEGIN
-        PERFORM sluice.project_check(p_project);
-
         IF p_pipe IS NULL OR NOT sluice.is_name(p_pipe) THEN
                 PERFORM sluice.fail(400, 'bad-name', format('"%s" is not a pipe name.', left(p_pipe, 80)),
                                     'Names are 1 to 63 of a-z, 0-9, _ and -, and begin with a letter or digit.');
@@ -172,7 +184,7 @@ BEGIN
             ON CONFLICT (project, name) DO UPDATE SET version = excluded.version;
 
         INSERT INTO sluice.pipe_version (project, pipe, version, type, description, spec, source, created_by, demands)
-        SELECT p_project, p_pipe, p_version, p_spec ->> 'type', p_spec ->> 'description', p_spec, p_source, v_token.name,
+        SELECT p_project, p_pipe, p_version, p_spec ->> 'type', p_spec ->> 'description', p_spec, p_source, p_by,
                ARRAY(SELECT sluice.demand_make(p_project, p_pipe, p_spec, t)
                        FROM jsonb_array_elements(p_spec -> 'tasks') WITH ORDINALITY x (t, n) ORDER BY n)
             ON CONFLICT DO NOTHING RETURNING * INTO v_row;
@@ -183,9 +195,40 @@ BEGIN
                  WHERE project = p_project AND pipe = p_pipe AND version = p_version;
         END IF;
 
-        PERFORM sluice.pipe_settle(v_row, v_before, v_token.name);
+        PERFORM sluice.pipe_settle(v_row, v_before, p_by);
 
         RETURN sluice.pipe_json(v_row, true)::jsonb || jsonb_build_object('created', v_created, 'changed', v_before IS DISTINCT FROM p_version);
+END
+$$;
+
+CREATE OR REPLACE FUNCTION api.pipe_put(p_auth bytea, p_project text, p_pipe text, p_version text, p_spec jsonb,
+                                        p_source text) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, sluice, pg_temp AS $$
+DECLARE
+        v_token sluice.token := sluice.auth_token(p_auth, 'editor');
+BEGIN
+        PERFORM sluice.project_check(p_project);
+
+        RETURN sluice.pipe_write(v_token.name, p_project, p_pipe, p_version, p_spec, p_source);
+END
+$$;
+
+-- Many pipes of a project, each {"pipe", "version", "spec", "source"}: all of them, or none. In order of their names, so that
+-- two who deploy the same do not wait for each other in a circle.
+CREATE OR REPLACE FUNCTION api.pipe_put_many(p_auth bytea, p_project text, p_request jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, sluice, pg_temp AS $$
+DECLARE
+        v_token sluice.token := sluice.auth_token(p_auth, 'editor');
+        v_items jsonb := '[]';
+        v jsonb;
+BEGIN
+        PERFORM sluice.project_check(p_project);
+
+        FOR v IN SELECT e FROM jsonb_array_elements(sluice.json_array(p_request, 'pipes', 100, true)) e ORDER BY e ->> 'pipe' COLLATE "C" LOOP
+                v_items := v_items || (sluice.pipe_write(v_token.name, p_project, v ->> 'pipe', v ->> 'version', v -> 'spec', v ->> 'source') - 'spec' - 'source');
+        END LOOP;
+
+        RETURN json_build_object('items', v_items, 'next', NULL);
 END
 $$;
 
@@ -291,9 +334,9 @@ BEGIN
 END
 $$;
 
-REVOKE ALL ON FUNCTION api.pipe_put(bytea, text, text, text, jsonb, text), api.pipe_list(bytea, text, int, text),
+REVOKE ALL ON FUNCTION api.pipe_put(bytea, text, text, text, jsonb, text), api.pipe_put_many(bytea, text, jsonb), api.pipe_list(bytea, text, int, text),
         api.pipe_get(bytea, text, text, text), api.pipe_versions(bytea, text, text), api.pipe_deploy(bytea, text, text, text),
         api.pipe_history(bytea, text, text, int, uuid) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION api.pipe_put(bytea, text, text, text, jsonb, text), api.pipe_list(bytea, text, int, text),
+GRANT EXECUTE ON FUNCTION api.pipe_put(bytea, text, text, text, jsonb, text), api.pipe_put_many(bytea, text, jsonb), api.pipe_list(bytea, text, int, text),
         api.pipe_get(bytea, text, text, text), api.pipe_versions(bytea, text, text), api.pipe_deploy(bytea, text, text, text),
         api.pipe_history(bytea, text, text, int, uuid) TO sluice_controld;

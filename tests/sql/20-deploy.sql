@@ -20,7 +20,9 @@ CREATE TEMP TABLE needed (call text, role text, below text);
 INSERT INTO needed VALUES
         ($$api.project_create(%s, 'x')$$, 'admin', 'editor'),
         ($$api.pipe_put(%s, 'default', 'x', '0123456789abcdef', t.spec('{a}'), '')$$, 'editor', 'operator'),
+        ($$api.pipe_put_many(%s, 'default', '{"pipes": []}')$$, 'editor', 'operator'),
         ($$api.run_create(%s, 'default', 'x', NULL, NULL)$$, 'operator', 'viewer'),
+        ($$api.run_rerun(%s, sluice.uuid_v7(), '{}', NULL)$$, 'operator', 'viewer'),
         ($$api.run_cancel(%s, sluice.uuid_v7())$$, 'operator', 'viewer'),
         ($$api.agent_create(%s, '{"name": "x"}')$$, 'admin', 'editor'),
         ($$api.key_create(%s, '{"type": "enrolment"}', t.h('x'))$$, 'admin', 'editor'),
@@ -147,4 +149,20 @@ SELECT throws_ok(format($$SELECT api.pipe_deploy(t.h('editor'), 'default', 'back
   FROM (VALUES ('0123456789abcdef', 'ZF404', 'Pipe "back" has no version "0123456789abcdef".'), (NULL, 'ZF400', 'Member "version" is missing.')) x (v, s, w);
 SELECT throws_ok($$SELECT api.pipe_deploy(t.h('operator'), 'default', 'back', 'x')$$, 'ZF403', NULL, 'an operator deploys nothing');
 SELECT throws_ok($$SELECT api.pipe_history(t.h('viewer'), 'default', 'nowhere', NULL, NULL)$$, 'ZF404', NULL, 'of no pipe there is no history');
+-- Many at once.
+CREATE FUNCTION pg_temp.many(VARIADIC p_pipes text[]) RETURNS jsonb LANGUAGE sql AS $$ -- 'name version'
+        SELECT jsonb_build_object('pipes', jsonb_agg(jsonb_build_object('pipe', split_part(p, ' ', 1), 'version', lpad(split_part(p, ' ', 2), 16, '0'),
+                                                                        'spec', t.spec('{a}'), 'source', 'text of ' || p)))
+          FROM unnest(p_pipes) p
+$$;
+SELECT is(jsonb_path_query_array(api.pipe_put_many(t.h('editor'), 'default', pg_temp.many('m2 1', 'm1 1'))::jsonb, '$.items[*].created'),
+          '[true, true]', 'several pipes are deployed at once');
+SELECT is((SELECT string_agg(concat_ws(' ', i ->> 'pipe', i ->> 'created', i ->> 'changed', i ? 'source'), ', ' ORDER BY n)
+             FROM json_array_elements(api.pipe_put_many(t.h('editor'), 'default', pg_temp.many('m2 2', 'm1 1')) -> 'items') WITH ORDINALITY x (i0, n),
+                  LATERAL (SELECT i0::jsonb AS i) y),
+          'm1 false false f, m2 true true f', 'each says what came of it, by name');
+SELECT is(api.pipe_get(t.h('viewer'), 'default', 'm2', NULL) ->> 'source', 'text of m2 2', 'as if it came alone');
+SELECT is(t.error($$SELECT api.pipe_put_many(t.h('editor'), 'default', pg_temp.many('m1 2', 'M 1'))$$), 'ZF400 bad-name', 'one that is wrong');
+SELECT is(api.pipe_get(t.h('viewer'), 'default', 'm1', NULL) ->> 'version', '0000000000000001', 'keeps all others away');
+SELECT is(t.error($$SELECT api.pipe_put_many(t.h('editor'), 'default', pg_temp.many(VARIADIC array_fill('m 1'::text, ARRAY[101])))$$), 'ZF400 bad-request', 'a hundred are the most');
 SELECT * FROM finish();

@@ -1,0 +1,168 @@
+/* Handlers that deploy pipes: what they say is parsed here, and the database gets the normal form. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "json-out.h"
+#include "pipe.h"
+#include "router.h"
+#include "routes.h"
+#include "str.h"
+#include "strv.h"
+
+#define PIPES_MAX 100 /* of a batch */
+
+/* Whether this version is new: 201 then. */
+static bool created_member(const char *json) {
+        const JsonField fields[] = { { "created", JSON_BOOL, false, 0 }, {} };
+        bool created = false;
+
+        (void) json_decode(json, strlen(json), fields, JSON_IGNORE_UNKNOWN, &created, NULL);
+        return created;
+}
+
+static void on_pipe_put(const PgReply *reply, void *userdata) {
+        Exchange *x = userdata;
+        const char *json;
+
+        x->call = NULL;
+        if (reply->r < 0) {
+                exchange_reply_pg(x, reply);
+                return;
+        }
+        json = pg_text(reply->rows, 0, 0);
+        (void) http_request_add_header(x->request, "ETag", x->secret);
+        exchange_reply_json(x, json && created_member(json) ? 201 : 200, json ? json : "{}");
+}
+
+void route_pipe_put(Exchange *x) {
+        _cleanup_(pipe_freep) Pipe *pipe = NULL;
+        _cleanup_(strv_freep) char **complaints = NULL;
+        char version[PIPE_VERSION_SIZE], name[PATH_PARAM_MAX + 8];
+        Error e = {};
+        size_t size;
+        const char *body = http_request_body(x->request, &size);
+        int r;
+
+        (void) snprintf(name, sizeof(name), "%s.pipe", x->params[1]);
+        if (http_request_content_is(x->request, "application/json"))
+                r = pipe_from_json(body, size, &pipe, &e, &complaints);
+        else
+                r = pipe_parse(name, body, size, &pipe, &e, &complaints);
+        if (r >= 0)
+                r = pipe_to_json(pipe, &x->text);
+        if (r >= 0)
+                r = pipe_version(pipe, version);
+        if (r < 0) {
+                exchange_reply_complaints(x, r, &e, complaints);
+                return;
+        }
+        (void) snprintf(x->secret, sizeof(x->secret), "\"%s\"", version);
+        exchange_query(x, x->route->statement,
+                       (PgParam[]){ exchange_auth(x), text_param(x->params[0]),
+                                    text_param(x->params[1]), text_param(version),
+                                    text_param(x->text), text_param(body) },
+                       on_pipe_put);
+}
+
+typedef struct Named {
+        char *pipe, *text;
+} Named;
+
+static const JsonField named_fields[] = {
+        { "pipe", JSON_TEXT, true, offsetof(Named, pipe), .max = 63 },
+        { "text", JSON_TEXT, true, offsetof(Named, text), .max = PIPE_TEXT_MAX },
+        {},
+};
+static const JsonField batch_fields[] = {
+        { "pipes", JSON_ARRAY, true, 0, .max = PIPES_MAX, .fields = named_fields,
+          .size = sizeof(Named) },
+        {},
+};
+
+/* One element of what api.pipe_put_many() takes. What is wrong is added to the complaints. */
+static int add_pipe(JsonOut *o, const Named *n, Error *e, char ***complaints) {
+        _cleanup_(pipe_freep) Pipe *pipe = NULL;
+        _cleanup_(strv_freep) char **wrong = NULL;
+        _cleanup_(freep) char *name = str_format("%s.pipe", n->pipe), *spec = NULL;
+        char version[PIPE_VERSION_SIZE];
+        int r = name ? pipe_parse(name, n->text, strlen(n->text), &pipe, e, &wrong) : -ENOMEM;
+
+        STRV_FOREACH(w, wrong) {
+                int added = strv_length(*complaints) < PIPE_COMPLAINTS_MAX
+                                    ? strv_append(complaints, *w)
+                                    : 0;
+
+                if (added < 0)
+                        return added;
+        }
+        if (r >= 0)
+                r = pipe_to_json(pipe, &spec);
+        if (r >= 0)
+                r = pipe_version(pipe, version);
+        if (r < 0)
+                return r;
+        json_out_object(o, NULL);
+        json_out_text(o, "pipe", n->pipe);
+        json_out_text(o, "version", version);
+        json_out_raw(o, "spec", spec);
+        json_out_text(o, "source", n->text);
+        json_out_end_object(o);
+        return 0;
+}
+
+/* All are read, so that all complaints come at once; the first error is the answer's. */
+static int parse_batch(const char *body, size_t size, char **ret, Error *e, char ***complaints) {
+        JsonArray pipes = {};
+        const Named *items;
+        JsonOut o = {};
+        int r = json_decode(body, size, batch_fields, 0, &pipes, e), result = r;
+
+        items = pipes.items;
+        json_out_object(&o, NULL);
+        json_out_array(&o, "pipes");
+        for (size_t i = 0; r >= 0 && i < pipes.count; i++) {
+                Error wrong = {};
+                int k = add_pipe(&o, &items[i], &wrong, complaints);
+
+                if (k < 0 && result >= 0) {
+                        result = k;
+                        *e = wrong;
+                }
+        }
+        json_out_end_array(&o);
+        json_out_end_object(&o);
+        if (result >= 0)
+                result = json_out_take(&o, ret);
+        json_out_done(&o);
+        json_done(batch_fields, &pipes);
+        return result;
+}
+
+static void on_pipes_put(const PgReply *reply, void *userdata) {
+        Exchange *x = userdata;
+
+        x->call = NULL;
+        if (reply->r < 0)
+                exchange_reply_pg(x, reply);
+        else
+                exchange_reply_json(x, 200, pg_text(reply->rows, 0, 0));
+}
+
+void route_pipes_put(Exchange *x) {
+        _cleanup_(strv_freep) char **complaints = NULL;
+        Error e = {};
+        size_t size;
+        const char *body = http_request_body(x->request, &size);
+        int r = parse_batch(body, size, &x->text, &e, &complaints);
+
+        if (r < 0) {
+                exchange_reply_complaints(x, r, &e, complaints);
+                return;
+        }
+        exchange_query(
+                x, x->route->statement,
+                (PgParam[]){ exchange_auth(x), text_param(x->params[0]), text_param(x->text) },
+                on_pipes_put);
+}
