@@ -66,7 +66,7 @@ typedef enum DirectiveType {
 } DirectiveType;
 
 /* When the host's policy.conf has to allow it (AllowDirectives=). What a sandbox profile sets needs it besides when a task would
- * have less of it, see agentd/exec/sandbox.h. */
+ * have less of it, see sandbox.h. */
 typedef enum DirectiveGuard {
         GUARD_NONE,
         GUARD_ALWAYS,
