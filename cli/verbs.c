@@ -31,6 +31,8 @@ static const struct {
           "make the file's pipe known, or a new version of it" },
         { "pipe", "verify", 1, WORDS_ANY, 0, true, verb_pipe_verify, "FILE...",
           "check pipe files, without a control plane" },
+        { "pipe", "render", 1, 1, O(TASK), true, verb_pipe_render, "FILE",
+          "print the systemd-run command of each task" },
         { "pipe", "list", 0, 0, 0, false, verb_pipe_list, "", "list pipes" },
         { "pipe", "show", 1, 1, O(PIPE_VERSION), false, verb_pipe_show, "PIPE",
           "show a pipe as it was deployed" },
@@ -97,7 +99,7 @@ static const char options_help[] =
         "  -o --output=FORMAT     table or json; for logs: short, cat, json or export\n"
         "  -w --wait              run, rerun, cancel: wait for the end of the run\n"
         "  -f --follow            run, rerun, logs: show lines as they come, to the end\n"
-        "  -t --task=TASK         logs: of this task only\n"
+        "  -t --task=TASK         logs, pipe render: of this task only\n"
         "  -p --pipe=PIPE         runs: of this pipe only\n"
         "     --state=STATE       runs: in this state only\n"
         "  -n --limit=NUMBER      runs: at most as many (default 20)\n"

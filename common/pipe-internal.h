@@ -75,7 +75,6 @@ void pipe_check_type(PipeCheck *c);
 /* The tasks that tasks name are there, can be done one after the other, and each can come to run. */
 void pipe_check_graph(PipeCheck *c);
 
-bool pipe_is_streaming(const Pipe *p);
 static inline PipeTask *pipe_task(const Pipe *p, size_t i) {
         return (PipeTask *) p->tasks.items + i;
 }

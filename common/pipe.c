@@ -223,6 +223,18 @@ static int pipe_out(const Pipe *p, bool hash, char **ret) {
         return json_out_take(&o, ret);
 }
 
+size_t pipe_task_count(const Pipe *p) {
+        return p->tasks.count;
+}
+
+const char *pipe_task_name(const Pipe *p, size_t i) {
+        return pipe_task(p, i)->name;
+}
+
+char *const *pipe_task_directives(const Pipe *p, size_t i) {
+        return pipe_task(p, i)->directives;
+}
+
 int pipe_to_json(const Pipe *p, char **ret) {
         return pipe_out(p, false, ret);
 }

@@ -2,6 +2,7 @@
  * fuzzers share it. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "cleanup.h"
@@ -33,6 +34,12 @@ int pipe_to_json(const Pipe *p, char **ret);
 
 /* First 16 hex digits of a SHA-256 of what the normal form says (docs/decisions/0006). The same in every release. */
 int pipe_version(const Pipe *p, char version[PIPE_VERSION_SIZE]);
+
+/* Its tasks, by number from 0; all borrowed. */
+size_t pipe_task_count(const Pipe *p);
+const char *pipe_task_name(const Pipe *p, size_t i);
+char *const *pipe_task_directives(const Pipe *p, size_t i); /* name, value, name, value */
+bool pipe_is_streaming(const Pipe *p);
 
 Pipe *pipe_free(Pipe *p);
 DEFINE_SCOPE_EXIT(Pipe, pipe_free)

@@ -7,10 +7,7 @@
 #include "cleanup.h"
 #include "str.h"
 
-static const struct {
-        Sandbox from; /* the mildest profile that has it */
-        const char *name, *value;
-} rows[] = {
+const SandboxRow sandbox_rows[] = {
         { SANDBOX_STANDARD, "NoNewPrivileges", "yes" },
         { SANDBOX_STANDARD, "ProtectSystem", "strict" },
         { SANDBOX_STANDARD, "ProtectHome", "yes" },
@@ -34,6 +31,7 @@ static const struct {
         { SANDBOX_STRICT, "ProcSubset", "pid" },
         { SANDBOX_STRICT, "RestrictAddressFamilies", "AF_UNIX AF_INET AF_INET6" },
         { SANDBOX_STRICT, "SystemCallFilter", "@system-service" },
+        {},
 };
 
 Sandbox sandbox_from_string(const char *s) {
@@ -44,9 +42,9 @@ Sandbox sandbox_from_string(const char *s) {
 int sandbox_append(Sandbox profile, Atoms *to) {
         int r = 0;
 
-        for (size_t i = 0; r >= 0 && i < ELEMENTSOF(rows); i++)
-                if (profile >= rows[i].from)
-                        r = directive_decode(directive_find(rows[i].name), rows[i].value, to, NULL);
+        for (const SandboxRow *row = sandbox_rows; r >= 0 && row->name; row++)
+                if (profile >= row->from)
+                        r = directive_decode(directive_find(row->name), row->value, to, NULL);
         return r;
 }
 
@@ -64,9 +62,9 @@ bool sandbox_is_loosened(Sandbox profile, const Directive *d, const char *value,
         const Atom *first = &atoms->items[from + 2];
         const char *given = NULL;
 
-        for (size_t i = 0; i < ELEMENTSOF(rows); i++)
-                if (profile >= rows[i].from && str_eq(rows[i].name, d->name))
-                        given = rows[i].value;
+        for (const SandboxRow *row = sandbox_rows; row->name; row++)
+                if (profile >= row->from && str_eq(row->name, d->name))
+                        given = row->value;
         if (!given)
                 return false;
         switch (d->type) {

@@ -11,6 +11,14 @@ typedef enum Sandbox {
         SANDBOX_STRICT,
 } Sandbox;
 
+/* What the profiles set, each row from the mildest that has it. Ends with a NULL name. */
+typedef struct SandboxRow {
+        Sandbox from;
+        const char *name, *value;
+} SandboxRow;
+
+extern const SandboxRow sandbox_rows[];
+
 /* One of the words that the directive takes; standard for anything else. */
 Sandbox sandbox_from_string(const char *s);
 

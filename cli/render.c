@@ -1,0 +1,190 @@
+/* What agentd/exec/spec.c and properties.c make of a task, in the words of systemd-run(1). That both come to the same is seen in the lab. */
+#include "render.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "directive.h"
+#include "sandbox.h"
+#include "str.h"
+#include "strv.h"
+#include "unit-name.h"
+
+/* Adds a formatted argument; an error sticks. */
+__attribute__((format(printf, 3, 4))) static void add(char ***command, int *r, const char *fmt,
+                                                      ...) {
+        char *text = NULL;
+        va_list args;
+
+        if (*r < 0)
+                return;
+        va_start(args, fmt);
+        if (vasprintf(&text, fmt, args) < 0)
+                text = NULL;
+        va_end(args);
+        *r = text ? strv_append_take(command, text) : -ENOMEM;
+}
+
+typedef struct Task {
+        const Pipe *pipe;
+        const char *project, *pipe_name, *name;
+        char *const *directives;
+        char run[ID_TEXT_SIZE], attempt[ID_TEXT_SIZE], run_hex[ID_HEX_SIZE];
+        UnitName unit;
+        char workspace[128]; /* below /var/lib */
+} Task;
+
+static const char *directive_value(const Task *t, const char *name) {
+        const char *value = NULL;
+
+        for (char *const *d = t->directives; d && d[0]; d += 2)
+                if (str_eq(d[0], name))
+                        value = d[1];
+        return value;
+}
+
+static int add_unit(const Task *t, char ***c) {
+        _cleanup_(freep) char *service = unit_name_service(&t->unit),
+                              *slice = unit_name_slice(&t->unit);
+        const char *restart = directive_value(t, "Restart");
+        int r = service && slice ? 0 : -ENOMEM;
+
+        add(c, &r, "systemd-run");
+        add(c, &r, "--unit=%s", service);
+        add(c, &r, "--slice=%s", slice);
+        add(c, &r, "--description=Sluice %s/%s: %s", t->project, t->pipe_name, t->name);
+        if (!str_eq(restart, "always") && !str_eq(restart, "on-success"))
+                add(c, &r, "--remain-after-exit");
+        return r;
+}
+
+static void add_service(const Task *t, char ***c, int *r) {
+        static const char *const words[] = {
+                "Type=exec",           "CPUAccounting=yes",          "MemoryAccounting=yes",
+                "TasksAccounting=yes", "IOAccounting=yes",           "LogRateLimitIntervalSec=1s",
+                "MemoryMax=infinity",  "LogRateLimitBurst=100000000"
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(words); i++)
+                add(c, r, "--property=%s", words[i]);
+        add(c, r, "--property=SyslogIdentifier=%s", t->name);
+        if (!directive_value(t, "User")) {
+                add(c, r, "--property=DynamicUser=yes");
+                add(c, r, "--property=User=sluice-r%s", t->run_hex + 20);
+        }
+        add(c, r, "--property=StateDirectory=%s", t->workspace);
+        add(c, r, "--property=StateDirectoryMode=0700");
+        add(c, r, "--property=WorkingDirectory=/var/lib/%s", t->workspace);
+}
+
+static void add_directives(const Task *t, char ***c, int *r) {
+        const char *profile = directive_value(t, "SandboxProfile");
+        Sandbox sandbox = sandbox_from_string(profile ? profile : "standard");
+
+        for (const SandboxRow *row = sandbox_rows; row->name; row++)
+                if (sandbox >= row->from)
+                        add(c, r, "--property=%s=%s", row->name, row->value);
+        for (char *const *d = t->directives; d && d[0]; d += 2)
+                if (!str_eq(d[0], "ExecStart") && !str_eq(d[0], "SandboxProfile"))
+                        add(c, r, "--property=%s=%s", d[0], d[1]);
+}
+
+static void add_identity(const Task *t, char ***c, int *r) {
+        const struct {
+                const char *name, *value;
+                bool log_too;
+        } variables[] = {
+                { "ATTEMPT", t->attempt, true },
+                { "EPOCH", "1", false },
+                { "STREAMING", pipe_is_streaming(t->pipe) ? "yes" : NULL, false },
+                { "RUN", t->run, true },
+                { "PROJECT", t->project, true },
+                { "PIPE", t->pipe_name, true },
+                { "TASK", t->name, true },
+        };
+
+        add(c, r, "--property=LogExtraFields=SLUICE_KIND=task");
+        for (size_t i = 0; i < ELEMENTSOF(variables); i++) {
+                if (!variables[i].value)
+                        continue;
+                add(c, r, "--property=Environment=SLUICE_%s=%s", variables[i].name,
+                    variables[i].value);
+                if (variables[i].log_too)
+                        add(c, r, "--property=LogExtraFields=SLUICE_%s=%s", variables[i].name,
+                            variables[i].value);
+        }
+        add(c, r, "--property=Environment=SLUICE_WORKSPACE=/var/lib/%s", t->workspace);
+}
+
+/* Where PID 1 shall not look for variables, each $ is said as itself. */
+static int add_literal(char ***c, const char *word) {
+        Buffer b = {};
+        char *text = NULL;
+        int r = 0;
+
+        for (; r >= 0 && *word; word++)
+                r = buffer_printf(&b, "%s%c", *word == '$' ? "$" : "", *word);
+        if (r >= 0)
+                r = buffer_take(&b, &text);
+        buffer_done(&b);
+        return r < 0 ? r : strv_append_take(c, text);
+}
+
+static int add_command(const Task *t, Rendered *ret, Error *e) {
+        ExecCommand command = {};
+        const char *line = directive_value(t, "ExecStart");
+        int r = line ? exec_command_parse(line, &command, e) : -EINVAL;
+
+        if (r >= 0)
+                r = strv_append(&ret->command, "--");
+        for (char **word = command.argv; r >= 0 && word && *word; word++)
+                r = command.flags & EXEC_NO_EXPAND ? add_literal(&ret->command, *word)
+                                                   : strv_append(&ret->command, *word);
+        ret->ignores_failure = command.flags & EXEC_IGNORE_FAILURE;
+        exec_command_done(&command);
+        return r;
+}
+
+static void name_ids(Task *t, size_t number) {
+        Id id = {};
+
+        (void) id_to_text(id, t->run);
+        (void) snprintf(t->workspace, sizeof(t->workspace), "sluice/runs/%s",
+                        id_to_hex(id, t->run_hex));
+        for (size_t i = 0; i < sizeof(id.bytes) && number > 0; i++, number /= 256)
+                id.bytes[sizeof(id.bytes) - 1 - i] = (unsigned char) (number % 256);
+        (void) id_to_text(id, t->attempt);
+        (void) id_to_hex(id, t->unit.hex);
+}
+
+int task_render(const Pipe *pipe, size_t task, const char *project, const char *name, Rendered *ret,
+                Error *e) {
+        Task t = { .pipe = pipe,
+                   .project = project,
+                   .pipe_name = name,
+                   .name = pipe_task_name(pipe, task),
+                   .directives = pipe_task_directives(pipe, task) };
+        Rendered rendered = {};
+        int r;
+
+        name_ids(&t, task + 1);
+        r = add_unit(&t, &rendered.command);
+        add_service(&t, &rendered.command, &r);
+        add_directives(&t, &rendered.command, &r);
+        add_identity(&t, &rendered.command, &r);
+        if (r >= 0)
+                r = add_command(&t, &rendered, e);
+        if (r < 0) {
+                rendered_done(&rendered);
+                return r;
+        }
+        *ret = rendered;
+        return 0;
+}
+
+void rendered_done(Rendered *r) {
+        r->command = strv_free(r->command);
+}
