@@ -163,6 +163,16 @@ def node_disk(debs, extra=(), suite=SUITE):
     return _Layer(root.with_suffix(".ext4")).make(build)
 
 
+def uml_ptrace():
+    """A library to preload into user-mode Linux; its source says why."""
+    source = HERE / "uml-ptrace.c"
+
+    def build(path):
+        run("gcc", "-O2", "-Wall", "-Werror", "-shared", "-fPIC", "-o", path, source)
+
+    return _Layer(cache_directory() / f"uml-ptrace-{_digest(source.read_bytes())}.so").make(build)
+
+
 def prune(keep=4):
     """Removes all but the most recently used images. Each lab has its own link to its disk."""
     with _cache() as directory:

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import os
 
+from . import image
 from .channel import Channel
 from .network import GATEWAY, NOBODY, PREFIX
 from .registry import kill_tree
@@ -41,7 +42,7 @@ class Node:
     def _start(self):
         tap = self.lab.network.add_tap(self.number)
         into, out = self.channel.open_for_node()
-        command = ["linux.uml", f"mem={self.memory}", f"umid={self.name}", f"uml_dir={self.directory}",
+        command = ["env", f"LD_PRELOAD={image.uml_ptrace()}", "linux.uml", f"mem={self.memory}", f"umid={self.name}", f"uml_dir={self.directory}",
                    f"ubd0={self.directory}/disk.cow,{self.disk or self.lab.disk}", "root=/dev/ubda", "rw",
                    "con=null", "con0=null,fd:1", f"ssl0=fd:{into},fd:{out}", "ssl=null",
                    f"vec0:transport=tap,ifname={tap},depth=64",
