@@ -35,6 +35,7 @@ static const struct {
         [OPTION_REASON] = { "--reason", 0, true },
         [OPTION_DEADLINE] = { "--deadline", 0, true },
         [OPTION_FORCE] = { "--force", 0, false },
+        [OPTION_PARAM] = { "--param", 0, true },
 };
 
 const char *option_name(Option o) {
@@ -136,6 +137,8 @@ static int read_option(Arguments *a, const char *arg, const char *next, Error *e
         a->values[i] = value ? value : "";
         if (i == OPTION_AGENT && strv_append(&a->agents, value) < 0)
                 return -ENOMEM;
+        if (i == OPTION_PARAM && strv_append(&a->params, value) < 0)
+                return -ENOMEM;
         return taken;
 }
 
@@ -178,4 +181,5 @@ int arguments_read(int argc, char *const argv[], Arguments *ret, Error *e) {
 void arguments_done(Arguments *a) {
         a->words = strv_free(a->words);
         a->agents = strv_free(a->agents);
+        a->params = strv_free(a->params);
 }

@@ -70,6 +70,11 @@ static int create_run(Context *x, Reply *reply) {
         json_out_text(&o, "pipe", x->words[0]);
         if (option_value(x, OPTION_PIPE_VERSION))
                 json_out_text(&o, "version", option_value(x, OPTION_PIPE_VERSION));
+        r = parameters_to_json(&o, x->arguments->params, false);
+        if (r < 0) {
+                json_out_done(&o);
+                return r;
+        }
         json_out_end_object(&o);
         if (json_out_take(&o, &json) < 0 || !path)
                 return complain(-ENOMEM, "Out of memory.");

@@ -48,6 +48,7 @@ int verb_status(Context *x);
 int verb_projects(Context *x);
 int verb_project_create(Context *x);
 int verb_project_limit(Context *x);
+int verb_project_param(Context *x);
 
 /* --- what they share */
 
@@ -67,6 +68,12 @@ int list_all(Context *x, const char *path, const JsonField *page_fields, size_t 
              size_t max, on_item_t on_item, void *userdata);
 /* Prints the reply's body as a line; complains when it is no JSON document. */
 int print_json(const Reply *reply);
+
+/* Changes the project that the verb's first word names. */
+int project_patch(Context *x, const char *json, Reply *ret);
+
+/* "NAME=VALUE" each, as an object of texts; without VALUE null, where that may be. Complains about what is none, or stands twice. */
+int parameters_to_json(JsonOut *o, char *const *words, bool null_too);
 
 /* The labels as text. New string. */
 char *labels_text(char *const *labels);
