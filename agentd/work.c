@@ -6,6 +6,7 @@
 
 #include "agentd-internal.h"
 #include "log.h"
+#include "offer.h"
 #include "str.h"
 #include "strv.h"
 #include "timespan.h"
@@ -60,6 +61,7 @@ static void start_attempt(Agentd *a, ProtoAssignment *assignment, uint64_t deadl
         uint32_t epoch = assignment->epoch;
         Attempt *attempt = attempt_find(a->attempts, assignment->attempt);
         const char *why;
+        Error e = {};
         int r;
 
         if (attempt || !id || attempt_is_past(a->attempts, id, epoch))
@@ -67,7 +69,9 @@ static void start_attempt(Agentd *a, ProtoAssignment *assignment, uint64_t deadl
         why = objection(a, assignment);
         if (why) {
                 r = attempt_refuse(a->attempts, id, epoch, true, why, &attempt);
-        } else {
+        } else if ((r = offer_substitute(assignment, &e)) == -EINVAL) {
+                r = attempt_refuse(a->attempts, id, epoch, false, e.detail, &attempt);
+        } else if (r >= 0) {
                 r = attempt_start(a->attempts, assignment, deadline_usec, &attempt);
                 if (r >= 0)
                         r = shipper_follow(a->shipper, attempt, 0, "", monotonic_usec());

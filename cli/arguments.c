@@ -38,6 +38,7 @@ static const struct {
         [OPTION_ALL] = { "--all", 0, false },
         [OPTION_FROM] = { "--from", 0, true },
         [OPTION_SKIP] = { "--skip", 0, true },
+        [OPTION_PARAM] = { "--param", 0, true },
 };
 
 const char *option_name(Option o) {
@@ -139,6 +140,8 @@ static int read_option(Arguments *a, const char *arg, const char *next, Error *e
         a->values[i] = value ? value : "";
         if (i == OPTION_AGENT && strv_append(&a->agents, value) < 0)
                 return -ENOMEM;
+        if (i == OPTION_PARAM && strv_append(&a->params, value) < 0)
+                return -ENOMEM;
         return taken;
 }
 
@@ -181,4 +184,5 @@ int arguments_read(int argc, char *const argv[], Arguments *ret, Error *e) {
 void arguments_done(Arguments *a) {
         a->words = strv_free(a->words);
         a->agents = strv_free(a->agents);
+        a->params = strv_free(a->params);
 }

@@ -28,12 +28,14 @@ typedef enum Option {
         OPTION_ALL,
         OPTION_FROM,
         OPTION_SKIP,
+        OPTION_PARAM,
         _OPTION_MAX,
 } Option;
 
 typedef struct Arguments {
         char **words;  /* owned */
         char **agents; /* owned: every --agent= */
+        char **params; /* owned: every --param= */
         const char *values
                 [_OPTION_MAX]; /* borrowed from argv; "" for one without value, NULL when absent */
         bool help, version, no_color;

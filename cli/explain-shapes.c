@@ -62,6 +62,7 @@ const JsonField explained_run_fields[] = {
         T(ExplainedRun, outcome),
         T(ExplainedRun, reason),
         ARRAY(ExplainedRun, tasks, task_fields, ExplainedTask),
+        ARRAY(ExplainedRun, parameters, value_fields, Value),
         {},
 };
 

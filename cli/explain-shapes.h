@@ -28,7 +28,8 @@ typedef struct ExplainedTask {
 
 typedef struct ExplainedRun {
         char *run, *project, *pipe, *version, *state, *outcome, *reason;
-        JsonArray tasks; /* ExplainedTask */
+        JsonArray tasks;      /* ExplainedTask */
+        JsonArray parameters; /* Value */
 } ExplainedRun;
 
 /* What an instance has, or what waits. */

@@ -197,6 +197,18 @@ static void print_units(const Run *run) {
         }
 }
 
+void run_print_values(const JsonArray *values) {
+        const Value *items = values->items;
+
+        for (size_t i = 0; i < values->count; i++) {
+                bool unset = str_eq(items[i].origin, "unset");
+
+                (void) printf("%s%s=%s (%s%s)\n", i == 0 ? "Parameter: " : "           ",
+                              items[i].name, items[i].value ? items[i].value : "",
+                              unset ? "" : "from the ", unset ? "not given" : items[i].origin);
+        }
+}
+
 int run_print(const Run *run) {
         const char *outcome = run->outcome ? run->outcome : run->state;
         Colour colour = colour_of_state(outcome);
@@ -222,6 +234,7 @@ int run_print(const Run *run) {
                 (void) printf("\n      Log: %s\n",
                               run->log_complete ? "complete" : "still on its way");
         }
+        run_print_values(&run->parameters);
         print_units(run);
         (void) putchar('\n');
         return run_print_tasks(run);

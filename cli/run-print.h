@@ -7,6 +7,8 @@
 
 /* The table of its tasks, and what there is to say about those that failed or wait. 0 or -ENOMEM. */
 int run_print_tasks(const Run *run);
+/* What it was given, and which layer each value came from. */
+void run_print_values(const JsonArray *values);
 /* All about it, as systemctl status. */
 int run_print(const Run *run);
 

@@ -57,6 +57,13 @@ static const JsonField task_fields[] = {
         {},
 };
 
+const JsonField value_fields[] = {
+        MUST(Value, name),
+        T(Value, value),
+        T(Value, origin),
+        {},
+};
+
 const JsonField run_fields[] = {
         MUST(Run, run),
         T(Run, project),
@@ -73,6 +80,7 @@ const JsonField run_fields[] = {
         T(Run, etag),
         B(Run, log_complete),
         ARRAY(Run, tasks, task_fields, Task),
+        ARRAY(Run, parameters, value_fields, Value),
         {},
 };
 
@@ -145,9 +153,12 @@ const JsonField key_fields[] = {
         {},
 };
 
-const JsonField project_fields[] = {
-        MUST(Project, project), T(Project, created_at), N32(Project, concurrency_limit), {}
-};
+const JsonField project_fields[] = { MUST(Project, project),
+                                     T(Project, created_at),
+                                     N32(Project, concurrency_limit),
+                                     { "parameters", JSON_MAP, false,
+                                       offsetof(Project, parameters) },
+                                     {} };
 
 #define PAGE(table, fields_, item)                                                                 \
         const JsonField table[] = { { "items", JSON_ARRAY, true, offsetof(Page, items),            \

@@ -22,11 +22,17 @@ typedef struct Task {
         JsonArray attempts; /* Attempt */
 } Task;
 
+/* What a run was given. */
+typedef struct Value {
+        char *name, *value, *origin;
+} Value;
+
 typedef struct Run {
         char *run, *project, *pipe, *version, *state, *outcome, *reason, *created_by, *created_at,
                 *started_at, *ended_at, *rerun_of, *etag;
         bool log_complete;
-        JsonArray tasks; /* Task; empty in lists */
+        JsonArray tasks;      /* Task; empty in lists */
+        JsonArray parameters; /* Value; empty in lists */
 } Run;
 
 typedef struct Stream {
@@ -68,6 +74,7 @@ typedef struct Key {
 typedef struct Project {
         char *project, *created_at;
         uint32_t concurrency_limit; /* 0: none */
+        char **parameters;          /* name, value, name, value */
 } Project;
 
 /* A page of a list. */
@@ -80,7 +87,7 @@ typedef struct Page {
 int shape_decode(const Reply *reply, const JsonField *fields, void *target, Error *e);
 
 extern const JsonField stream_fields[], run_fields[], pipe_fields[], agent_fields[], key_fields[],
-        project_fields[];
+        project_fields[], value_fields[];
 extern const JsonField run_page_fields[], pipe_page_fields[], deployment_page_fields[],
         agent_page_fields[], key_page_fields[], project_page_fields[];
 

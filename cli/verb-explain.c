@@ -6,6 +6,7 @@
 #include "explain-shapes.h"
 #include "format.h"
 #include "id.h"
+#include "run-print.h"
 #include "str.h"
 #include "strv.h"
 #include "table.h"
@@ -74,6 +75,7 @@ static int print_run(const ExplainedRun *run) {
                       run->version, dash(run->project));
         (void) printf("  Outcome: %s%s%s%s%s\n", colour_begin(colour), outcome, colour_end(colour),
                       run->reason ? "; " : "", run->reason ? run->reason : "");
+        run_print_values(&run->parameters);
         for (size_t i = 0; r >= 0 && i < run->tasks.count; i++) {
                 const ExplainedAttempt *attempts = tasks[i].attempts.items;
 

@@ -281,8 +281,21 @@ int verb_project_create(Context *x) {
         return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-int verb_project_limit(Context *x) {
+int project_patch(Context *x, const char *json, Reply *ret) {
         _cleanup_(freep) char *path = path_format("/api/v1/projects/%s", x->words[0]);
+
+        if (!path)
+                return complain(-ENOMEM, "Out of memory.");
+        return client_request(x->client,
+                              &(Request){ .method = "PATCH",
+                                          .path = path,
+                                          .content_type = "application/json",
+                                          .body = json,
+                                          .size = strlen(json) },
+                              ret);
+}
+
+int verb_project_limit(Context *x) {
         bool none = str_eq(x->words[1], "none");
         _cleanup_(freep) char *json =
                 str_format("{\"concurrency_limit\":%s}", none ? "null" : x->words[1]);
@@ -290,17 +303,11 @@ int verb_project_limit(Context *x) {
         uint64_t limit;
         int r;
 
-        if (!path || !json)
+        if (!json)
                 return complain(EXIT_FAILURE, "Out of memory.");
         if (!none && parse_u64_range(x->words[1], 1, 1000000, &limit) < 0)
                 return complain(EXIT_FAILURE, "A limit is a number from 1 to 1000000, or none.");
-        r = client_request(x->client,
-                           &(Request){ .method = "PATCH",
-                                       .path = path,
-                                       .content_type = "application/json",
-                                       .body = json,
-                                       .size = strlen(json) },
-                           &reply);
+        r = project_patch(x, json, &reply);
         if (r >= 0 && x->json)
                 r = print_json(&reply);
         else if (r >= 0 && none)

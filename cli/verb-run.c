@@ -130,6 +130,10 @@ int verb_run(Context *x) {
         json_out_text(&o, "pipe", x->words[0]);
         if (option_value(x, OPTION_PIPE_VERSION))
                 json_out_text(&o, "version", option_value(x, OPTION_PIPE_VERSION));
+        if (parameters_to_json(&o, x->arguments->params, false) < 0) {
+                json_out_done(&o);
+                return EXIT_FAILURE;
+        }
         json_out_end_object(&o);
         return start_run(x, path, &o);
 }

@@ -55,8 +55,8 @@ static const struct {
           "have another run of a streaming pipe take the place of this one" },
         { "run", "show", 1, 1, 0, false, verb_run_show, "RUN",
           "show a run, its tasks and their outcomes" },
-        { "run", NULL, 1, 1, O(WAIT) | O(FOLLOW) | O(PIPE_VERSION) | O(IDEMPOTENCY_KEY), false,
-          verb_run, "PIPE",
+        { "run", NULL, 1, 1, O(WAIT) | O(FOLLOW) | O(PIPE_VERSION) | O(IDEMPOTENCY_KEY) | O(PARAM),
+          false, verb_run, "PIPE",
           "start a run; with --wait or --follow end with its task's exit status" },
         { "rerun", NULL, 1, 1,
           O(WAIT) | O(FOLLOW) | O(PIPE_VERSION) | O(IDEMPOTENCY_KEY) | O(ALL) | O(FROM) | O(SKIP),
@@ -90,6 +90,10 @@ static const struct {
         { "project", "create", 1, 1, 0, false, verb_project_create, "NAME", "make a project" },
         { "project", "limit", 2, 2, 0, false, verb_project_limit, "NAME MAX",
           "have at most MAX runs of a project at once, or none: any number" },
+        { "project", "param", 1, WORDS_ANY, 0, false, verb_project_param,
+          "NAME [PARAMETER=[VALUE]...]",
+          "show the values that a project gives to parameters, or set and, without VALUE, unset "
+          "some" },
         { "status", NULL, 0, 0, 0, false, verb_status, "",
           "show whether the control plane works, and how its fleet is" },
 };
@@ -104,6 +108,7 @@ static const char options_help[] =
         "     --state=STATE       runs: in this state only\n"
         "  -n --limit=NUMBER      runs: at most as many (default 20)\n"
         "     --pipe-version=TEXT run, rerun, pipe show, pipe rollback: this version\n"
+        "     --param=NAME=VALUE  run: the value of a parameter; may be repeated\n"
         "     --idempotency-key=KEY\n"
         "                         run, rerun: the same key again starts no second run\n"
         "     --all               rerun: also what has succeeded\n"

@@ -53,6 +53,7 @@ int verb_status(Context *x);
 int verb_projects(Context *x);
 int verb_project_create(Context *x);
 int verb_project_limit(Context *x);
+int verb_project_param(Context *x);
 
 /* --- what they share */
 
@@ -75,6 +76,11 @@ int print_json(const Reply *reply);
 
 /* Deploys them, and prints what came of that. */
 int pipes_deploy(Context *x, const PipeFile *const *files, size_t n);
+/* Changes the project that the verb's first word names. */
+int project_patch(Context *x, const char *json, Reply *ret);
+
+/* "NAME=VALUE" each, as an object of texts; without VALUE null, where that may be. Complains about what is none, or stands twice. */
+int parameters_to_json(JsonOut *o, char *const *words, bool null_too);
 
 /* The labels as text. New string. */
 char *labels_text(char *const *labels);

@@ -19,6 +19,7 @@
 #define LIST .repeats = true
 #define POLICY .guard = GUARD_ALWAYS
 #define STREAMING .streaming = true
+#define SUBSTITUTES .substitutes = true
 #define WORDS(...)                                                                                 \
         .words = (const char *const[]) {                                                           \
                 __VA_ARGS__, NULL                                                                  \
@@ -173,10 +174,10 @@ static const NamedNumber exit_statuses[] = {
 
 const Directive directives[] = {
         /* systemd.service(5) */
-        ROW_AS("ExecStart", EXEC, "ExecStartEx", "a(sasas)", 249),
-        ROW_AS("ExecCondition", EXEC, "ExecConditionEx", "a(sasas)", 249, LIST),
-        ROW_AS("ExecStartPre", EXEC, "ExecStartPreEx", "a(sasas)", 249, LIST),
-        ROW_AS("ExecStartPost", EXEC, "ExecStartPostEx", "a(sasas)", 249, LIST),
+        ROW_AS("ExecStart", EXEC, "ExecStartEx", "a(sasas)", 249, SUBSTITUTES),
+        ROW_AS("ExecCondition", EXEC, "ExecConditionEx", "a(sasas)", 249, LIST, SUBSTITUTES),
+        ROW_AS("ExecStartPre", EXEC, "ExecStartPreEx", "a(sasas)", 249, LIST, SUBSTITUTES),
+        ROW_AS("ExecStartPost", EXEC, "ExecStartPostEx", "a(sasas)", 249, LIST, SUBSTITUTES),
         ROW_AS("RuntimeMaxSec", SPAN, "RuntimeMaxUSec", "t", 249),
         ROW_AS("RuntimeRandomizedExtraSec", SPAN, "RuntimeRandomizedExtraUSec", "t", 250),
         ROW_AS("TimeoutStopSec", SPAN, "TimeoutStopUSec", "t", 249),
@@ -253,7 +254,7 @@ const Directive directives[] = {
         ROW("ManagedOOMPreference", WORD, "s", 249, WORDS("none", "avoid", "omit"), UNLESS("none")),
         /* systemd.exec(5): paths */
         ROW("ExecSearchPath", SEARCH_PATH, "as", 250, LIST),
-        ROW("WorkingDirectory", HOME, "s", 249),
+        ROW("WorkingDirectory", HOME, "s", 249, SUBSTITUTES),
         ROW("RootDirectory", PATH, "s", 249, POLICY),
         ROW("MountAPIVFS", BOOL, "b", 249),
         ROW("ProtectProc", WORD, "s", 249, WORDS("default", "noaccess", "invisible", "ptraceable")),
@@ -356,7 +357,7 @@ const Directive directives[] = {
         ROW("SystemCallArchitectures", WORDS, "as", 249, LIST, ARCHITECTURES),
         ROW("SystemCallLog", SYSCALLS, "(bas)", 249, LIST, SYSCALL_GROUPS),
         /* environment */
-        ROW("Environment", ENVIRONMENT, "as", 249, LIST),
+        ROW("Environment", ENVIRONMENT, "as", 249, LIST, SUBSTITUTES),
         ROW_AS("EnvironmentFile", FILE, "EnvironmentFiles", "a(sb)", 249, LIST,
                POLICY),                                             /* read by root */
         ROW("PassEnvironment", VARIABLES, "as", 249, LIST, POLICY), /* PID 1's own */
@@ -370,7 +371,7 @@ const Directive directives[] = {
         ROW("StandardError", STREAM, "s", 249,
             WORDS("journal", "inherit", "null", "tty", "kmsg", "journal+console", "kmsg+console"),
             UNLESS("journal", "inherit", "null")),
-        ROW_AS("StandardInputText", TEXT, "StandardInputData", "ay", 249, LIST),
+        ROW_AS("StandardInputText", TEXT, "StandardInputData", "ay", 249, LIST, SUBSTITUTES),
         ROW("StandardInputData", BASE64, "ay", 249, LIST),
         ROW("LogLevelMax", CODE, "i", 249, NAMES(log_levels)),
         ROW("LogExtraFields", FIELDS, "aay", 249, LIST),

@@ -88,7 +88,8 @@ typedef struct Directive {
         unsigned since; /* first systemd version; what is older than the floor counts as 249 */
         DirectiveGuard guard;
         bool repeats; /* may stand several times, adding up; an empty one forgets those before it */
-        bool streaming; /* only in streaming pipes: how PID 1 supervises a service */
+        bool streaming;   /* only in streaming pipes: how PID 1 supervises a service */
+        bool substitutes; /* its value may have ${parameters} and ${task.OUTPUTS}, see substitute.h */
         const char *const *
                 words; /* of DIRECTIVE_WORD, _WORDS, _STREAM; from the mildest to the strictest, where there is an order */
         const char *const *harmless; /* of GUARD_UNLESS */

@@ -106,7 +106,7 @@ static void settle_numbers(PipeCheck *c) {
 }
 
 /* What a line of a pipe file cannot hold came as JSON. */
-static int line_check(const char *key, const char *value, Error *e) {
+int pipe_line_check(const char *key, const char *value, Error *e) {
         size_t n = value ? strlen(value) : 0;
 
         if (n == 0 || (!strpbrk(value, "\n") && value[n - 1] != '\\' &&
@@ -122,14 +122,14 @@ static void check_lines(PipeCheck *c) {
         const Pipe *p = c->pipe;
         Error e = {};
 
-        pipe_object(c, PLACE_PIPE("Description"), line_check("Description", p->description, &e),
-                    &e);
+        pipe_object(c, PLACE_PIPE("Description"),
+                    pipe_line_check("Description", p->description, &e), &e);
         for (size_t i = 0; i < p->tasks.count; i++) {
                 char **first = pipe_task(p, i)->directives;
 
                 for (char **d = first; d && *d; d += 2)
                         pipe_object(c, PLACE_DIRECTIVE(i, (size_t) (d - first) / 2),
-                                    line_check(d[0], d[1], &e), &e);
+                                    pipe_line_check(d[0], d[1], &e), &e);
         }
 }
 
@@ -266,6 +266,8 @@ int pipe_check(PipeCheck *c) {
                 check_task(c, i, stood);
         }
         pipe_check_type(c);
+        pipe_check_parameters(c);
+        pipe_check_references(c);
         pipe_check_graph(c);
         return c->trouble < 0 ? c->trouble : c->objections > 0 ? -EINVAL : 0;
 }

@@ -166,6 +166,15 @@ static bool reachable(Graph *g, size_t task) {
         return possible && one;
 }
 
+static int has_succeeded(const void *graph, size_t task, const char *before) {
+        const Graph *g = graph;
+        size_t at = lower_bound(g, before, g->n);
+
+        if (at == g->n || !str_eq(g->names[at], before))
+                return -ENOENT;
+        return needs_of(g, task)[g->by_name[at]] == SUCCEEDED;
+}
+
 void pipe_check_graph(PipeCheck *c) {
         _cleanup_(graph_done) Graph graph = { .n = c->pipe->tasks.count };
         unsigned before = c->objections;
@@ -202,5 +211,6 @@ void pipe_check_graph(PipeCheck *c) {
                                               "AfterFailure= ask for cannot all be",
                                               pipe_task(c->pipe, g->order[i])->name),
                                     &e);
+                pipe_check_outputs(c, g->order[i], has_succeeded, g);
         }
 }

@@ -4,6 +4,7 @@
 #include "pipe.h"
 
 #include "json-in.h"
+#include "json-out.h"
 #include "pipe-selector.h"
 
 typedef struct PipeTask {
@@ -15,6 +16,16 @@ typedef struct PipeTask {
         char **directives; /* owned: name, value, name, value, in the order of the text */
 } PipeTask;
 
+typedef struct PipeParameter {
+        char *name;                        /* owned */
+        char *type;                        /* owned */
+        char *preset;                      /* owned: its Default= */
+        char *pattern, *minimum, *maximum; /* owned */
+        char **values;                     /* owned: of an enum or a list */
+        char *required;                    /* owned: a boolean */
+        char *description;                 /* owned */
+} PipeParameter;
+
 struct Pipe {
         char *description;   /* owned */
         char *type;          /* owned */
@@ -25,6 +36,7 @@ struct Pipe {
         char *delivery;                                                 /* owned */
         char *on_agent_loss, *overlap;                                  /* owned */
         JsonArray tasks;                                                /* owned, of PipeTask */
+        JsonArray parameters; /* owned, of PipeParameter */
 };
 
 /* The words of a pipe file and where their values are. A list adds up, and an empty one begins anew, as systemd's do. */
@@ -36,8 +48,11 @@ typedef struct PipeWord {
 
 #define PIPE_OWN_WORDS 10 /* of [Pipe] */
 #define PIPE_TASK_WORDS 7 /* of [Task], beside directives */
+#define PIPE_PARAMETER_WORDS 8
 extern const PipeWord pipe_own_words[PIPE_OWN_WORDS];
 extern const PipeWord pipe_task_words[PIPE_TASK_WORDS];
+extern const PipeWord pipe_parameter_words[PIPE_PARAMETER_WORDS];
+extern const JsonField pipe_parameter_fields[];
 
 /* The row of a word; n when it is none. */
 size_t pipe_word_find(const PipeWord words[], size_t n, const char *key);
@@ -47,11 +62,13 @@ typedef struct PipePlace {
         const char *key;  /* NULL: none */
         size_t task;      /* SIZE_MAX: none */
         size_t directive; /* SIZE_MAX: none */
+        size_t parameter; /* counted from 1; 0: none */
 } PipePlace;
 
-#define PLACE_PIPE(k) ((PipePlace){ (k), SIZE_MAX, SIZE_MAX })
-#define PLACE_TASK(t, k) ((PipePlace){ (k), (t), SIZE_MAX })
-#define PLACE_DIRECTIVE(t, d) ((PipePlace){ NULL, (t), (d) })
+#define PLACE_PIPE(k) ((PipePlace){ (k), SIZE_MAX, SIZE_MAX, 0 })
+#define PLACE_TASK(t, k) ((PipePlace){ (k), (t), SIZE_MAX, 0 })
+#define PLACE_DIRECTIVE(t, d) ((PipePlace){ NULL, (t), (d), 0 })
+#define PLACE_PARAMETER(n, k) ((PipePlace){ (k), SIZE_MAX, SIZE_MAX, (n) + 1 })
 
 /* One look at all of a pipe. */
 typedef struct PipeCheck {
@@ -67,6 +84,15 @@ typedef struct PipeCheck {
  * the trouble. */
 int pipe_check(PipeCheck *c);
 
+/* Whether a pipe file can hold the value on a line; NULL it can. */
+int pipe_line_check(const char *key, const char *value, Error *e);
+/* What each parameter says; and the references in tasks' directives, but for when outputs are there. */
+void pipe_check_parameters(PipeCheck *c);
+void pipe_check_references(PipeCheck *c);
+/* Whether a task has always succeeded before another begins; -ENOENT: there is none of that name. */
+typedef int (*pipe_succeeded_t)(const void *graph, size_t task, const char *before);
+void pipe_check_outputs(PipeCheck *c, size_t task, pipe_succeeded_t succeeded, const void *graph);
+
 /* For the parts of it: passes on what a look at one thing has found; does nothing when r is not negative. */
 void pipe_object(PipeCheck *c, PipePlace place, int r, const Error *e);
 
@@ -78,6 +104,12 @@ void pipe_check_graph(PipeCheck *c);
 static inline PipeTask *pipe_task(const Pipe *p, size_t i) {
         return (PipeTask *) p->tasks.items + i;
 }
+
+static inline PipeParameter *pipe_parameter(const Pipe *p, size_t i) {
+        return (PipeParameter *) p->parameters.items + i;
+}
+int pipe_add_parameter(Pipe *p, const char *name, PipeParameter **ret);
+void pipe_parameters_to_json(const Pipe *p, JsonOut *o);
 
 /* Adds a task; the array grows by one. */
 int pipe_add_task(Pipe *p, const char *name, PipeTask **ret);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "directive.h"
+#include "parameter.h"
 #include "pipe-internal.h"
 #include "str.h"
 #include "strv.h"
@@ -16,6 +17,7 @@ typedef enum Section {
         SECTION_NONE,
         SECTION_PIPE,
         SECTION_TASK,
+        SECTION_PARAMETER,
         SECTION_LOST, /* its head was wrong, and so nobody knows what its lines mean */
 } Section;
 
@@ -29,6 +31,10 @@ typedef struct TaskPlaces {
         bool broken; /* a line of it was wrong */
 } TaskPlaces;
 
+typedef struct ParameterPlaces {
+        Place head, words[PIPE_PARAMETER_WORDS];
+} ParameterPlaces;
+
 typedef struct Parser {
         unsigned line; /* of the logical line's first physical one; in the end, the last one */
         Section section;
@@ -36,13 +42,14 @@ typedef struct Parser {
         PipeTask *task; /* borrowed: in pipe, its last one */
         Place words[PIPE_OWN_WORDS];
         TaskPlaces *tasks; /* owned: as many as the pipe has */
-        bool lost;         /* a head was wrong */
+        ParameterPlaces parameters[PARAMETERS_MAX];
+        bool lost; /* a head was wrong */
         Complaints complaints;
 } Parser;
 
 /* Words of the language that this release does not do: better said than guessed. */
 static const char *const later_keys[] = { "Cron", "OnCalendar", NULL };
-static const char *const later_sections[] = { "Parameter", "Schedule", NULL };
+static const char *const later_sections[] = { "Schedule", NULL };
 
 /* Notes what is wrong, and where; only being out of memory ends the reading. */
 static int complain(Parser *p, unsigned column, int r, const Error *e) {
@@ -68,6 +75,18 @@ static int task_open(Parser *p, const char *name, Error *e) {
         return pipe_add_task(p->pipe, name, &p->task);
 }
 
+static int parameter_open(Parser *p, const char *name, Error *e) {
+        size_t n = p->pipe->parameters.count;
+        PipeParameter *parameter;
+
+        if (n >= PARAMETERS_MAX)
+                return error_set(e, -E2BIG, "too-many-parameters", "more than %d parameters",
+                                 PARAMETERS_MAX);
+        p->parameters[n].head = (Place){ p->line, 1 };
+        p->section = SECTION_PARAMETER;
+        return pipe_add_parameter(p->pipe, name, &parameter);
+}
+
 static int section_open(Parser *p, char *line, unsigned indent) {
         size_t n = strlen(line);
         unsigned column = indent + 2;
@@ -90,13 +109,18 @@ static int section_open(Parser *p, char *line, unsigned indent) {
         } else if (str_after(name, "Task ")) {
                 column = indent + 1;
                 r = task_open(p, str_strip(name + strlen("Task ")), &e);
+        } else if (str_after(name, "Parameter ")) {
+                column = indent + 1;
+                r = parameter_open(p, str_strip(name + strlen("Parameter ")), &e);
         } else {
                 name[strcspn(name, " ")] = '\0';
                 r = strv_contains((char *const *) later_sections, name)
                             ? error_set(&e, -EINVAL, "unsupported",
                                         "[%s …] is not supported by this release", name)
                             : error_set(&e, -EINVAL, "unknown-section",
-                                        "unknown section [%.64s]; there are [Pipe] and [Task NAME]",
+                                        "unknown section [%.64s]; there are [Pipe], [Parameter "
+                                        "NAME] and "
+                                        "[Task NAME]",
                                         name);
         }
         p->lost |= p->section == SECTION_LOST;
@@ -150,6 +174,12 @@ static const char *nearest_word(const PipeWord words[], size_t n, const char *ke
         return near;
 }
 
+static int unknown_key(const char *key, const char *section, const char *near, Error *e) {
+        return error_set(e, -EINVAL, "unknown-key", "unknown key %.64s= in [%s]%s%s%s", key,
+                         section, near ? "; did you mean " : "", near ? near : "",
+                         near ? "=?" : "");
+}
+
 static int pipe_key(Parser *p, const char *key, const char *value, unsigned column,
                     unsigned *ret_column, Error *e) {
         size_t i = pipe_word_find(pipe_own_words, PIPE_OWN_WORDS, key);
@@ -158,9 +188,7 @@ static int pipe_key(Parser *p, const char *key, const char *value, unsigned colu
 
         if (i == PIPE_OWN_WORDS) {
                 near = nearest_word(pipe_own_words, PIPE_OWN_WORDS, key, NULL);
-                return error_set(e, -EINVAL, "unknown-key", "unknown key %.64s= in [Pipe]%s%s%s",
-                                 key, near ? "; did you mean " : "", near ? near : "",
-                                 near ? "=?" : "");
+                return unknown_key(key, "Pipe", near, e);
         }
         r = word_take(&pipe_own_words[i], p->pipe, value, e);
         if (r < 0)
@@ -168,6 +196,19 @@ static int pipe_key(Parser *p, const char *key, const char *value, unsigned colu
         p->words[i] = (Place){ p->line, column };
         return str_eq(key, "AgentSelector") ? selector_take(p, key, value, column, ret_column, e)
                                             : 0;
+}
+
+static int parameter_key(Parser *p, const char *key, const char *value, unsigned column, Error *e) {
+        size_t n = p->pipe->parameters.count - 1;
+        size_t i = pipe_word_find(pipe_parameter_words, PIPE_PARAMETER_WORDS, key);
+        const char *near;
+
+        if (i == PIPE_PARAMETER_WORDS) {
+                near = nearest_word(pipe_parameter_words, PIPE_PARAMETER_WORDS, key, NULL);
+                return unknown_key(key, "Parameter", near, e);
+        }
+        p->parameters[n].words[i] = (Place){ p->line, column };
+        return word_take(&pipe_parameter_words[i], pipe_parameter(p->pipe, n), value, e);
 }
 
 static int unknown_directive(const char *key, Error *e) {
@@ -227,8 +268,9 @@ static int assignment(Parser *p, char *line, unsigned indent) {
                               key);
                 p->section = SECTION_LOST;
         } else {
-                r = p->section == SECTION_PIPE ? pipe_key(p, key, value, column, &wrong, &e)
-                                               : task_key(p, key, value, column, &e);
+                r = p->section == SECTION_PIPE   ? pipe_key(p, key, value, column, &wrong, &e)
+                    : p->section == SECTION_TASK ? task_key(p, key, value, column, &e)
+                                                 : parameter_key(p, key, value, column, &e);
         }
         return complain(p, wrong, r, &e);
 }
@@ -286,6 +328,8 @@ static int text_parse(Parser *p, char *text) {
 
 static Place place_of(const Parser *p, const PipePlace *wrong) {
         const TaskPlaces *t = wrong->task == SIZE_MAX ? NULL : &p->tasks[wrong->task];
+        const ParameterPlaces *parameter =
+                wrong->parameter > 0 ? &p->parameters[wrong->parameter - 1] : NULL;
         Place place = {};
         size_t i;
 
@@ -294,20 +338,24 @@ static Place place_of(const Parser *p, const PipePlace *wrong) {
         if (t && wrong->key) {
                 i = pipe_word_find(pipe_task_words, PIPE_TASK_WORDS, wrong->key);
                 place = i < PIPE_TASK_WORDS ? t->words[i] : place;
+        } else if (parameter && wrong->key) {
+                i = pipe_word_find(pipe_parameter_words, PIPE_PARAMETER_WORDS, wrong->key);
+                place = i < PIPE_PARAMETER_WORDS ? parameter->words[i] : place;
         } else if (wrong->key) {
                 i = pipe_word_find(pipe_own_words, PIPE_OWN_WORDS, wrong->key);
                 place = i < PIPE_OWN_WORDS ? p->words[i] : place;
         }
         if (place.line > 0)
                 return place;
-        return t ? t->head : (Place){ p->line, 1 };
+        return t ? t->head : parameter ? parameter->head : (Place){ p->line, 1 };
 }
 
 /* What only follows from a mistake that was said already is left out. */
 static bool follows(const Parser *p, const PipePlace *wrong, const Error *e) {
         if (str_eq(e->slug, "no-command"))
                 return p->tasks[wrong->task].broken;
-        return p->lost && (str_eq(e->slug, "unknown-task") || str_eq(e->slug, "no-task"));
+        return p->lost && (str_eq(e->slug, "unknown-task") || str_eq(e->slug, "no-task") ||
+                           str_eq(e->slug, "unknown-parameter"));
 }
 
 static int on_objection(const PipePlace *wrong, const Error *e, void *userdata) {

@@ -85,6 +85,12 @@ static int task_out(Buffer *b, const PipeTask *t) {
         return r;
 }
 
+static int parameter_out(Buffer *b, const PipeParameter *t) {
+        int r = buffer_printf(b, "\n[Parameter %s]\n", t->name);
+
+        return r < 0 ? r : words_out(b, pipe_parameter_words, PIPE_PARAMETER_WORDS, t);
+}
+
 int pipe_to_text(const Pipe *p, char **ret, Error *e) {
         Buffer b = {};
         int r = buffer_append_str(&b, "[Pipe]\n");
@@ -93,6 +99,8 @@ int pipe_to_text(const Pipe *p, char **ret, Error *e) {
                 r = words_out(&b, pipe_own_words, PIPE_OWN_WORDS, p);
         if (r >= 0)
                 r = selector_out(&b, &p->selector, e);
+        for (size_t i = 0; r >= 0 && i < p->parameters.count; i++)
+                r = parameter_out(&b, pipe_parameter(p, i));
         for (size_t i = 0; r >= 0 && i < p->tasks.count; i++)
                 r = task_out(&b, pipe_task(p, i));
         if (r >= 0)

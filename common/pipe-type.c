@@ -30,6 +30,13 @@ static void check_streaming(PipeCheck *c) {
                                               "%s= does not go with Type=streaming: %s",
                                               rows[i].key, rows[i].why),
                                     &e);
+        if (p->parameters.count > 0)
+                pipe_object(c, PLACE_PARAMETER(0, NULL),
+                            error_set(&e, -EINVAL, "not-streaming",
+                                      "[Parameter %.64s] does not go with Type=streaming: nobody "
+                                      "gives values to what always runs",
+                                      pipe_parameter(p, 0)->name),
+                            &e);
         if (p->tasks.count > 1)
                 pipe_object(
                         c, PLACE_TASK(1, NULL),

@@ -9,6 +9,7 @@
 
 #include "directive.h"
 #include "json-out.h"
+#include "parameter.h"
 #include "parse.h"
 #include "pipe-internal.h"
 #include "str.h"
@@ -45,6 +46,8 @@ static const JsonField pipe_fields[] = {
         { "overlap", JSON_TEXT, false, offsetof(Pipe, overlap), .max = 16 },
         { "tasks", JSON_ARRAY, true, offsetof(Pipe, tasks), .max = PIPE_TASKS_MAX,
           .fields = task_fields, .size = sizeof(PipeTask) },
+        { "parameters", JSON_ARRAY, false, offsetof(Pipe, parameters), .max = PARAMETERS_MAX,
+          .fields = pipe_parameter_fields, .size = sizeof(PipeParameter) },
         {},
 };
 
@@ -66,20 +69,28 @@ int pipe_name_check(const char *name) {
                        : -EINVAL;
 }
 
-int pipe_add_task(Pipe *p, const char *name, PipeTask **ret) {
-        PipeTask *grown = reallocarray(p->tasks.items, p->tasks.count + 1, sizeof(PipeTask));
-        PipeTask *t;
+/* One more, zeroed but for its name, which is the first member. */
+static int add_item(JsonArray *array, size_t size, const char *name, void *ret) {
+        char *grown = reallocarray(array->items, array->count + 1, size), *item;
 
         if (!grown)
                 return -ENOMEM;
-        p->tasks.items = grown;
-        t = grown + p->tasks.count;
-        *t = (PipeTask){ .name = strdup(name) };
-        if (!t->name)
+        array->items = grown;
+        item = (char *) memset(grown + array->count * size, 0, size);
+        *(char **) (void *) item = strdup(name);
+        if (!*(char **) (void *) item)
                 return -ENOMEM;
-        p->tasks.count++;
-        *ret = t;
+        array->count++;
+        *(void **) ret = item;
         return 0;
+}
+
+int pipe_add_task(Pipe *p, const char *name, PipeTask **ret) {
+        return add_item(&p->tasks, sizeof(PipeTask), name, (void *) ret);
+}
+
+int pipe_add_parameter(Pipe *p, const char *name, PipeParameter **ret) {
+        return add_item(&p->parameters, sizeof(PipeParameter), name, (void *) ret);
 }
 
 const PipeWord pipe_own_words[PIPE_OWN_WORDS] = {
@@ -131,6 +142,9 @@ static int on_objection(const PipePlace *wrong, const Error *e, void *userdata) 
         if (wrong->task != SIZE_MAX && (wrong->key || wrong->directive != SIZE_MAX))
                 (void) error_prefix(&named,
                                     "task \"%.64s\": ", pipe_task(reader->pipe, wrong->task)->name);
+        else if (wrong->parameter > 0 && wrong->key)
+                (void) error_prefix(&named, "parameter \"%.64s\": ",
+                                    pipe_parameter(reader->pipe, wrong->parameter - 1)->name);
         return complaints_add(&reader->complaints, 0, 0, &named);
 }
 
@@ -215,6 +229,7 @@ static int pipe_out(const Pipe *p, bool hash, char **ret) {
                 json_out_text(&o, "on_agent_loss", p->on_agent_loss);
         if (p->overlap)
                 json_out_text(&o, "overlap", p->overlap);
+        pipe_parameters_to_json(p, &o);
         json_out_array(&o, "tasks");
         for (size_t i = 0; i < p->tasks.count; i++)
                 task_out(&o, pipe_task(p, i));

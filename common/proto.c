@@ -110,6 +110,7 @@ const JsonField proto_assignment_fields[] = {
         { FIELD(JSON_BOOL, ProtoAssignment, streaming) },
         { FIELD(JSON_PAIRS, ProtoAssignment, directives, .max = PROTO_DIRECTIVES_MAX,
                 .required = true) },
+        { FIELD(JSON_MAP, ProtoAssignment, parameters, .max = PROTO_PARAMETERS_MAX) },
         {},
 };
 

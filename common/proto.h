@@ -15,7 +15,8 @@
 #define PROTO_WORKSPACES_MAX 1024U
 #define PROTO_SLOTS_MAX 1000U
 #define PROTO_WAIT_SEC_MAX 50U
-#define PROTO_DIRECTIVES_MAX 256U
+#define PROTO_DIRECTIVES_MAX 512U
+#define PROTO_PARAMETERS_MAX 64U
 #define PROTO_NAME_MAX 256U /* project, pipe, task */
 #define PROTO_ANSWER_MAX (8U * 1024 * 1024)
 
@@ -113,6 +114,7 @@ typedef struct ProtoAssignment {
         bool fence;        /* another agent may be given the task when this one is not heard of */
         bool streaming;    /* PID 1 supervises it, and the control plane wants its `status` */
         char **directives; /* name, value, name, value */
+        char **parameters; /* name, value, name, value */
 } ProtoAssignment;
 
 typedef struct ProtoStop {

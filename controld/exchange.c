@@ -180,10 +180,21 @@ static bool may_be_repeated(const Exchange *x) {
                (class == CALL_KEYED && http_request_header(x->request, "Idempotency-Key"));
 }
 
+/* What says several things says one in a line. */
+static void reply_refusal(Exchange *x, const PgReply *reply) {
+        _cleanup_(strv_freep) char **lines = NULL;
+        _cleanup_(freep) char *detail = NULL;
+
+        if (reply->message && strchr(reply->message, '\n') &&
+            strv_split(reply->message, "\n", &lines) >= 0)
+                detail = strv_join(lines, " ");
+        reply_problem(x, reply->status, reply->error.slug, detail ? detail : reply->error.detail,
+                      reply->hint, detail ? lines : NULL);
+}
+
 void exchange_reply_pg(Exchange *x, const PgReply *reply) {
         if (reply->status > 0)
-                exchange_reply_problem(x, reply->status, reply->error.slug, reply->error.detail,
-                                       reply->hint);
+                reply_refusal(x, reply);
         else if (reply->unknown && !may_be_repeated(x))
                 exchange_reply_problem(x, 503, "outcome-unknown",
                                        "The database was lost before it said whether this was "

@@ -91,6 +91,7 @@ static void reply_from_error(Pg *pg, const PGresult *result, PgReply *reply) {
         reply->hint = PQresultErrorField(result, PG_DIAG_MESSAGE_HINT);
         if (status && parse_u64_range(status, 400, 499, &n) >= 0) {
                 reply->status = (unsigned) n;
+                reply->message = message;
                 reply->r = error_set(&reply->error, -EREMOTEIO, code ? code : "refused", "%s",
                                      message ? message : "");
                 return;

@@ -33,6 +33,7 @@ typedef struct PgReply {
         bool unknown;    /* it was sent, and nobody knows whether it was done */
         unsigned status; /* the HTTP status that the database asks for (SQLSTATE ZFnnn), or 0 */
         const char *hint;
+        const char *message; /* with the status: all of it, a line for each thing that is wrong */
         Error error;
         PgRows *rows; /* borrowed until the callback returns; NULL on failure */
 } PgReply;

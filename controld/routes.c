@@ -3,6 +3,7 @@
 
 #include "chunk.h"
 #include "json-in.h"
+#include "parameter.h"
 #include "pipe.h"
 #include "proto.h"
 #include "router.h"
@@ -23,11 +24,13 @@ static const JsonField project_fields[] = {
 };
 static const JsonField project_set_fields[] = {
         { "concurrency_limit", JSON_U32, false, offsetof(NamedBody, number[0]), .max = 1000000 },
+        { "parameters", JSON_MAP, false, offsetof(NamedBody, list[0]), .max = 256 },
         {},
 };
 static const JsonField run_fields[] = {
         { "pipe", JSON_TEXT, true, offsetof(NamedBody, text[0]), .max = 63 },
         { "version", JSON_TEXT, false, offsetof(NamedBody, text[1]), .max = 16 },
+        { "parameters", JSON_MAP, false, offsetof(NamedBody, list[0]), .max = PARAMETERS_MAX },
         {},
 };
 static const JsonField deploy_fields[] = {
@@ -96,7 +99,7 @@ const Route routes[] = {
           "/api/v1/projects/{project}",
           true,
           BODY_JSON,
-          4 * KIB,
+          128 * KIB,
           route_statement,
           S("project_set", "api.project_set($1, $2, $3::text::jsonb)", 3),
           { { BIND_AUTH }, { BIND_PATH, 0 }, { BIND_BODY } },
@@ -166,10 +169,11 @@ const Route routes[] = {
           "/api/v1/projects/{project}/runs",
           true,
           BODY_JSON,
-          16 * KIB,
+          128 * KIB,
           route_statement,
           S("run_create",
-            "api.run_create($1, $2, $3::text::jsonb ->> 'pipe', $3::text::jsonb ->> 'version', $4)",
+            "api.run_create($1, $2, $3::text::jsonb ->> 'pipe', $3::text::jsonb ->> 'version', $4,"
+            " $3::text::jsonb -> 'parameters')",
             4),
           { { BIND_AUTH },
             { BIND_PATH, 0 },

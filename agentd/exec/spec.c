@@ -9,6 +9,7 @@
 #include <sys/sysinfo.h>
 
 #include "id.h"
+#include "parameter.h"
 #include "str.h"
 #include "strv.h"
 #include "timespan.h"
@@ -349,6 +350,23 @@ static bool stands_before(char *const *pairs, size_t i) {
         return false;
 }
 
+/* "name=value": no directive, but what a run was given. The value is anything that the environment can hold. */
+static int take_parameter(UnitSpec *s, const char *pair, Error *e) {
+        _cleanup_(freep) char *name = strdup(pair), *variable = NULL;
+        size_t n = strcspn(pair, "=");
+
+        if (!name)
+                return -ENOMEM;
+        if (!pair[n] || !parameter_name_ok(pair, n) || strlen(pair + n + 1) > PARAMETER_VALUE_MAX ||
+            !str_is_utf8(pair, strlen(pair)))
+                return error_set(e, -EINVAL, "bad-request", "A parameter is not valid.");
+        for (size_t i = 0; i < n; i++)
+                name[i] = (char) (name[i] >= 'a' ? name[i] - 'a' + 'A' : name[i]);
+        name[n] = '\0';
+        variable = str_format("SLUICE_PARAM_%s", name);
+        return variable ? add_variable(s, variable, pair + n + 1, false) : -ENOMEM;
+}
+
 /* Whether it may stand there at all. */
 static int check_directive(const StartRequest *q, size_t i, const Directive *d, Error *e) {
         if (!d)
@@ -380,6 +398,10 @@ static int set_directives(UnitSpec *s, const StartRequest *q, const Policy *poli
                               .directive = directive_find(q->directives[i]),
                               .value = q->directives[i + 1] };
 
+                if (str_eq(q->directives[i], "Parameter")) {
+                        r = take_parameter(s, q->directives[i + 1], e);
+                        continue;
+                }
                 r = check_directive(q, i, step.directive, e);
                 if (r >= 0)
                         r = take_directive(&step, e);

@@ -13,13 +13,19 @@ BEGIN
 END
 $$;
 
--- Writes p_runs, the n-th of the n-th version, with tasks that wait. The versions exist.
-CREATE OR REPLACE FUNCTION sluice.runs_insert(p_runs uuid[], p_projects text[], p_pipes text[], p_versions text[], p_by text[]) RETURNS void
+DROP FUNCTION IF EXISTS sluice.runs_make(uuid[], text[], text[], text[], text[]), api.run_create(bytea, text, text, text, text); -- of the release before
+
+-- Writes p_runs, the n-th of the n-th version with the values that parameters_resolve() finds for the n-th of p_layers (NULL: of all of
+-- them none), and tasks that wait. The versions exist. One whose values are wrong refuses all.
+CREATE OR REPLACE FUNCTION sluice.runs_insert(p_runs uuid[], p_projects text[], p_pipes text[], p_versions text[], p_by text[], p_layers jsonb[]) RETURNS void
 LANGUAGE plpgsql SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
 BEGIN
         WITH made AS (
-                INSERT INTO sluice.run (id, project, pipe, version, created_by)
-                SELECT * FROM unnest(p_runs, p_projects, p_pipes, p_versions, p_by)
+                INSERT INTO sluice.run (id, project, pipe, version, created_by, parameters)
+                SELECT r.id, r.project, r.pipe, r.version, r.by, sluice.parameters_of(v.spec, r.project, p_layers[r.n])
+                  FROM unnest(p_runs, p_projects, p_pipes, p_versions, p_by) WITH ORDINALITY r (id, project, pipe, version, by, n)
+                 CROSS JOIN LATERAL (SELECT v.spec FROM sluice.pipe_version v
+                                      WHERE (v.project, v.pipe, v.version) = (r.project, r.pipe, r.version) OFFSET 0) v
                 RETURNING id, project, pipe, version
         )
         INSERT INTO sluice.task (run, name, position, after, after_failure, after_any)
@@ -41,10 +47,11 @@ BEGIN
 END
 $$;
 
-CREATE OR REPLACE FUNCTION sluice.runs_make(p_runs uuid[], p_projects text[], p_pipes text[], p_versions text[], p_by text[]) RETURNS void
+CREATE OR REPLACE FUNCTION sluice.runs_make(p_runs uuid[], p_projects text[], p_pipes text[], p_versions text[], p_by text[],
+                                            p_layers jsonb[] DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
-        PERFORM sluice.runs_insert(p_runs, p_projects, p_pipes, p_versions, p_by);
+        PERFORM sluice.runs_insert(p_runs, p_projects, p_pipes, p_versions, p_by, p_layers);
         PERFORM sluice.runs_begin(p_runs);
 END
 $$;
@@ -59,7 +66,7 @@ BEGIN
                         'run', r.id, 'project', r.project, 'pipe', r.pipe, 'version', r.version, 'state', r.state, 'outcome', r.outcome,
                         'exit_status', r.exit_status, 'reason', r.reason, 'created_by', r.created_by,
                         'created_at', sluice.rfc3339(r.created_at), 'started_at', NULL, 'ended_at', NULL, 'cancel_requested_at', NULL,
-                        'rerun_of', r.rerun_of, 'etag', r.revision::text, 'log_complete', false, 'tasks', (
+                        'rerun_of', r.rerun_of, 'etag', r.revision::text, 'log_complete', false, 'parameters', r.parameters, 'tasks', (
                                 SELECT json_agg(json_build_object('task', t.name, 'state', t.state, 'after', t.after,
                                                 'after_failure', t.after_failure, 'after_any', t.after_any, 'retry_at', NULL,
                                                 'passed_over', t.passed_over, 'attempts', coalesce((
@@ -107,9 +114,15 @@ BEGIN
 END
 $$;
 
+-- What an Idempotency-Key stands for.
+CREATE OR REPLACE FUNCTION sluice.run_request(p_project text, p_pipe text, p_version text, p_parameters jsonb) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+        SELECT concat_ws('/', p_project, p_pipe, p_version, md5(nullif(p_parameters, '{}')::text))
+$$;
+
 -- Why it waits, if it does, is not in the answer: that may take longer than making it.
 CREATE OR REPLACE FUNCTION api.run_create(p_auth bytea, p_project text, p_pipe text, p_version text,
-                                          p_idempotency_key text) RETURNS json
+                                          p_idempotency_key text, p_parameters jsonb DEFAULT NULL) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, sluice, pg_temp
 SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
@@ -119,7 +132,7 @@ DECLARE
         v_before uuid[];
 BEGIN
         IF p_idempotency_key IS NOT NULL THEN
-                v_before := sluice.idempotency_take(v_token.id, p_idempotency_key, concat_ws('/', p_project, p_pipe, p_version), ARRAY[v_run]);
+                v_before := sluice.idempotency_take(v_token.id, p_idempotency_key, sluice.run_request(p_project, p_pipe, p_version, p_parameters), ARRAY[v_run]);
                 IF v_before IS NOT NULL THEN
                         RETURN sluice.run_json(sluice.run_find(v_before[1]), true, false);
                 END IF;
@@ -127,14 +140,15 @@ BEGIN
 
         v_pipe := sluice.pipe_find(p_project, p_pipe, p_version);
         PERFORM sluice.batch_check(v_pipe.pipe, v_pipe.type);
-        PERFORM sluice.runs_make(ARRAY[v_run], ARRAY[v_pipe.project], ARRAY[v_pipe.pipe], ARRAY[v_pipe.version], ARRAY[v_token.name]);
+        PERFORM sluice.runs_make(ARRAY[v_run], ARRAY[v_pipe.project], ARRAY[v_pipe.pipe], ARRAY[v_pipe.version], ARRAY[v_token.name],
+                                 ARRAY[sluice.parameters_layer(p_parameters)]);
 
         RETURN (SELECT j.json FROM sluice.runs_json(ARRAY[v_run]) j);
 END
 $$;
 
 -- The same for many callers at once, in one transaction: p_auths holds the hashes of their tokens one behind the other, an element
--- of p_requests is {"project", "key", "body": {"pipe", "version"}}. A request that has no answer is to be made alone: its
+-- of p_requests is {"project", "key", "body": {"pipe", "version", "parameters"}}. A request that has no answer is to be made alone: its
 -- Idempotency-Key was used before, or it would have failed.
 CREATE OR REPLACE FUNCTION api.run_create_batch(p_auths bytea, p_requests jsonb) RETURNS TABLE (request int, answer json)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, sluice, pg_temp
@@ -147,10 +161,12 @@ DECLARE
         v_pipes text[];
         v_versions text[];
         v_by text[];
+        v_layers jsonb[];
 BEGIN
         WITH asked AS MATERIALIZED (
                 SELECT r.n::int AS n, sluice.uuid_v7() AS run, p.project, p.name AS pipe, v.version, t.id AS token, t.name AS by,
-                       r.value ->> 'key' AS key, concat_ws('/', p.project, p.name, r.value #>> '{body,version}') AS request
+                       r.value ->> 'key' AS key, sluice.run_request(p.project, p.name, r.value #>> '{body,version}', r.value #> '{body,parameters}') AS request,
+                       CASE WHEN r.value #> '{body,parameters}' <> '{}' THEN jsonb_build_object('run', r.value #> '{body,parameters}') END AS layers
                   FROM jsonb_array_elements(p_requests) WITH ORDINALITY r (value, n)
                   JOIN sluice.token t ON t.hash = substring(p_auths FROM 32 * r.n::int - 31 FOR 32) AND t.revoked_at IS NULL
                                      AND sluice.role_rank(t.role) >= sluice.role_rank('operator')
@@ -158,6 +174,9 @@ BEGIN
                   JOIN sluice.pipe_version v ON v.project = p.project AND v.pipe = p.name
                                             AND v.version = coalesce(r.value #>> '{body,version}', p.version) AND v.type = 'batch'
                  WHERE coalesce(length(r.value ->> 'key') BETWEEN 1 AND 255, true)
+                   AND (NOT v.spec ? 'parameters' AND r.value #> '{body,parameters}' IS NULL
+                        OR (sluice.parameters_resolve(v.spec, (SELECT j.parameters FROM sluice.project j WHERE j.name = p.project),
+                                                      jsonb_build_object('run', r.value #> '{body,parameters}'))).errors = '{}')
         ), kept AS (
                 INSERT INTO sluice.idempotency (token, key, request, run)
                 SELECT DISTINCT ON (a.token, a.key) a.token, a.key, a.request, a.run
@@ -166,12 +185,12 @@ BEGIN
                 RETURNING run
         )
         SELECT array_agg(a.n ORDER BY a.n), array_agg(a.run ORDER BY a.n), array_agg(a.project ORDER BY a.n), array_agg(a.pipe ORDER BY a.n),
-               array_agg(a.version ORDER BY a.n), array_agg(a.by ORDER BY a.n)
-          INTO v_requests, v_runs, v_projects, v_pipes, v_versions, v_by
+               array_agg(a.version ORDER BY a.n), array_agg(a.by ORDER BY a.n), array_agg(a.layers ORDER BY a.n)
+          INTO v_requests, v_runs, v_projects, v_pipes, v_versions, v_by, v_layers
           FROM asked a WHERE a.key IS NULL OR a.run IN (SELECT k.run FROM kept k);
 
         IF v_runs IS NOT NULL THEN
-                PERFORM sluice.runs_make(v_runs, v_projects, v_pipes, v_versions, v_by);
+                PERFORM sluice.runs_make(v_runs, v_projects, v_pipes, v_versions, v_by, v_layers);
                 RETURN QUERY
                 SELECT v_requests[array_position(v_runs, j.run)], j.json FROM sluice.runs_json(v_runs) j;
         END IF;
@@ -194,6 +213,7 @@ DECLARE
         v_runs uuid[] := ARRAY(SELECT sluice.uuid_v7() FROM jsonb_array_elements(v_wanted));
         v_pipes text[] := '{}';
         v_versions text[] := '{}';
+        v_layers jsonb[] := '{}';
         v_before uuid[];
         v jsonb;
 BEGIN
@@ -209,6 +229,7 @@ BEGIN
         FOR v IN SELECT value FROM jsonb_array_elements(v_wanted) LOOP
                 v_pipes := v_pipes || sluice.json_text(v, 'pipe', true);
                 v_versions := v_versions || sluice.json_text(v, 'version');
+                v_layers := array_append(v_layers, sluice.parameters_layer(v -> 'parameters'));
         END LOOP;
         PERFORM sluice.batch_check(d.pipe, (sluice.pipe_find(p_project, d.pipe, d.version)).type)
            FROM (SELECT DISTINCT * FROM unnest(v_pipes, v_versions) d (pipe, version)) d;
@@ -219,13 +240,13 @@ BEGIN
                                 ON k.pipe = w.pipe AND k.wanted IS NOT DISTINCT FROM w.version
                              ORDER BY w.n);
         PERFORM sluice.runs_make(v_runs, array_fill(p_project, ARRAY[cardinality(v_runs)]), v_pipes, v_versions,
-                                 array_fill(v_token.name, ARRAY[cardinality(v_runs)]));
+                                 array_fill(v_token.name, ARRAY[cardinality(v_runs)]), v_layers);
 
         RETURN sluice.runs_page(v_runs);
 END
 $$;
 
-REVOKE ALL ON FUNCTION api.run_create(bytea, text, text, text, text), api.run_create_batch(bytea, jsonb),
+REVOKE ALL ON FUNCTION api.run_create(bytea, text, text, text, text, jsonb), api.run_create_batch(bytea, jsonb),
         api.run_create_many(bytea, text, jsonb, text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION api.run_create(bytea, text, text, text, text), api.run_create_batch(bytea, jsonb),
+GRANT EXECUTE ON FUNCTION api.run_create(bytea, text, text, text, text, jsonb), api.run_create_batch(bytea, jsonb),
         api.run_create_many(bytea, text, jsonb, text) TO sluice_controld;

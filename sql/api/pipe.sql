@@ -95,6 +95,7 @@ BEGIN
         PERFORM sluice.json_int(p_spec, 'concurrency_limit', false, 1, 1000000);
         PERFORM sluice.json_text(p_spec, 'concurrency_key', false, 63);
         PERFORM sluice.json_word(p_spec, 'overlap', ARRAY['no', 'brief']);
+        PERFORM sluice.parameters_check(p_spec);
 
         IF sluice.json_word(p_spec, 'concurrency_policy', ARRAY['allow', 'forbid', 'queue', 'replace']) <> 'allow' THEN
                 PERFORM sluice.fail(400, 'not-supported', 'ConcurrencyPolicy= other than allow is not supported by this release.');

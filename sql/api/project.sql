@@ -4,7 +4,7 @@ SET LOCAL check_function_bodies = off;
 CREATE OR REPLACE FUNCTION sluice.project_json(p sluice.project) RETURNS json
 LANGUAGE sql STABLE AS $$
         SELECT json_build_object('project', p.name, 'created_at', sluice.rfc3339(p.created_at),
-                                 'concurrency_limit', p.concurrency_limit)
+                                 'concurrency_limit', p.concurrency_limit, 'parameters', p.parameters)
 $$;
 
 CREATE OR REPLACE FUNCTION sluice.project_check(p_project text) RETURNS void
@@ -59,7 +59,36 @@ BEGIN
 END
 $$;
 
--- What the request has is set; a null takes the limit away. Runs that have begun go on, whatever the limit.
+-- The values that a request changes: null takes one away.
+CREATE OR REPLACE FUNCTION sluice.project_parameters(p_before jsonb, p_request jsonb) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+        v_changes jsonb := coalesce(sluice.json_member(p_request, 'parameters', 'object', false), '{}');
+        v_after jsonb := jsonb_strip_nulls(p_before || v_changes);
+        v_errors text[];
+BEGIN
+        SELECT array_agg(w.why ORDER BY e.key) INTO v_errors
+          FROM jsonb_each(v_changes) e
+         CROSS JOIN LATERAL (SELECT CASE
+                WHEN e.key !~ '^[a-z][a-z0-9_]{0,62}$' COLLATE "C" THEN format('"%s" is not a parameter name.', left(e.key, 64))
+                WHEN jsonb_typeof(e.value) NOT IN ('string', 'null') THEN format('Parameter "%s": text is expected.', e.key)
+                WHEN octet_length(e.value #>> '{}') > 4096 THEN format('Parameter "%s" is longer than 4096 bytes.', e.key)
+                WHEN jsonb_typeof(e.value) = 'string' AND sluice.secret_like(e.key, e.value #>> '{}') IS NOT NULL
+                THEN format('Parameter "%s" looks like %s; secrets are given to a task with LoadCredential=, from a file of the host.', e.key,
+                            sluice.secret_like(e.key, e.value #>> '{}')) END AS why) w
+         WHERE w.why IS NOT NULL;
+
+        IF v_errors IS NOT NULL THEN
+                PERFORM sluice.fail(400, 'bad-parameters', array_to_string(v_errors, E'\n'));
+        ELSIF (SELECT count(*) > 256 OR sum(octet_length(value)) > 65536 FROM jsonb_each_text(v_after)) THEN
+                PERFORM sluice.fail(400, 'bad-parameters', 'A project has at most 256 parameters, of 64 KiB together.');
+        END IF;
+
+        RETURN v_after;
+END
+$$;
+
+-- What the request has is set; a null takes the limit or a value away. Runs that have begun go on, whatever the limit.
 CREATE OR REPLACE FUNCTION api.project_set(p_auth bytea, p_project text, p_request jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, sluice, pg_temp AS $$
 DECLARE
@@ -72,6 +101,9 @@ BEGIN
         IF p_request ? 'concurrency_limit' THEN
                 UPDATE sluice.project SET concurrency_limit = v_limit WHERE name = p_project;
                 PERFORM sluice.look();
+        END IF;
+        IF p_request ? 'parameters' THEN
+                UPDATE sluice.project SET parameters = sluice.project_parameters(parameters, p_request) WHERE name = p_project;
         END IF;
 
         SELECT * INTO STRICT v_project FROM sluice.project WHERE name = p_project;

@@ -44,7 +44,23 @@ BEGIN
 END
 $$;
 
--- A new run of the same pipe. p_request: "version" (absent: the one of the run; "current"), "all" (nothing counts as done), "from" (these
+-- The values that a run has had, of the parameters that there are now. Days stay what they were.
+CREATE OR REPLACE FUNCTION sluice.rerun_values(p_parameters jsonb, p_spec jsonb) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+        SELECT coalesce(jsonb_object_agg(p ->> 'name', p ->> 'value'), '{}')
+          FROM jsonb_array_elements(p_parameters) p
+         WHERE p ->> 'origin' <> 'unset' AND p ->> 'name' IN (SELECT r ->> 'name' FROM jsonb_array_elements(p_spec -> 'parameters') r)
+$$;
+
+-- p_parameters, each with the origin that it has in p_before.
+CREATE OR REPLACE FUNCTION sluice.rerun_origins(p_parameters jsonb, p_before jsonb) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+        SELECT coalesce(jsonb_agg(coalesce(b, p) ORDER BY n), '[]')
+          FROM jsonb_array_elements(p_parameters) WITH ORDINALITY x (p, n)
+          LEFT JOIN jsonb_array_elements(p_before) b ON b ->> 'name' = p ->> 'name'
+$$;
+
+-- A new run of the same pipe, with the same values. p_request: "version" (absent: the one of the run; "current"), "all" (nothing counts as done), "from" (these
 -- tasks are done again, and so is what comes after them), "skip" (these count as done).
 CREATE OR REPLACE FUNCTION api.run_rerun(p_auth bytea, p_run uuid, p_request jsonb, p_idempotency_key text) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, sluice, pg_temp AS $$
@@ -78,8 +94,9 @@ BEGIN
                                     'To do all of it again: sluicectl rerun --all RUN.');
         END IF;
 
-        PERFORM sluice.runs_insert(ARRAY[v_run], ARRAY[v_pipe.project], ARRAY[v_pipe.pipe], ARRAY[v_pipe.version], ARRAY[v_token.name]);
-        UPDATE sluice.run SET rerun_of = p_run WHERE id = v_run;
+        PERFORM sluice.runs_insert(ARRAY[v_run], ARRAY[v_pipe.project], ARRAY[v_pipe.pipe], ARRAY[v_pipe.version], ARRAY[v_token.name],
+                                   ARRAY[jsonb_build_object('run', sluice.rerun_values(v_old.parameters, v_pipe.spec))]);
+        UPDATE sluice.run SET rerun_of = p_run, parameters = sluice.rerun_origins(parameters, v_old.parameters) WHERE id = v_run;
         UPDATE sluice.task t
            SET passed_over = CASE WHEN t.name = ANY (v_skip) THEN 'left out by ' || v_token.name
                                   ELSE (SELECT coalesce(o.passed_over, 'succeeded in run ' || p_run) FROM sluice.task o

@@ -18,7 +18,7 @@ BEGIN
                 RETURN v_json;
         END IF;
 
-        RETURN v_json || jsonb_build_object('tasks', (
+        RETURN v_json || jsonb_build_object('parameters', r.parameters, 'tasks', (
                 SELECT jsonb_agg(jsonb_build_object(
                                'task', t.name, 'state', t.state, 'after', t.after, 'after_failure', t.after_failure,
                                'after_any', t.after_any, 'retry_at', sluice.rfc3339(t.retry_at), 'passed_over', t.passed_over,

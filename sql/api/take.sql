@@ -107,6 +107,14 @@ BEGIN
 END
 $$;
 
+-- Whether a task may refer to outputs of others; with an escape in it, that cannot be seen from here.
+CREATE OR REPLACE FUNCTION sluice.task_refers(p_directives jsonb) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+BEGIN
+        RETURN p_directives::text ~ '\$\{[a-z0-9][a-z0-9_-]*\.|\\x';
+END
+$$;
+
 -- What instances have to start: of p_given, and for those of p_all whatever they have not begun. Of what may begin only once it is
 -- noted that somebody was told of it: until then it has not begun, whatever becomes of its agent.
 CREATE OR REPLACE FUNCTION sluice.answers_start(p_instances uuid[], p_given uuid[], p_all uuid[]) RETURNS TABLE (instance uuid, start json)
@@ -115,15 +123,16 @@ LANGUAGE plpgsql SET enable_seqscan = off SET enable_hashjoin = off SET enable_m
 BEGIN
         RETURN QUERY
         WITH given AS MATERIALIZED (
-                SELECT x.instance, x.attempt, x.epoch, x.offered, x.run, r.project, r.pipe, r.version, a.task
+                SELECT x.instance, x.attempt, x.epoch, x.offered, x.run, r.project, r.pipe, r.version, r.parameters, a.task
                   FROM (SELECT x.*, row_number() OVER (PARTITION BY x.instance ORDER BY x.attempt) AS n FROM sluice.assignment x
                          WHERE x.instance = ANY (p_instances) AND x.state = 'assigned' AND NOT x.recover
                            AND (x.attempt = ANY (p_given) OR x.instance = ANY (p_all))) x
                  CROSS JOIN LATERAL (SELECT a.task FROM sluice.attempt a WHERE a.id = x.attempt OFFSET 0) a
-                 CROSS JOIN LATERAL (SELECT r.project, r.pipe, r.version FROM sluice.run r WHERE r.id = x.run OFFSET 0) r
+                 CROSS JOIN LATERAL (SELECT r.project, r.pipe, r.version, r.parameters FROM sluice.run r WHERE r.id = x.run OFFSET 0) r
                  WHERE x.n <= 64
         ), kind AS MATERIALIZED (
-                SELECT k.*, v.type = 'streaming' AS streaming, coalesce(v.spec ->> 'delivery' = 'at-most-once', false) AS once, sluice.is_fenced(v.spec, t.value) AS fence, t.value -> 'directives' AS directives
+                SELECT k.*, v.type = 'streaming' AS streaming, coalesce(v.spec ->> 'delivery' = 'at-most-once', false) AS once, sluice.is_fenced(v.spec, t.value) AS fence, t.value -> 'directives' AS directives,
+                       sluice.task_refers(t.value -> 'directives') AS refers
                   FROM (SELECT DISTINCT g.project, g.pipe, g.version, g.task FROM given g) k
                   JOIN sluice.pipe_version v ON (v.project, v.pipe, v.version) = (k.project, k.pipe, k.version)
                  CROSS JOIN LATERAL jsonb_array_elements(v.spec -> 'tasks') t
@@ -135,8 +144,12 @@ BEGIN
         )
         SELECT g.instance, json_agg(json_build_object(
                        'attempt', g.attempt, 'epoch', g.epoch, 'run', g.run, 'project', g.project, 'pipe', g.pipe, 'task', g.task,
-                       'fence', k.fence, 'streaming', k.streaming, 'directives', k.directives) ORDER BY g.attempt)
+                       'fence', k.fence, 'streaming', k.streaming, 'parameters', p.parameters,
+                       -- An agent of the release before does not know the word, and refuses what it would not replace.
+                       'directives', CASE WHEN p.parameters IS NULL AND NOT k.refers THEN k.directives ELSE '[["Substitute", "yes"]]' || k.directives END) ORDER BY g.attempt)
           FROM given g JOIN kind k ON (k.project, k.pipe, k.version, k.task) = (g.project, g.pipe, g.version, g.task)
+         CROSS JOIN LATERAL (SELECT CASE WHEN g.parameters <> '[]' THEN (
+                                SELECT jsonb_object_agg(e ->> 'name', e -> 'value') FROM jsonb_array_elements(g.parameters) e) END AS parameters OFFSET 0) p
          GROUP BY g.instance;
 END
 $$;

@@ -304,7 +304,7 @@ static void test_all_at_once(void) {
                 "p:3:1: Priority=: a number from -1000 to 1000 is expected",
                 "p:5:1: ExecStart=: \"true\" is not an absolute path",
                 "p:6:3: MemoryMx= is not allowed in [Task]; did you mean MemoryMax=?",
-                "p:8:2: unknown section [Tusk]; there are [Pipe] and [Task NAME]",
+                "p:8:2: unknown section [Tusk]; there are [Pipe], [Parameter NAME] and [Task NAME]",
                 "p:12:1: ExecStart= stands twice",
                 "p:13:1: task \"d\" has no ExecStart=",
                 "p:14:1: CPUQuota=: ",

@@ -1,0 +1,64 @@
+/* References in an offer's directives become values. What comes out is checked by agentd-exec, with the host's policy. */
+#include "offer.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "str.h"
+#include "strv.h"
+#include "substitute.h"
+
+/* Its first pair, of an offer with references: who does not know it refuses the offer, and does not run a task without its values. */
+#define ASKS "Substitute"
+
+static int look_up(const Reference *reference, const char **ret, Error *e, void *userdata) {
+        const ProtoAssignment *offer = userdata;
+
+        for (char *const *p = offer->parameters; !reference->key && p && p[0]; p += 2)
+                if (strlen(p[0]) == reference->name_size &&
+                    memcmp(p[0], reference->name, reference->name_size) == 0) {
+                        *ret = p[1];
+                        return 0;
+                }
+        return error_set(e, -EINVAL, "no-value", "There is no value for %.*s.",
+                         (int) reference->size, reference->text);
+}
+
+static int substitute_pair(ProtoAssignment *offer, char *const *pair, char ***pairs, Error *e) {
+        const Directive *d = directive_find(pair[0]);
+        char *value = NULL;
+        int r = strv_append(pairs, pair[0]);
+
+        if (r < 0 || !d || !d->substitutes)
+                return r < 0 ? r : strv_append(pairs, pair[1]);
+        r = substitute_value(d, pair[1], look_up, offer, &value, e);
+        if (r < 0)
+                return r == -ENOMEM ? r : error_prefix(e, "%s=: ", pair[0]);
+        return strv_append_take(pairs, value);
+}
+
+static int add_parameter(char ***pairs, const char *name, const char *value) {
+        _cleanup_(freep) char *text = str_format("%s=%s", name, value);
+        int r = text ? strv_append(pairs, "Parameter") : -ENOMEM;
+
+        return r < 0 ? r : strv_append(pairs, text);
+}
+
+int offer_substitute(ProtoAssignment *offer, Error *e) {
+        _cleanup_(strv_freep) char **pairs = NULL;
+        int r = 0;
+
+        if (!offer->directives || !str_eq(offer->directives[0], ASKS))
+                return 0;
+        for (char *const *d = offer->directives + 2; r >= 0 && d[0]; d += 2)
+                r = substitute_pair(offer, d, &pairs, e);
+        for (char *const *p = offer->parameters; r >= 0 && p && p[0]; p += 2)
+                r = add_parameter(&pairs, p[0], p[1]);
+        if (r < 0)
+                return r;
+        (void) strv_free(offer->directives);
+        offer->directives = TAKE_PTR(pairs);
+        return 0;
+}

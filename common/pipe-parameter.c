@@ -1,0 +1,280 @@
+/* Parameters of a pipe, and what its tasks refer to. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "directive.h"
+#include "parameter.h"
+#include "parse.h"
+#include "pipe-internal.h"
+#include "secret.h"
+#include "str.h"
+#include "strv.h"
+#include "substitute.h"
+
+#define VALUES_MAX 256
+#define NEAR_MAX 4 /* letters; further away is no likeness */
+
+const PipeWord pipe_parameter_words[PIPE_PARAMETER_WORDS] = {
+        { "Type", offsetof(PipeParameter, type), false },
+        { "Default", offsetof(PipeParameter, preset), false },
+        { "Pattern", offsetof(PipeParameter, pattern), false },
+        { "Minimum", offsetof(PipeParameter, minimum), false },
+        { "Maximum", offsetof(PipeParameter, maximum), false },
+        { "Values", offsetof(PipeParameter, values), true },
+        { "Required", offsetof(PipeParameter, required), false },
+        { "Description", offsetof(PipeParameter, description), false },
+};
+
+#define T(name_, member_)                                                                          \
+        { name_, JSON_TEXT, false, offsetof(PipeParameter, member_), .max = PIPE_VALUE_MAX }
+const JsonField pipe_parameter_fields[] = {
+        { "name", JSON_TEXT, true, offsetof(PipeParameter, name), .max = 255 },
+        T("type", type),
+        T("default", preset),
+        T("pattern", pattern),
+        T("minimum", minimum),
+        T("maximum", maximum),
+        { "values", JSON_STRV, false, offsetof(PipeParameter, values), .max = VALUES_MAX },
+        { "required", JSON_RAW, false, offsetof(PipeParameter, required), .max = 16 },
+        T("description", description),
+        {},
+};
+
+/* Only what is said: the rest has its default. */
+void pipe_parameters_to_json(const Pipe *p, JsonOut *o) {
+        if (p->parameters.count == 0)
+                return;
+        json_out_array(o, "parameters");
+        for (size_t i = 0; i < p->parameters.count; i++) {
+                const PipeParameter *t = pipe_parameter(p, i);
+
+                json_out_object(o, NULL);
+                for (const JsonField *f = pipe_parameter_fields; f->name; f++) {
+                        const void *slot = (const char *) t + f->offset;
+                        const char *text = *(const char *const *) slot;
+
+                        if (f->type == JSON_TEXT && text)
+                                json_out_text(o, f->name, text);
+                        else if (f->type == JSON_RAW && text)
+                                json_out_raw(o, f->name, text);
+                        else if (f->type == JSON_STRV &&
+                                 strv_length(*(char *const *const *) slot)) {
+                                json_out_array(o, f->name);
+                                STRV_FOREACH(v, *(char *const *const *) slot)
+                                        json_out_text(o, NULL, *v);
+                                json_out_end_array(o);
+                        }
+                }
+                json_out_end_object(o);
+        }
+        json_out_end_array(o);
+}
+
+static const PipeParameter *find(const Pipe *p, const char *name, size_t size) {
+        for (size_t i = 0; i < p->parameters.count; i++) {
+                const PipeParameter *t = pipe_parameter(p, i);
+
+                if (strlen(t->name) == size && memcmp(t->name, name, size) == 0)
+                        return t;
+        }
+        return NULL;
+}
+
+/* The name of a parameter that may have been meant; NULL. */
+static const char *nearest(const Pipe *p, const char *name) {
+        unsigned least = NEAR_MAX;
+        const char *near = NULL;
+
+        for (size_t i = 0; i < p->parameters.count; i++) {
+                unsigned distance = str_distance(pipe_parameter(p, i)->name, name);
+
+                if (distance < least) {
+                        least = distance;
+                        near = pipe_parameter(p, i)->name;
+                }
+        }
+        return near;
+}
+
+static int check_name(const Pipe *p, size_t i, Error *e) {
+        const PipeParameter *t = pipe_parameter(p, i);
+
+        if (!parameter_name_ok(t->name, strlen(t->name)))
+                return error_set(e, -EINVAL, "bad-name",
+                                 "\"%.64s\" is no parameter name: a-z, 0-9 and _, at most %d, "
+                                 "beginning with a letter",
+                                 t->name, PARAMETER_NAME_MAX);
+        if (find(p, t->name, strlen(t->name)) != t)
+                return error_set(e, -EINVAL, "duplicate-parameter",
+                                 "parameter \"%.64s\" stands twice", t->name);
+        return 0;
+}
+
+/* true stands there, or nothing. */
+static int settle_required(PipeParameter *t, Error *e) {
+        bool required = false;
+
+        if (!t->required)
+                return 0;
+        if (parse_bool(t->required, &required) < 0)
+                return error_set(e, -EINVAL, "bad-value", "Required=: yes or no is expected");
+        if (required && t->preset)
+                return error_set(e, -EINVAL, "bad-parameter",
+                                 "Required= does not go with Default=, which is a value");
+        return str_replace(&t->required, required ? "true" : NULL);
+}
+
+/* What a line of a pipe file cannot hold came as JSON; a list's words have no blanks and commas. */
+static int check_lines(const PipeParameter *t, const char **ret_key, Error *e) {
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < PIPE_PARAMETER_WORDS; i++) {
+                const void *slot = (const char *) t + pipe_parameter_words[i].offset;
+
+                *ret_key = pipe_parameter_words[i].key;
+                if (!pipe_parameter_words[i].list)
+                        r = pipe_line_check(*ret_key, *(const char *const *) slot, e);
+                else
+                        STRV_FOREACH(v, *(char *const *const *) slot)
+                                if (!**v || strpbrk(*v, " ,\t\n\r\v\f\\"))
+                                        r = error_set(e, -EINVAL, "not-a-line",
+                                                      "%s=: a value is a word without blanks, "
+                                                      "commas and backslashes",
+                                                      *ret_key);
+        }
+        return r;
+}
+
+static int check_values(const PipeParameter *t, const char **ret_key, Error *e) {
+        const ParameterRule rule = { .type = t->type,
+                                     .pattern = t->pattern,
+                                     .minimum = t->minimum,
+                                     .maximum = t->maximum,
+                                     .values = t->values };
+        int r = parameter_rule_check(&rule, ret_key, e);
+
+        if (r < 0)
+                return r;
+        *ret_key = t->preset ? "Default" : NULL;
+        r = secret_check("parameter", t->name, t->preset ? t->preset : "", e);
+        if (r < 0 || !t->preset)
+                return r;
+        r = parameter_value_check(&rule, t->preset, e);
+        return r == -ENOMEM ? r : r < 0 ? error_prefix(e, "Default=: ") : 0;
+}
+
+void pipe_check_parameters(PipeCheck *c) {
+        for (size_t i = 0; i < c->pipe->parameters.count; i++) {
+                PipeParameter *t = pipe_parameter(c->pipe, i);
+                const char *key = NULL;
+                Error e = {};
+                int r;
+
+                pipe_object(c, PLACE_PARAMETER(i, NULL), check_name(c->pipe, i, &e), &e);
+                pipe_object(c, PLACE_PARAMETER(i, "Required"), settle_required(t, &e), &e);
+                r = check_lines(t, &key, &e);
+                pipe_object(c, PLACE_PARAMETER(i, key), r, &e);
+                r = check_values(t, &key, &e);
+                pipe_object(c, PLACE_PARAMETER(i, key), r, &e);
+        }
+}
+
+/* One directive of one task. */
+typedef struct Look {
+        PipeCheck *c;
+        const Directive *row;
+        size_t task, directive;
+        pipe_succeeded_t succeeded; /* NULL: outputs are not looked at */
+        const void *graph;
+} Look;
+
+static int object(const Look *l, int r, const Error *e) {
+        pipe_object(l->c, PLACE_DIRECTIVE(l->task, l->directive), r, e);
+        return l->c->trouble;
+}
+
+static int on_reference(const Reference *reference, void *userdata) {
+        const Look *l = userdata;
+        const Pipe *p = l->c->pipe;
+        bool known = find(p, reference->name, reference->name_size);
+        char name[PARAMETER_NAME_MAX + 1] = "";
+        const char *near;
+        Error e = {};
+        int size = (int) reference->size, r = 0;
+
+        if (!reference->braces) {
+                if (known && l->row->substitutes)
+                        r = error_set(
+                                &e, -EINVAL, "no-braces",
+                                "%s=: %.*s is split into words by systemd, or not replaced at "
+                                "all; write ${%.*s}",
+                                l->row->name, size, reference->text, (int) reference->name_size,
+                                reference->name);
+        } else if (!reference->complete) {
+                r = error_set(&e, -EINVAL, "bad-reference",
+                              "%s=: \"%.*s\" begins a reference and is none; ${parameter} or "
+                              "${task.KEY} is expected, or $$ for a $",
+                              l->row->name, size < 64 ? size : 64, reference->text);
+        } else if (!l->row->substitutes) {
+                r = error_set(&e, -EINVAL, "not-replaced", "%s=: %.*s is not replaced there",
+                              l->row->name, size, reference->text);
+        } else if (!reference->key && !known) {
+                (void) snprintf(name, sizeof(name), "%.*s", (int) reference->name_size,
+                                reference->name);
+                near = nearest(p, name);
+                r = error_set(&e, -EINVAL, "unknown-parameter",
+                              "%s=: there is no parameter %.*s%s%s%s", l->row->name, size,
+                              reference->text, near ? "; did you mean ${" : "", near ? near : "",
+                              near ? "}?" : "; make it a [Parameter NAME], or write $$ for a $");
+        }
+        return object(l, r, &e);
+}
+
+static int on_output(const Reference *reference, void *userdata) {
+        const Look *l = userdata;
+        char name[64] = "";
+        Error e = {};
+        int r;
+
+        if (!reference->braces || !reference->complete || !reference->key || !l->row->substitutes)
+                return 0;
+        (void) snprintf(name, sizeof(name), "%.*s", (int) reference->name_size, reference->name);
+        r = l->succeeded(l->graph, l->task, name);
+        if (r < 0)
+                r = error_set(&e, -EINVAL, "unknown-task",
+                              "%s=: %.*s: this pipe has no task \"%s\"", l->row->name,
+                              (int) reference->size, reference->text, name);
+        else if (r == 0)
+                r = error_set(
+                        &e, -EINVAL, "output-not-there",
+                        "%s=: %.*s: task \"%s\" has not always succeeded before this one; say "
+                        "After=%s",
+                        l->row->name, (int) reference->size, reference->text, name, name);
+        return object(l, r, &e);
+}
+
+static void each_reference(Look look, on_reference_t on) {
+        char **first = pipe_task(look.c->pipe, look.task)->directives;
+
+        for (char **d = first; d && *d && look.c->trouble >= 0; d += 2) {
+                int r;
+
+                look.row = directive_find(d[0]);
+                look.directive = (size_t) (d - first) / 2;
+                r = look.row ? substitute_each(look.row, d[1], on, &look) : 0;
+                if (r < 0 && look.c->trouble >= 0)
+                        look.c->trouble = r;
+        }
+}
+
+void pipe_check_references(PipeCheck *c) {
+        for (size_t i = 0; i < c->pipe->tasks.count; i++)
+                each_reference((Look){ .c = c, .task = i }, on_reference);
+}
+
+void pipe_check_outputs(PipeCheck *c, size_t task, pipe_succeeded_t succeeded, const void *graph) {
+        each_reference((Look){ .c = c, .task = task, .succeeded = succeeded, .graph = graph },
+                       on_output);
+}
