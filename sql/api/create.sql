@@ -45,7 +45,7 @@ BEGIN
                         'run', r.id, 'project', r.project, 'pipe', r.pipe, 'version', r.version, 'state', r.state, 'outcome', r.outcome,
                         'exit_status', r.exit_status, 'reason', r.reason, 'created_by', r.created_by,
                         'created_at', sluice.rfc3339(r.created_at), 'started_at', NULL, 'ended_at', NULL, 'cancel_requested_at', NULL,
-                        'etag', r.revision::text, 'log_complete', false, 'tasks', (
+                        'etag', r.revision::text, 'log_complete', false, 'scheduled', NULL, 'tasks', (
                                 SELECT json_agg(json_build_object('task', t.name, 'state', t.state, 'after', t.after,
                                                 'after_failure', t.after_failure, 'after_any', t.after_any, 'retry_at', NULL, 'attempts', coalesce((
                                                 SELECT json_agg(sluice.attempt_json(a, false)) FROM sluice.attempts_of(r.id) a WHERE a.task = t.name),
