@@ -4,6 +4,7 @@
 #include "pipe.h"
 
 #include "json-in.h"
+#include "json-out.h"
 #include "pipe-selector.h"
 
 typedef struct PipeTask {
@@ -15,6 +16,17 @@ typedef struct PipeTask {
         char **directives; /* owned: name, value, name, value, in the order of the text */
 } PipeTask;
 
+typedef struct PipeSchedule {
+        char *name;                                 /* owned */
+        char **on_calendar, **cron;                 /* owned: expressions */
+        char *time_zone;                            /* owned */
+        char *persistent;                           /* owned: until it is missed_runs */
+        char *missed_runs;                          /* owned */
+        char *starting_deadline, *randomized_delay; /* owned: time spans */
+        char *fixed_random_delay;                   /* owned: a boolean */
+        char *concurrency_policy;                   /* owned */
+} PipeSchedule;
+
 struct Pipe {
         char *description;   /* owned */
         char *type;          /* owned */
@@ -24,34 +36,46 @@ struct Pipe {
         char *concurrency_policy, *concurrency_limit, *concurrency_key; /* owned */
         char *delivery;                                                 /* owned */
         char *on_agent_loss, *overlap;                                  /* owned */
+        JsonArray schedules;                                            /* owned, of PipeSchedule */
         JsonArray tasks;                                                /* owned, of PipeTask */
 };
 
-/* The words of a pipe file and where their values are. A list adds up, and an empty one begins anew, as systemd's do. */
+/* The words of a pipe file and where their values are. A list adds up, and an empty one begins anew, as systemd's do: a list of words,
+ * or one of whole lines. */
 typedef struct PipeWord {
         const char *key;
         size_t offset;
         bool list;
+        bool lines;
 } PipeWord;
 
 #define PIPE_OWN_WORDS 10 /* of [Pipe] */
 #define PIPE_TASK_WORDS 7 /* of [Task], beside directives */
+#define PIPE_SCHEDULE_WORDS 9
 extern const PipeWord pipe_own_words[PIPE_OWN_WORDS];
 extern const PipeWord pipe_task_words[PIPE_TASK_WORDS];
+extern const PipeWord pipe_schedule_words[PIPE_SCHEDULE_WORDS];
+extern const JsonField pipe_schedule_fields[];
 
 /* The row of a word; n when it is none. */
 size_t pipe_word_find(const PipeWord words[], size_t n, const char *key);
 
-/* What is wrong: a directive of a task; or a word, of a task or of [Pipe]; or a task; or the whole. */
+/* What is wrong: a directive of a task; or an expression of a schedule, at a byte of it; or a word, of a task, a schedule or of
+ * [Pipe]; or a task; or a schedule; or the whole. */
 typedef struct PipePlace {
-        const char *key;  /* NULL: none */
-        size_t task;      /* SIZE_MAX: none */
-        size_t directive; /* SIZE_MAX: none */
+        const char *key; /* NULL: none */
+        size_t task;     /* SIZE_MAX: none; so are these */
+        size_t directive;
+        size_t schedule;
+        size_t expression; /* of the list that is key's */
+        size_t at;         /* 0: its beginning */
 } PipePlace;
 
-#define PLACE_PIPE(k) ((PipePlace){ (k), SIZE_MAX, SIZE_MAX })
-#define PLACE_TASK(t, k) ((PipePlace){ (k), (t), SIZE_MAX })
-#define PLACE_DIRECTIVE(t, d) ((PipePlace){ NULL, (t), (d) })
+#define PLACE_PIPE(k) ((PipePlace){ (k), SIZE_MAX, SIZE_MAX, SIZE_MAX, SIZE_MAX, 0 })
+#define PLACE_TASK(t, k) ((PipePlace){ (k), (t), SIZE_MAX, SIZE_MAX, SIZE_MAX, 0 })
+#define PLACE_DIRECTIVE(t, d) ((PipePlace){ NULL, (t), (d), SIZE_MAX, SIZE_MAX, 0 })
+#define PLACE_SCHEDULE(s, k) ((PipePlace){ (k), SIZE_MAX, SIZE_MAX, (s), SIZE_MAX, 0 })
+#define PLACE_EXPRESSION(s, k, i, a) ((PipePlace){ (k), SIZE_MAX, SIZE_MAX, (s), (i), (a) })
 
 /* One look at all of a pipe. */
 typedef struct PipeCheck {
@@ -70,8 +94,14 @@ int pipe_check(PipeCheck *c);
 /* For the parts of it: passes on what a look at one thing has found; does nothing when r is not negative. */
 void pipe_object(PipeCheck *c, PipePlace place, int r, const Error *e);
 
+/* For the parts of it as well: a value that is one of these words; and a time span above zero. NULL is right. */
+int pipe_check_choice(const char *key, const char *value, const char *const words[], Error *e);
+int pipe_check_span(const char *key, const char *value, Error *e);
+
 /* What goes with batch pipes only, or with streaming ones only. */
 void pipe_check_type(PipeCheck *c);
+/* Schedules; their expressions are brought into normal form, and what is said twice is said once. */
+void pipe_check_schedules(PipeCheck *c);
 /* The tasks that tasks name are there, can be done one after the other, and each can come to run. */
 void pipe_check_graph(PipeCheck *c);
 
@@ -80,8 +110,16 @@ static inline PipeTask *pipe_task(const Pipe *p, size_t i) {
         return (PipeTask *) p->tasks.items + i;
 }
 
-/* Adds a task; the array grows by one. */
+static inline PipeSchedule *pipe_schedule(const Pipe *p, size_t i) {
+        return (PipeSchedule *) p->schedules.items + i;
+}
+
+/* Adds a task, or a schedule; the array grows by one. */
 int pipe_add_task(Pipe *p, const char *name, PipeTask **ret);
+int pipe_add_schedule(Pipe *p, const char *name, PipeSchedule **ret);
+
+/* "schedules", where there are any. */
+void pipe_schedules_out(const Pipe *p, JsonOut *o);
 
 /* What was found wrong so far, to be said in the order of the lines. */
 typedef struct Complaints {

@@ -30,6 +30,11 @@ static void check_streaming(PipeCheck *c) {
                                               "%s= does not go with Type=streaming: %s",
                                               rows[i].key, rows[i].why),
                                     &e);
+        if (p->schedules.count > 0)
+                pipe_object(c, PLACE_SCHEDULE(0, NULL),
+                            error_set(&e, -EINVAL, "not-streaming",
+                                      "[Schedule] does not go with Type=streaming: it runs always"),
+                            &e);
         if (p->tasks.count > 1)
                 pipe_object(
                         c, PLACE_TASK(1, NULL),

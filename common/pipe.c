@@ -43,6 +43,8 @@ static const JsonField pipe_fields[] = {
         { "delivery", JSON_TEXT, false, offsetof(Pipe, delivery), .max = 16 },
         { "on_agent_loss", JSON_TEXT, false, offsetof(Pipe, on_agent_loss), .max = 16 },
         { "overlap", JSON_TEXT, false, offsetof(Pipe, overlap), .max = 16 },
+        { "schedules", JSON_ARRAY, false, offsetof(Pipe, schedules), .max = PIPE_SCHEDULES_MAX,
+          .fields = pipe_schedule_fields, .size = sizeof(PipeSchedule) },
         { "tasks", JSON_ARRAY, true, offsetof(Pipe, tasks), .max = PIPE_TASKS_MAX,
           .fields = task_fields, .size = sizeof(PipeTask) },
         {},
@@ -51,6 +53,8 @@ static const JsonField pipe_fields[] = {
 Pipe *pipe_free(Pipe *p) {
         if (!p)
                 return NULL;
+        for (size_t i = 0; i < p->schedules.count; i++)
+                free(pipe_schedule(p, i)->persistent); /* the one word that JSON has not */
         json_done(pipe_fields, p);
         selector_done(&p->selector);
         free(p);
@@ -66,20 +70,28 @@ int pipe_name_check(const char *name) {
                        : -EINVAL;
 }
 
-int pipe_add_task(Pipe *p, const char *name, PipeTask **ret) {
-        PipeTask *grown = reallocarray(p->tasks.items, p->tasks.count + 1, sizeof(PipeTask));
-        PipeTask *t;
+/* One more element, all zero. */
+static int array_add(JsonArray *a, size_t size, void **ret) {
+        char *grown = reallocarray(a->items, a->count + 1, size);
 
         if (!grown)
                 return -ENOMEM;
-        p->tasks.items = grown;
-        t = grown + p->tasks.count;
-        *t = (PipeTask){ .name = strdup(name) };
-        if (!t->name)
-                return -ENOMEM;
-        p->tasks.count++;
-        *ret = t;
+        a->items = grown;
+        *ret = memset(grown + a->count * size, 0, size);
+        a->count++;
         return 0;
+}
+
+int pipe_add_task(Pipe *p, const char *name, PipeTask **ret) {
+        int r = array_add(&p->tasks, sizeof(**ret), (void **) ret);
+
+        return r < 0 ? r : str_replace(&(*ret)->name, name);
+}
+
+int pipe_add_schedule(Pipe *p, const char *name, PipeSchedule **ret) {
+        int r = array_add(&p->schedules, sizeof(**ret), (void **) ret);
+
+        return r < 0 ? r : str_replace(&(*ret)->name, name);
 }
 
 const PipeWord pipe_own_words[PIPE_OWN_WORDS] = {
@@ -123,7 +135,7 @@ static void reader_done(Reader *r) {
         complaints_done(&r->complaints);
 }
 
-/* A document has no lines: the task is named. */
+/* A document has no lines: the task or the schedule is named. */
 static int on_objection(const PipePlace *wrong, const Error *e, void *userdata) {
         Reader *reader = userdata;
         Error named = *e;
@@ -131,6 +143,9 @@ static int on_objection(const PipePlace *wrong, const Error *e, void *userdata) 
         if (wrong->task != SIZE_MAX && (wrong->key || wrong->directive != SIZE_MAX))
                 (void) error_prefix(&named,
                                     "task \"%.64s\": ", pipe_task(reader->pipe, wrong->task)->name);
+        if (wrong->schedule != SIZE_MAX && wrong->key)
+                (void) error_prefix(&named, "schedule \"%.64s\": ",
+                                    pipe_schedule(reader->pipe, wrong->schedule)->name);
         return complaints_add(&reader->complaints, 0, 0, &named);
 }
 
@@ -215,6 +230,7 @@ static int pipe_out(const Pipe *p, bool hash, char **ret) {
                 json_out_text(&o, "on_agent_loss", p->on_agent_loss);
         if (p->overlap)
                 json_out_text(&o, "overlap", p->overlap);
+        pipe_schedules_out(p, &o);
         json_out_array(&o, "tasks");
         for (size_t i = 0; i < p->tasks.count; i++)
                 task_out(&o, pipe_task(p, i));
