@@ -35,6 +35,7 @@ static const struct {
         [OPTION_REASON] = { "--reason", 0, true },
         [OPTION_DEADLINE] = { "--deadline", 0, true },
         [OPTION_FORCE] = { "--force", 0, false },
+        [OPTION_FOR] = { "--for", 0, true },
 };
 
 const char *option_name(Option o) {

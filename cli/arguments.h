@@ -25,6 +25,7 @@ typedef enum Option {
         OPTION_REASON,
         OPTION_DEADLINE,
         OPTION_FORCE,
+        OPTION_FOR,
         _OPTION_MAX,
 } Option;
 

@@ -56,6 +56,13 @@ static const JsonField task_fields[] = {
         {},
 };
 
+const JsonField scheduled_fields[] = {
+        T(Scheduled, schedule),
+        T(Scheduled, due_at),
+        T(Scheduled, interval_start),
+        {},
+};
+
 const JsonField run_fields[] = {
         MUST(Run, run),
         T(Run, project),
@@ -70,6 +77,7 @@ const JsonField run_fields[] = {
         T(Run, ended_at),
         T(Run, etag),
         B(Run, log_complete),
+        { "scheduled", JSON_OBJECT, false, offsetof(Run, scheduled), .fields = scheduled_fields },
         ARRAY(Run, tasks, task_fields, Task),
         {},
 };

@@ -22,10 +22,16 @@ typedef struct Task {
         JsonArray attempts; /* Attempt */
 } Task;
 
+/* The due time that a run is for; schedule NULL: somebody asked for it. */
+typedef struct Scheduled {
+        char *schedule, *due_at, *interval_start;
+} Scheduled;
+
 typedef struct Run {
         char *run, *project, *pipe, *version, *state, *outcome, *reason, *created_by, *created_at,
                 *started_at, *ended_at, *etag;
         bool log_complete;
+        Scheduled scheduled;
         JsonArray tasks; /* Task; empty in lists */
 } Run;
 
@@ -79,8 +85,8 @@ typedef struct Page {
 /* Decodes the reply; then all texts but a pipe's source are fit for a terminal. On error, with words in e, there is nothing to empty. */
 int shape_decode(const Reply *reply, const JsonField *fields, void *target, Error *e);
 
-extern const JsonField stream_fields[], run_fields[], pipe_fields[], agent_fields[], key_fields[],
-        project_fields[];
+extern const JsonField scheduled_fields[], stream_fields[], run_fields[], pipe_fields[],
+        agent_fields[], key_fields[], project_fields[];
 extern const JsonField run_page_fields[], pipe_page_fields[], deployment_page_fields[],
         agent_page_fields[], key_page_fields[], project_page_fields[];
 

@@ -35,7 +35,7 @@ LANGUAGE plpgsql AS $$
 DECLARE
         v_before sluice.schedule_due;
 BEGIN
-        SELECT * INTO v_before FROM sluice.schedule_due d WHERE d.schedule = p_schedule ORDER BY d.due_at DESC LIMIT 1;
+        SELECT * INTO v_before FROM sluice.schedule_due d WHERE d.schedule = p_schedule AND d.due_at < p_due ORDER BY d.due_at DESC LIMIT 1;
 
         IF v_before.skipped = p_why AND v_before.reason = p_reason AND coalesce(v_before.until_at, v_before.due_at) < p_due THEN
                 UPDATE sluice.schedule_due SET until_at = p_until, count = count + p_count, decided_at = clock_timestamp()
@@ -50,9 +50,13 @@ $$;
 
 -- A due time that was waiting will have no run.
 CREATE OR REPLACE FUNCTION sluice.due_drop(p_schedule uuid, p_due timestamptz, p_why text, p_reason text) RETURNS void
-LANGUAGE sql AS $$
-        UPDATE sluice.schedule_due SET begin_at = NULL, waits_for = NULL, skipped = p_why, reason = p_reason, decided_at = clock_timestamp()
-         WHERE schedule = p_schedule AND due_at = p_due AND begin_at IS NOT NULL
+LANGUAGE plpgsql AS $$
+BEGIN
+        DELETE FROM sluice.schedule_due WHERE schedule = p_schedule AND due_at = p_due AND begin_at IS NOT NULL;
+        IF FOUND THEN
+                PERFORM sluice.due_skip(p_schedule, p_due, p_due, 1, p_why, p_reason);
+        END IF;
+END
 $$;
 
 -- Takes one due time in: it waits for its beginning, or is skipped. p_last_missed: of those that were missed, none is after it.

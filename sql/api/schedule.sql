@@ -113,7 +113,7 @@ BEGIN
                 'due_at', sluice.rfc3339(d.due_at), 'until_at', sluice.rfc3339(d.until_at), 'count', d.count,
                 'state', CASE WHEN d.run IS NOT NULL THEN 'run' WHEN d.skipped IS NOT NULL THEN 'skipped' ELSE 'waiting' END,
                 'run', d.run, 'run_state', (SELECT r.state FROM sluice.run r WHERE r.id = d.run),
-                'skipped', d.skipped, 'reason', coalesce(d.reason, format('waits for the end of run %s', d.waits_for)),
+                'skipped', d.skipped, 'reason', coalesce(d.reason, 'waits for the end of run ' || d.waits_for),
                 'interval_start', sluice.rfc3339(d.interval_start), 'begin_at', sluice.rfc3339(d.begin_at), 'waits_for', d.waits_for,
                 'deadline_at', sluice.rfc3339(d.deadline_at), 'decided_at', sluice.rfc3339(d.decided_at));
 END

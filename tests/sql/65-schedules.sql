@@ -146,7 +146,7 @@ SELECT is(api.schedule_get(t.h('viewer'), 'default', 'p', 's') ->> 'error', NULL
 -- Overlap. A person's run is one, too.
 SELECT pg_temp.deploy('p', pg_temp.daily('{"concurrency_policy": "forbid"}')), pg_temp.forget('p') \g /dev/null
 SELECT pg_temp.fire('p', '{30, 20, 10}') \g /dev/null
-SELECT is(pg_temp.dues('p'), '30 queued, 20 overlap, 10 overlap', 'forbid: one at a time');
+SELECT is(pg_temp.dues('p'), '30 queued, 20-10x2 overlap', 'forbid: one at a time, and what is skipped in a row is one row');
 SELECT is((SELECT reason FROM sluice.schedule_due WHERE schedule = :'s' AND due_at = pg_temp.at(20)),
           format('run %s of the pipe was not over', (SELECT run FROM sluice.schedule_due WHERE schedule = :'s' AND due_at = pg_temp.at(30))), 'it names the other run');
 SELECT pg_temp.forget('p'), t.run('p') AS mine \gset
@@ -170,7 +170,7 @@ SELECT pg_temp.forget('p') \g /dev/null
 SELECT t.run('p') AS mine \gset
 SELECT pg_temp.fire('p', (SELECT array_agg(n::numeric / 10) FROM generate_series(1, 102) n)) \g /dev/null
 SELECT api.tick() \g /dev/null
-SELECT is((SELECT string_agg(w || ' ' || n, ', ' ORDER BY w) FROM (SELECT coalesce(skipped, 'waits') AS w, count(*) AS n FROM sluice.schedule_due
+SELECT is((SELECT string_agg(w || ' ' || n, ', ' ORDER BY w) FROM (SELECT coalesce(skipped, 'waits') AS w, sum(count) AS n FROM sluice.schedule_due
             WHERE schedule = :'s' GROUP BY 1) x), 'queue-full 2, waits 100', 'a hundred wait, and no more');
 
 SELECT pg_temp.deploy('p', pg_temp.daily('{"concurrency_policy": "replace"}')), pg_temp.forget('p') \g /dev/null
