@@ -39,6 +39,7 @@ static const struct {
         [OPTION_FROM] = { "--from", 0, true },
         [OPTION_SKIP] = { "--skip", 0, true },
         [OPTION_PARAM] = { "--param", 0, true },
+        [OPTION_FOR] = { "--for", 0, true },
 };
 
 const char *option_name(Option o) {

@@ -29,6 +29,7 @@ typedef enum Option {
         OPTION_FROM,
         OPTION_SKIP,
         OPTION_PARAM,
+        OPTION_FOR,
         _OPTION_MAX,
 } Option;
 

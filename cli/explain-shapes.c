@@ -61,6 +61,8 @@ const JsonField explained_run_fields[] = {
         MUST(ExplainedRun, state),
         T(ExplainedRun, outcome),
         T(ExplainedRun, reason),
+        { "scheduled", JSON_OBJECT, false, offsetof(ExplainedRun, scheduled),
+          .fields = scheduled_fields },
         ARRAY(ExplainedRun, tasks, task_fields, ExplainedTask),
         ARRAY(ExplainedRun, parameters, value_fields, Value),
         {},

@@ -223,6 +223,10 @@ int run_print(const Run *run) {
                       run->reason ? "; " : "", run->reason ? run->reason : "");
         print_moment("  Created: ", run->created_at);
         (void) printf(", by %s\n", run->created_by ? run->created_by : "-");
+        if (run->scheduled.schedule) {
+                print_moment("      Due: ", run->scheduled.due_at);
+                (void) printf(", by schedule %s\n", run->scheduled.schedule);
+        }
         if (run->started_at) {
                 print_moment("  Started: ", run->started_at);
                 (void) putchar('\n');

@@ -64,6 +64,13 @@ const JsonField value_fields[] = {
         {},
 };
 
+const JsonField scheduled_fields[] = {
+        T(Scheduled, schedule),
+        T(Scheduled, due_at),
+        T(Scheduled, interval_start),
+        {},
+};
+
 const JsonField run_fields[] = {
         MUST(Run, run),
         T(Run, project),
@@ -79,6 +86,7 @@ const JsonField run_fields[] = {
         T(Run, rerun_of),
         T(Run, etag),
         B(Run, log_complete),
+        { "scheduled", JSON_OBJECT, false, offsetof(Run, scheduled), .fields = scheduled_fields },
         ARRAY(Run, tasks, task_fields, Task),
         ARRAY(Run, parameters, value_fields, Value),
         {},

@@ -26,11 +26,16 @@ typedef struct Task {
 typedef struct Value {
         char *name, *value, *origin;
 } Value;
+/* The due time that a run is for; schedule NULL: somebody asked for it. */
+typedef struct Scheduled {
+        char *schedule, *due_at, *interval_start;
+} Scheduled;
 
 typedef struct Run {
         char *run, *project, *pipe, *version, *state, *outcome, *reason, *created_by, *created_at,
                 *started_at, *ended_at, *rerun_of, *etag;
         bool log_complete;
+        Scheduled scheduled;
         JsonArray tasks;      /* Task; empty in lists */
         JsonArray parameters; /* Value; empty in lists */
 } Run;
@@ -86,8 +91,8 @@ typedef struct Page {
 /* Decodes the reply; then all texts but a pipe's source are fit for a terminal. On error, with words in e, there is nothing to empty. */
 int shape_decode(const Reply *reply, const JsonField *fields, void *target, Error *e);
 
-extern const JsonField stream_fields[], run_fields[], pipe_fields[], agent_fields[], key_fields[],
-        project_fields[], value_fields[];
+extern const JsonField scheduled_fields[], value_fields[], stream_fields[], run_fields[],
+        pipe_fields[], agent_fields[], key_fields[], project_fields[];
 extern const JsonField run_page_fields[], pipe_page_fields[], deployment_page_fields[],
         agent_page_fields[], key_page_fields[], project_page_fields[];
 

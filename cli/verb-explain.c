@@ -69,6 +69,7 @@ static int print_run(const ExplainedRun *run) {
         const ExplainedTask *tasks = run->tasks.items;
         const char *outcome = run->outcome ? run->outcome : run->state;
         Colour colour = colour_of_state(outcome);
+        char text[FORMAT_MAX];
         int r = 0;
 
         (void) printf("      Run: %s\n     Pipe: %s, version %s, project %s\n", run->run, run->pipe,
@@ -76,6 +77,9 @@ static int print_run(const ExplainedRun *run) {
         (void) printf("  Outcome: %s%s%s%s%s\n", colour_begin(colour), outcome, colour_end(colour),
                       run->reason ? "; " : "", run->reason ? run->reason : "");
         run_print_values(&run->parameters);
+        if (run->scheduled.schedule)
+                (void) printf("      Due: %s, by schedule %s\n",
+                              format_time(run->scheduled.due_at, text), run->scheduled.schedule);
         for (size_t i = 0; r >= 0 && i < run->tasks.count; i++) {
                 const ExplainedAttempt *attempts = tasks[i].attempts.items;
 

@@ -48,6 +48,18 @@ static const struct {
           "show what apply would do with pipe files, and with those of directories" },
         { "apply", NULL, 1, WORDS_ANY, 0, false, verb_apply, "PATH...",
           "deploy those of them that are new or changed" },
+        { "schedule", "list", 0, 0, O(PIPE), false, verb_schedule_list, "",
+          "list schedules, when they were due last, and when next" },
+        { "schedule", "show", 1, 2, 0, false, verb_schedule_show, "PIPE [SCHEDULE]",
+          "show a schedule and its rules" },
+        { "schedule", "preview", 1, 2, O(LIMIT), false, verb_schedule_preview,
+          "FILE|PIPE [SCHEDULE]", "list when it will be due, and what the clocks do to it" },
+        { "schedule", "history", 1, 2, O(LIMIT), false, verb_schedule_history, "PIPE [SCHEDULE]",
+          "list due times, and their runs or why there is none" },
+        { "schedule", "pause", 1, 2, O(REASON) | O(FOR), false, verb_schedule_pause,
+          "PIPE [SCHEDULE]", "skip what is due, until it is resumed or --for= is over" },
+        { "schedule", "resume", 1, 2, 0, false, verb_schedule_resume, "PIPE [SCHEDULE]",
+          "run again at the next due time" },
         { "start", NULL, 1, 1, 0, false, verb_start, "PIPE",
           "have a streaming pipe run from now on" },
         { "stop", NULL, 1, 1, 0, false, verb_stop, "PIPE", "stop a streaming pipe" },
@@ -104,9 +116,10 @@ static const char options_help[] =
         "  -w --wait              run, rerun, cancel: wait for the end of the run\n"
         "  -f --follow            run, rerun, logs: show lines as they come, to the end\n"
         "  -t --task=TASK         logs, pipe render: of this task only\n"
-        "  -p --pipe=PIPE         runs: of this pipe only\n"
+        "  -p --pipe=PIPE         runs, schedule list: of this pipe only\n"
         "     --state=STATE       runs: in this state only\n"
-        "  -n --limit=NUMBER      runs: at most as many (default 20)\n"
+        "  -n --limit=NUMBER      runs, schedule history: at most as many (default 20);\n"
+        "                         schedule preview: so many of each schedule (default 10)\n"
         "     --pipe-version=TEXT run, rerun, pipe show, pipe rollback: this version\n"
         "     --param=NAME=VALUE  run: the value of a parameter; may be repeated\n"
         "     --idempotency-key=KEY\n"
@@ -121,7 +134,9 @@ static const char options_help[] =
         "     --uses=NUMBER       key create: how often it may be used\n"
         "     --expires=SPAN      key create: for how long, as \"2h\" or \"30d\"\n"
         "     --description=TEXT  key create: a note\n"
-        "     --reason=TEXT       agent drain, agent pause: why, for those who ask later\n"
+        "     --reason=TEXT       agent drain, agent pause, schedule pause: why, for those\n"
+        "                         who ask later\n"
+        "     --for=SPAN          schedule pause: for how long, as \"2h\" or \"3d\"\n"
         "     --deadline=SPAN     agent drain: stop after that what still runs, as \"10min\"\n"
         "     --force             agent delete: also while it has tasks\n"
         "     --project=NAME      the project of pipes and runs (SLUICE_PROJECT)\n"

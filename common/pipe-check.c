@@ -26,7 +26,7 @@ void pipe_object(PipeCheck *c, PipePlace place, int r, const Error *e) {
                 c->trouble = r;
 }
 
-static int choice_check(const char *key, const char *value, const char *const words[], Error *e) {
+int pipe_check_choice(const char *key, const char *value, const char *const words[], Error *e) {
         _cleanup_(freep) char *all = NULL;
 
         if (!value || strv_contains((char *const *) words, value))
@@ -36,37 +36,28 @@ static int choice_check(const char *key, const char *value, const char *const wo
                          all ? all : "those that are known");
 }
 
-/* Words that a later release will know are said to be no word of this one. */
 static void check_choices(PipeCheck *c) {
         static const char *const types[] = { "batch", "streaming", NULL };
-        static const char *const policies[] = { "allow", NULL };
-        static const char *const later_policies[] = { "forbid", "queue", "replace", NULL };
+        static const char *const policies[] = { "allow", "forbid", "queue", "replace", NULL };
         static const char *const deliveries[] = { "at-least-once", "at-most-once", NULL };
         static const char *const losses[] = { "wait", "retry", "fail", NULL };
         static const char *const overlaps[] = { "no", "brief", NULL };
         const Pipe *p = c->pipe;
         const struct {
                 const char *key, *value;
-                const char *const *words, *const *later;
+                const char *const *words;
         } rows[] = {
-                { "Type", p->type, types, NULL },
-                { "ConcurrencyPolicy", p->concurrency_policy, policies, later_policies },
-                { "Delivery", p->delivery, deliveries, NULL },
-                { "OnAgentLoss", p->on_agent_loss, losses, NULL },
-                { "Overlap", p->overlap, overlaps, NULL },
+                { "Type", p->type, types },
+                { "ConcurrencyPolicy", p->concurrency_policy, policies },
+                { "Delivery", p->delivery, deliveries },
+                { "OnAgentLoss", p->on_agent_loss, losses },
+                { "Overlap", p->overlap, overlaps },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
                 Error e = {};
-                int r;
+                int r = pipe_check_choice(rows[i].key, rows[i].value, rows[i].words, &e);
 
-                if (rows[i].value && rows[i].later &&
-                    strv_contains((char *const *) rows[i].later, rows[i].value))
-                        r = error_set(&e, -EINVAL, "unsupported",
-                                      "%s=%s is not supported by this release, only %s",
-                                      rows[i].key, rows[i].value, rows[i].words[0]);
-                else
-                        r = choice_check(rows[i].key, rows[i].value, rows[i].words, &e);
                 pipe_object(c, PLACE_PIPE(rows[i].key), r, &e);
         }
 }
@@ -133,7 +124,7 @@ static void check_lines(PipeCheck *c) {
         }
 }
 
-static int span_check(const char *key, const char *value, Error *e) {
+int pipe_check_span(const char *key, const char *value, Error *e) {
         uint64_t usec;
 
         if (!value || (timespan_parse(value, &usec) >= 0 && usec > 0 && usec != USEC_INFINITY))
@@ -187,9 +178,9 @@ static void check_retry(PipeCheck *c, size_t i) {
                                       "Retry= does not go with Delivery=at-most-once"),
                             &e);
         pipe_object(c, PLACE_TASK(i, "RetryBackoffSec"),
-                    span_check("RetryBackoffSec", t->retry_backoff, &e), &e);
+                    pipe_check_span("RetryBackoffSec", t->retry_backoff, &e), &e);
         pipe_object(c, PLACE_TASK(i, "RetryMaxBackoffSec"),
-                    span_check("RetryMaxBackoffSec", t->retry_max_backoff, &e), &e);
+                    pipe_check_span("RetryMaxBackoffSec", t->retry_max_backoff, &e), &e);
         pipe_object(c, PLACE_TASK(i, "RetryOn"), results_check(t->retry_on, &e), &e);
 }
 
@@ -268,6 +259,7 @@ int pipe_check(PipeCheck *c) {
         pipe_check_type(c);
         pipe_check_parameters(c);
         pipe_check_references(c);
+        pipe_check_schedules(c);
         pipe_check_graph(c);
         return c->trouble < 0 ? c->trouble : c->objections > 0 ? -EINVAL : 0;
 }

@@ -25,6 +25,16 @@ typedef struct PipeParameter {
         char *required;                    /* owned: a boolean */
         char *description;                 /* owned */
 } PipeParameter;
+typedef struct PipeSchedule {
+        char *name;                                 /* owned */
+        char **on_calendar, **cron;                 /* owned: expressions */
+        char *time_zone;                            /* owned */
+        char *persistent;                           /* owned: until it is missed_runs */
+        char *missed_runs;                          /* owned */
+        char *starting_deadline, *randomized_delay; /* owned: time spans */
+        char *fixed_random_delay;                   /* owned: a boolean */
+        char *concurrency_policy;                   /* owned */
+} PipeSchedule;
 
 struct Pipe {
         char *description;   /* owned */
@@ -35,40 +45,53 @@ struct Pipe {
         char *concurrency_policy, *concurrency_limit, *concurrency_key; /* owned */
         char *delivery;                                                 /* owned */
         char *on_agent_loss, *overlap;                                  /* owned */
+        JsonArray schedules;                                            /* owned, of PipeSchedule */
         JsonArray tasks;                                                /* owned, of PipeTask */
         JsonArray parameters; /* owned, of PipeParameter */
 };
 
-/* The words of a pipe file and where their values are. A list adds up, and an empty one begins anew, as systemd's do. */
+/* The words of a pipe file and where their values are. A list adds up, and an empty one begins anew, as systemd's do: a list of words,
+ * or one of whole lines. */
 typedef struct PipeWord {
         const char *key;
         size_t offset;
         bool list;
+        bool lines;
 } PipeWord;
 
 #define PIPE_OWN_WORDS 10 /* of [Pipe] */
 #define PIPE_TASK_WORDS 7 /* of [Task], beside directives */
 #define PIPE_PARAMETER_WORDS 8
+#define PIPE_SCHEDULE_WORDS 9
 extern const PipeWord pipe_own_words[PIPE_OWN_WORDS];
 extern const PipeWord pipe_task_words[PIPE_TASK_WORDS];
 extern const PipeWord pipe_parameter_words[PIPE_PARAMETER_WORDS];
-extern const JsonField pipe_parameter_fields[];
+extern const PipeWord pipe_schedule_words[PIPE_SCHEDULE_WORDS];
+extern const JsonField pipe_parameter_fields[], pipe_schedule_fields[];
 
 /* The row of a word; n when it is none. */
 size_t pipe_word_find(const PipeWord words[], size_t n, const char *key);
 
-/* What is wrong: a directive of a task; or a word, of a task or of [Pipe]; or a task; or the whole. */
+/* What is wrong: a directive of a task; or an expression of a schedule, at a byte of it; or a word, of a task, a schedule or of
+ * [Pipe]; or a task; or a schedule; or the whole. */
 typedef struct PipePlace {
-        const char *key;  /* NULL: none */
-        size_t task;      /* SIZE_MAX: none */
-        size_t directive; /* SIZE_MAX: none */
-        size_t parameter; /* counted from 1; 0: none */
+        const char *key; /* NULL: none */
+        size_t task;     /* SIZE_MAX: none; so are these */
+        size_t directive;
+        size_t parameter;
+        size_t schedule;
+        size_t expression; /* of the list that is key's */
+        size_t at;         /* 0: its beginning */
 } PipePlace;
 
-#define PLACE_PIPE(k) ((PipePlace){ (k), SIZE_MAX, SIZE_MAX, 0 })
-#define PLACE_TASK(t, k) ((PipePlace){ (k), (t), SIZE_MAX, 0 })
-#define PLACE_DIRECTIVE(t, d) ((PipePlace){ NULL, (t), (d), 0 })
-#define PLACE_PARAMETER(n, k) ((PipePlace){ (k), SIZE_MAX, SIZE_MAX, (n) + 1 })
+#define PLACE(key, task, directive, parameter, schedule, expression, at)                           \
+        ((PipePlace){ (key), (task), (directive), (parameter), (schedule), (expression), (at) })
+#define PLACE_PIPE(k) PLACE(k, SIZE_MAX, SIZE_MAX, SIZE_MAX, SIZE_MAX, SIZE_MAX, 0)
+#define PLACE_TASK(t, k) PLACE(k, t, SIZE_MAX, SIZE_MAX, SIZE_MAX, SIZE_MAX, 0)
+#define PLACE_DIRECTIVE(t, d) PLACE(NULL, t, d, SIZE_MAX, SIZE_MAX, SIZE_MAX, 0)
+#define PLACE_PARAMETER(n, k) PLACE(k, SIZE_MAX, SIZE_MAX, n, SIZE_MAX, SIZE_MAX, 0)
+#define PLACE_SCHEDULE(s, k) PLACE(k, SIZE_MAX, SIZE_MAX, SIZE_MAX, s, SIZE_MAX, 0)
+#define PLACE_EXPRESSION(s, k, i, a) PLACE(k, SIZE_MAX, SIZE_MAX, SIZE_MAX, s, i, a)
 
 /* One look at all of a pipe. */
 typedef struct PipeCheck {
@@ -96,8 +119,14 @@ void pipe_check_outputs(PipeCheck *c, size_t task, pipe_succeeded_t succeeded, c
 /* For the parts of it: passes on what a look at one thing has found; does nothing when r is not negative. */
 void pipe_object(PipeCheck *c, PipePlace place, int r, const Error *e);
 
+/* For the parts of it as well: a value that is one of these words; and a time span above zero. NULL is right. */
+int pipe_check_choice(const char *key, const char *value, const char *const words[], Error *e);
+int pipe_check_span(const char *key, const char *value, Error *e);
+
 /* What goes with batch pipes only, or with streaming ones only. */
 void pipe_check_type(PipeCheck *c);
+/* Schedules; their expressions are brought into normal form, and what is said twice is said once. */
+void pipe_check_schedules(PipeCheck *c);
 /* The tasks that tasks name are there, can be done one after the other, and each can come to run. */
 void pipe_check_graph(PipeCheck *c);
 
@@ -108,11 +137,18 @@ static inline PipeTask *pipe_task(const Pipe *p, size_t i) {
 static inline PipeParameter *pipe_parameter(const Pipe *p, size_t i) {
         return (PipeParameter *) p->parameters.items + i;
 }
-int pipe_add_parameter(Pipe *p, const char *name, PipeParameter **ret);
-void pipe_parameters_to_json(const Pipe *p, JsonOut *o);
+static inline PipeSchedule *pipe_schedule(const Pipe *p, size_t i) {
+        return (PipeSchedule *) p->schedules.items + i;
+}
 
-/* Adds a task; the array grows by one. */
+/* Adds a task, a parameter or a schedule; the array grows by one. */
+int pipe_add_parameter(Pipe *p, const char *name, PipeParameter **ret);
 int pipe_add_task(Pipe *p, const char *name, PipeTask **ret);
+int pipe_add_schedule(Pipe *p, const char *name, PipeSchedule **ret);
+
+/* "schedules" and "parameters", where there are any. */
+void pipe_schedules_out(const Pipe *p, JsonOut *o);
+void pipe_parameters_to_json(const Pipe *p, JsonOut *o);
 
 /* What was found wrong so far, to be said in the order of the lines. */
 typedef struct Complaints {

@@ -16,6 +16,7 @@
 typedef enum Section {
         SECTION_NONE,
         SECTION_PIPE,
+        SECTION_SCHEDULE,
         SECTION_TASK,
         SECTION_PARAMETER,
         SECTION_LOST, /* its head was wrong, and so nobody knows what its lines mean */
@@ -34,22 +35,26 @@ typedef struct TaskPlaces {
 typedef struct ParameterPlaces {
         Place head, words[PIPE_PARAMETER_WORDS];
 } ParameterPlaces;
+/* Where a schedule and what it says stands; of expressions where they begin. */
+typedef struct SchedulePlaces {
+        Place head, words[PIPE_SCHEDULE_WORDS],
+                expressions[PIPE_SCHEDULE_WORDS][PIPE_EXPRESSIONS_MAX];
+        bool broken;
+} SchedulePlaces;
 
 typedef struct Parser {
         unsigned line; /* of the logical line's first physical one; in the end, the last one */
         Section section;
         Pipe *pipe;     /* owned */
-        PipeTask *task; /* borrowed: in pipe, its last one */
+        PipeTask *task; /* borrowed: in pipe, its last one; as is the schedule */
+        PipeSchedule *schedule;
         Place words[PIPE_OWN_WORDS];
-        TaskPlaces *tasks; /* owned: as many as the pipe has */
+        TaskPlaces *tasks; /* owned: as many as the pipe has; so are the schedules' */
+        SchedulePlaces *schedules;
         ParameterPlaces parameters[PARAMETERS_MAX];
         bool lost; /* a head was wrong */
         Complaints complaints;
 } Parser;
-
-/* Words of the language that this release does not do: better said than guessed. */
-static const char *const later_keys[] = { "Cron", "OnCalendar", NULL };
-static const char *const later_sections[] = { "Schedule", NULL };
 
 /* Notes what is wrong, and where; only being out of memory ends the reading. */
 static int complain(Parser *p, unsigned column, int r, const Error *e) {
@@ -57,6 +62,8 @@ static int complain(Parser *p, unsigned column, int r, const Error *e) {
                 return r;
         if (p->section == SECTION_TASK)
                 p->tasks[p->pipe->tasks.count - 1].broken = true;
+        if (p->section == SECTION_SCHEDULE)
+                p->schedules[p->pipe->schedules.count - 1].broken = true;
         return complaints_add(&p->complaints, p->line, column, e);
 }
 
@@ -87,6 +94,22 @@ static int parameter_open(Parser *p, const char *name, Error *e) {
         return pipe_add_parameter(p->pipe, name, &parameter);
 }
 
+static int schedule_open(Parser *p, const char *name, Error *e) {
+        size_t n = p->pipe->schedules.count;
+        SchedulePlaces *grown;
+
+        if (n >= PIPE_SCHEDULES_MAX)
+                return error_set(e, -E2BIG, "too-many-schedules", "more than %d schedules",
+                                 PIPE_SCHEDULES_MAX);
+        grown = reallocarray(p->schedules, n + 1, sizeof(*grown));
+        if (!grown)
+                return -ENOMEM;
+        p->schedules = grown;
+        grown[n] = (SchedulePlaces){ .head = { p->line, 1 } };
+        p->section = SECTION_SCHEDULE;
+        return pipe_add_schedule(p->pipe, name, &p->schedule);
+}
+
 static int section_open(Parser *p, char *line, unsigned indent) {
         size_t n = strlen(line);
         unsigned column = indent + 2;
@@ -112,16 +135,15 @@ static int section_open(Parser *p, char *line, unsigned indent) {
         } else if (str_after(name, "Parameter ")) {
                 column = indent + 1;
                 r = parameter_open(p, str_strip(name + strlen("Parameter ")), &e);
+        } else if (str_after(name, "Schedule ")) {
+                column = indent + 1;
+                r = schedule_open(p, str_strip(name + strlen("Schedule ")), &e);
         } else {
                 name[strcspn(name, " ")] = '\0';
-                r = strv_contains((char *const *) later_sections, name)
-                            ? error_set(&e, -EINVAL, "unsupported",
-                                        "[%s …] is not supported by this release", name)
-                            : error_set(&e, -EINVAL, "unknown-section",
-                                        "unknown section [%.64s]; there are [Pipe], [Parameter "
-                                        "NAME] and "
-                                        "[Task NAME]",
-                                        name);
+                r = error_set(&e, -EINVAL, "unknown-section",
+                              "unknown section [%.64s]; there are [Pipe], [Parameter NAME], "
+                              "[Schedule NAME] and [Task NAME]",
+                              name);
         }
         p->lost |= p->section == SECTION_LOST;
         return complain(p, column, r, &e);
@@ -139,9 +161,20 @@ static int list_add(char ***list, const char *value) {
         return r;
 }
 
+static int line_add(char ***lines, const char *key, const char *value, Error *e) {
+        if (!*value)
+                *lines = strv_free(*lines);
+        else if (strv_length(*lines) >= PIPE_EXPRESSIONS_MAX)
+                return error_set(e, -E2BIG, "too-many-expressions", "%s= stands more than %d times",
+                                 key, PIPE_EXPRESSIONS_MAX);
+        return *value ? strv_append(lines, value) : 0;
+}
+
 static int word_take(const PipeWord *word, void *target, const char *value, Error *e) {
         void *slot = (char *) target + word->offset;
 
+        if (word->lines)
+                return line_add(slot, word->key, value, e);
         if (word->list)
                 return list_add(slot, value);
         return *(char **) slot
@@ -174,7 +207,10 @@ static const char *nearest_word(const PipeWord words[], size_t n, const char *ke
         return near;
 }
 
-static int unknown_key(const char *key, const char *section, const char *near, Error *e) {
+static int unknown_key(const PipeWord words[], size_t n, const char *key, const char *section,
+                       Error *e) {
+        const char *near = nearest_word(words, n, key, NULL);
+
         return error_set(e, -EINVAL, "unknown-key", "unknown key %.64s= in [%s]%s%s%s", key,
                          section, near ? "; did you mean " : "", near ? near : "",
                          near ? "=?" : "");
@@ -183,13 +219,10 @@ static int unknown_key(const char *key, const char *section, const char *near, E
 static int pipe_key(Parser *p, const char *key, const char *value, unsigned column,
                     unsigned *ret_column, Error *e) {
         size_t i = pipe_word_find(pipe_own_words, PIPE_OWN_WORDS, key);
-        const char *near;
         int r;
 
-        if (i == PIPE_OWN_WORDS) {
-                near = nearest_word(pipe_own_words, PIPE_OWN_WORDS, key, NULL);
-                return unknown_key(key, "Pipe", near, e);
-        }
+        if (i == PIPE_OWN_WORDS)
+                return unknown_key(pipe_own_words, PIPE_OWN_WORDS, key, "Pipe", e);
         r = word_take(&pipe_own_words[i], p->pipe, value, e);
         if (r < 0)
                 return r;
@@ -201,12 +234,9 @@ static int pipe_key(Parser *p, const char *key, const char *value, unsigned colu
 static int parameter_key(Parser *p, const char *key, const char *value, unsigned column, Error *e) {
         size_t n = p->pipe->parameters.count - 1;
         size_t i = pipe_word_find(pipe_parameter_words, PIPE_PARAMETER_WORDS, key);
-        const char *near;
 
-        if (i == PIPE_PARAMETER_WORDS) {
-                near = nearest_word(pipe_parameter_words, PIPE_PARAMETER_WORDS, key, NULL);
-                return unknown_key(key, "Parameter", near, e);
-        }
+        if (i == PIPE_PARAMETER_WORDS)
+                return unknown_key(pipe_parameter_words, PIPE_PARAMETER_WORDS, key, "Parameter", e);
         p->parameters[n].words[i] = (Place){ p->line, column };
         return word_take(&pipe_parameter_words[i], pipe_parameter(p->pipe, n), value, e);
 }
@@ -242,6 +272,50 @@ static int task_key(Parser *p, const char *key, const char *value, unsigned colu
         return r < 0 ? r : strv_append(&p->task->directives, value);
 }
 
+/* What timer units know, and a schedule does otherwise. */
+static const struct {
+        const char *key, *instead;
+} timer_words[] = {
+        { "AccuracySec", "a run begins when it is due; RandomizedDelaySec= spreads runs" },
+        { "OnActiveSec", "there is no unit to count from; OnCalendar=*:0/15 is every 15 minutes" },
+        { "OnBootSec", "there is no boot to count from; OnCalendar=*:0/15 is every 15 minutes" },
+        { "OnStartupSec",
+          "there is no start to count from; OnCalendar=*:0/15 is every 15 minutes" },
+        { "OnUnitActiveSec", "intervals are written as OnCalendar=*:0/15, every 15 minutes" },
+        { "OnUnitInactiveSec", "intervals are written as OnCalendar=*:0/15, every 15 minutes" },
+        { "Unit", "a schedule starts the pipe that it stands in" },
+};
+
+static int schedule_key(Parser *p, const char *key, const char *value, unsigned column, Error *e) {
+        size_t i = pipe_word_find(pipe_schedule_words, PIPE_SCHEDULE_WORDS, key);
+        SchedulePlaces *places = &p->schedules[p->pipe->schedules.count - 1];
+        size_t n;
+        int r;
+
+        for (size_t k = 0; k < ELEMENTSOF(timer_words); k++)
+                if (str_eq(timer_words[k].key, key))
+                        return error_set(e, -EINVAL, "unknown-key",
+                                         "%s= is no key of [Schedule]: %s", key,
+                                         timer_words[k].instead);
+        if (i == PIPE_SCHEDULE_WORDS)
+                return unknown_key(pipe_schedule_words, PIPE_SCHEDULE_WORDS, key, "Schedule", e);
+        r = word_take(&pipe_schedule_words[i], p->schedule, value, e);
+        if (r < 0)
+                return r;
+        places->words[i] = (Place){ p->line, column };
+        if (!pipe_schedule_words[i].lines || !*value)
+                return 0;
+        n = strv_length(*(char ***) ((char *) p->schedule + pipe_schedule_words[i].offset));
+        places->expressions[i][n - 1] = (Place){ p->line, column + (unsigned) (value - key) };
+        return 0;
+}
+
+static bool is_of_schedules(const char *key) {
+        return pipe_word_find(pipe_schedule_words, PIPE_SCHEDULE_WORDS, key) <
+                       PIPE_SCHEDULE_WORDS &&
+               pipe_word_find(pipe_own_words, PIPE_OWN_WORDS, key) == PIPE_OWN_WORDS;
+}
+
 static int assignment(Parser *p, char *line, unsigned indent) {
         unsigned column = indent + 1, wrong = column;
         char *equals = strchr(line, '='), *key, *value;
@@ -260,13 +334,14 @@ static int assignment(Parser *p, char *line, unsigned indent) {
         if (strlen(value) > PIPE_VALUE_MAX) {
                 r = error_set(&e, -E2BIG, "too-long", "%.64s= is longer than %d bytes", key,
                               PIPE_VALUE_MAX);
-        } else if (strv_contains((char *const *) later_keys, key)) {
-                r = error_set(&e, -EINVAL, "unsupported", "%s= is not supported by this release",
-                              key);
         } else if (p->section == SECTION_NONE) {
                 r = error_set(&e, -EINVAL, "no-section", "%.64s= stands before the first [Section]",
                               key);
                 p->section = SECTION_LOST;
+        } else if (p->section == SECTION_SCHEDULE) {
+                r = schedule_key(p, key, value, column, &e);
+        } else if (is_of_schedules(key)) {
+                r = error_set(&e, -EINVAL, "unknown-key", "%s= stands in [Schedule NAME]", key);
         } else {
                 r = p->section == SECTION_PIPE   ? pipe_key(p, key, value, column, &wrong, &e)
                     : p->section == SECTION_TASK ? task_key(p, key, value, column, &e)
@@ -326,13 +401,27 @@ static int text_parse(Parser *p, char *text) {
         return 0;
 }
 
+static Place place_in_schedule(const SchedulePlaces *s, const PipePlace *wrong) {
+        size_t i = wrong->key ? pipe_word_find(pipe_schedule_words, PIPE_SCHEDULE_WORDS, wrong->key)
+                              : PIPE_SCHEDULE_WORDS;
+
+        if (i < PIPE_SCHEDULE_WORDS && wrong->expression != SIZE_MAX) {
+                Place place = s->expressions[i][wrong->expression];
+
+                return (Place){ place.line, place.column + (unsigned) wrong->at };
+        }
+        return i < PIPE_SCHEDULE_WORDS && s->words[i].line > 0 ? s->words[i] : s->head;
+}
+
 static Place place_of(const Parser *p, const PipePlace *wrong) {
         const TaskPlaces *t = wrong->task == SIZE_MAX ? NULL : &p->tasks[wrong->task];
         const ParameterPlaces *parameter =
-                wrong->parameter > 0 ? &p->parameters[wrong->parameter - 1] : NULL;
+                wrong->parameter != SIZE_MAX ? &p->parameters[wrong->parameter] : NULL;
         Place place = {};
         size_t i;
 
+        if (wrong->schedule != SIZE_MAX)
+                return place_in_schedule(&p->schedules[wrong->schedule], wrong);
         if (t && wrong->directive != SIZE_MAX)
                 return t->directives[wrong->directive];
         if (t && wrong->key) {
@@ -354,6 +443,8 @@ static Place place_of(const Parser *p, const PipePlace *wrong) {
 static bool follows(const Parser *p, const PipePlace *wrong, const Error *e) {
         if (str_eq(e->slug, "no-command"))
                 return p->tasks[wrong->task].broken;
+        if (str_eq(e->slug, "no-time"))
+                return p->schedules[wrong->schedule].broken;
         return p->lost && (str_eq(e->slug, "unknown-task") || str_eq(e->slug, "no-task") ||
                            str_eq(e->slug, "unknown-parameter"));
 }
@@ -369,6 +460,7 @@ static int on_objection(const PipePlace *wrong, const Error *e, void *userdata) 
 static void parser_done(Parser *p) {
         (void) pipe_free(p->pipe);
         free(p->tasks);
+        free(p->schedules);
         complaints_done(&p->complaints);
 }
 

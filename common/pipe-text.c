@@ -18,6 +18,14 @@ static int list_out(Buffer *b, const char *key, char *const *list) {
         return joined && *joined ? line_out(b, key, joined) : 0;
 }
 
+static int lines_out(Buffer *b, const char *key, char *const *lines) {
+        int r = 0;
+
+        STRV_FOREACH(l, lines)
+                r = r < 0 ? r : line_out(b, key, *l);
+        return r;
+}
+
 /* "a in (b, c), !d" */
 static int selector_text(const Selector *s, char **ret) {
         const SelectorTerm *terms = s->terms.items;
@@ -67,7 +75,9 @@ static int words_out(Buffer *b, const PipeWord words[], size_t n, const void *so
         for (size_t i = 0; r >= 0 && i < n; i++) {
                 const void *slot = (const char *) source + words[i].offset;
 
-                if (words[i].list)
+                if (words[i].lines)
+                        r = lines_out(b, words[i].key, *(char *const *const *) slot);
+                else if (words[i].list)
                         r = list_out(b, words[i].key, *(char *const *const *) slot);
                 else if (!str_eq(words[i].key, "AgentSelector"))
                         r = line_out(b, words[i].key, *(const char *const *) slot);
@@ -91,6 +101,12 @@ static int parameter_out(Buffer *b, const PipeParameter *t) {
         return r < 0 ? r : words_out(b, pipe_parameter_words, PIPE_PARAMETER_WORDS, t);
 }
 
+static int schedule_out(Buffer *b, const PipeSchedule *s) {
+        int r = buffer_printf(b, "\n[Schedule %s]\n", s->name);
+
+        return r < 0 ? r : words_out(b, pipe_schedule_words, PIPE_SCHEDULE_WORDS, s);
+}
+
 int pipe_to_text(const Pipe *p, char **ret, Error *e) {
         Buffer b = {};
         int r = buffer_append_str(&b, "[Pipe]\n");
@@ -101,6 +117,8 @@ int pipe_to_text(const Pipe *p, char **ret, Error *e) {
                 r = selector_out(&b, &p->selector, e);
         for (size_t i = 0; r >= 0 && i < p->parameters.count; i++)
                 r = parameter_out(&b, pipe_parameter(p, i));
+        for (size_t i = 0; r >= 0 && i < p->schedules.count; i++)
+                r = schedule_out(&b, pipe_schedule(p, i));
         for (size_t i = 0; r >= 0 && i < p->tasks.count; i++)
                 r = task_out(&b, pipe_task(p, i));
         if (r >= 0)

@@ -37,6 +37,11 @@ static void check_streaming(PipeCheck *c) {
                                       "gives values to what always runs",
                                       pipe_parameter(p, 0)->name),
                             &e);
+        if (p->schedules.count > 0)
+                pipe_object(c, PLACE_SCHEDULE(0, NULL),
+                            error_set(&e, -EINVAL, "not-streaming",
+                                      "[Schedule] does not go with Type=streaming: it runs always"),
+                            &e);
         if (p->tasks.count > 1)
                 pipe_object(
                         c, PLACE_TASK(1, NULL),

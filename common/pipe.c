@@ -44,6 +44,8 @@ static const JsonField pipe_fields[] = {
         { "delivery", JSON_TEXT, false, offsetof(Pipe, delivery), .max = 16 },
         { "on_agent_loss", JSON_TEXT, false, offsetof(Pipe, on_agent_loss), .max = 16 },
         { "overlap", JSON_TEXT, false, offsetof(Pipe, overlap), .max = 16 },
+        { "schedules", JSON_ARRAY, false, offsetof(Pipe, schedules), .max = PIPE_SCHEDULES_MAX,
+          .fields = pipe_schedule_fields, .size = sizeof(PipeSchedule) },
         { "tasks", JSON_ARRAY, true, offsetof(Pipe, tasks), .max = PIPE_TASKS_MAX,
           .fields = task_fields, .size = sizeof(PipeTask) },
         { "parameters", JSON_ARRAY, false, offsetof(Pipe, parameters), .max = PARAMETERS_MAX,
@@ -54,6 +56,8 @@ static const JsonField pipe_fields[] = {
 Pipe *pipe_free(Pipe *p) {
         if (!p)
                 return NULL;
+        for (size_t i = 0; i < p->schedules.count; i++)
+                free(pipe_schedule(p, i)->persistent); /* the one word that JSON has not */
         json_done(pipe_fields, p);
         selector_done(&p->selector);
         free(p);
@@ -91,6 +95,10 @@ int pipe_add_task(Pipe *p, const char *name, PipeTask **ret) {
 
 int pipe_add_parameter(Pipe *p, const char *name, PipeParameter **ret) {
         return add_item(&p->parameters, sizeof(PipeParameter), name, (void *) ret);
+}
+
+int pipe_add_schedule(Pipe *p, const char *name, PipeSchedule **ret) {
+        return add_item(&p->schedules, sizeof(PipeSchedule), name, (void *) ret);
 }
 
 const PipeWord pipe_own_words[PIPE_OWN_WORDS] = {
@@ -134,7 +142,7 @@ static void reader_done(Reader *r) {
         complaints_done(&r->complaints);
 }
 
-/* A document has no lines: the task is named. */
+/* A document has no lines: the task or the schedule is named. */
 static int on_objection(const PipePlace *wrong, const Error *e, void *userdata) {
         Reader *reader = userdata;
         Error named = *e;
@@ -142,9 +150,12 @@ static int on_objection(const PipePlace *wrong, const Error *e, void *userdata) 
         if (wrong->task != SIZE_MAX && (wrong->key || wrong->directive != SIZE_MAX))
                 (void) error_prefix(&named,
                                     "task \"%.64s\": ", pipe_task(reader->pipe, wrong->task)->name);
-        else if (wrong->parameter > 0 && wrong->key)
+        if (wrong->parameter != SIZE_MAX && wrong->key)
                 (void) error_prefix(&named, "parameter \"%.64s\": ",
-                                    pipe_parameter(reader->pipe, wrong->parameter - 1)->name);
+                                    pipe_parameter(reader->pipe, wrong->parameter)->name);
+        if (wrong->schedule != SIZE_MAX && wrong->key)
+                (void) error_prefix(&named, "schedule \"%.64s\": ",
+                                    pipe_schedule(reader->pipe, wrong->schedule)->name);
         return complaints_add(&reader->complaints, 0, 0, &named);
 }
 
@@ -230,6 +241,7 @@ static int pipe_out(const Pipe *p, bool hash, char **ret) {
         if (p->overlap)
                 json_out_text(&o, "overlap", p->overlap);
         pipe_parameters_to_json(p, &o);
+        pipe_schedules_out(p, &o);
         json_out_array(&o, "tasks");
         for (size_t i = 0; i < p->tasks.count; i++)
                 task_out(&o, pipe_task(p, i));

@@ -7,9 +7,12 @@
 
 #include "cleanup.h"
 #include "error.h"
+#include "schedule-times.h"
 
 #define PIPE_TEXT_MAX (1024 * 1024)
 #define PIPE_TASKS_MAX 256
+#define PIPE_SCHEDULES_MAX 32
+#define PIPE_EXPRESSIONS_MAX 64 /* of each kind in a schedule */
 #define PIPE_DIRECTIVES_MAX 256 /* of a task */
 #define PIPE_VALUE_MAX 8192
 #define PIPE_COMPLAINTS_MAX 100
@@ -40,6 +43,8 @@ size_t pipe_task_count(const Pipe *p);
 const char *pipe_task_name(const Pipe *p, size_t i);
 char *const *pipe_task_directives(const Pipe *p, size_t i); /* name, value, name, value */
 bool pipe_is_streaming(const Pipe *p);
+/* When the i-th schedule is due: the caller owns *ret, and *ret_name is the pipe's. -ENOENT behind the last one. */
+int pipe_schedule_times(const Pipe *p, size_t i, const char **ret_name, ScheduleTimes **ret);
 
 Pipe *pipe_free(Pipe *p);
 DEFINE_SCOPE_EXIT(Pipe, pipe_free)

@@ -116,3 +116,27 @@ int64_t zone_first_instant(const Zone *z, int64_t local_usec) {
                         return utc_usec;
         }
 }
+
+int32_t zone_offset_sec(const Zone *z, int64_t utc_usec) {
+        return (int32_t) (offset_usec(z, transitions_until(z, utc_usec)) / (int64_t) USEC_PER_SEC);
+}
+
+bool zone_gap(const Zone *z, int64_t utc_usec, int64_t *ret_from, int64_t *ret_until) {
+        size_t n = transitions_until(z, utc_usec);
+
+        if (n == 0 || z->transitions[n - 1].utc_usec != utc_usec)
+                return false;
+        *ret_from = utc_usec + offset_usec(z, n - 1);
+        *ret_until = utc_usec + offset_usec(z, n);
+        return *ret_from < *ret_until;
+}
+
+bool zone_repeats(const Zone *z, int64_t utc_usec) {
+        size_t n = transitions_until(z, utc_usec);
+        int64_t local = utc_usec + offset_usec(z, n);
+
+        for (; n < z->count && z->transitions[n].utc_usec <= utc_usec + 2 * OFFSET_USEC_MAX; n++)
+                if (local >= z->transitions[n].utc_usec + offset_usec(z, n + 1))
+                        return true;
+        return false;
+}

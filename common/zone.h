@@ -5,6 +5,7 @@
  * UTC's: 1970-01-01 00:00 on the wall is 0, wherever the wall. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -40,3 +41,12 @@ int64_t zone_local_reached(const Zone *z, int64_t utc_usec);
 /* The first instant at which the clocks show this local time or a later one: of a repeated local time the first occurrence, of a
  * skipped one the moment of the transition. Together with zone_local_reached() these are the rules of docs/schedules.md. */
 int64_t zone_first_instant(const Zone *z, int64_t local_usec);
+
+/* Local time minus UTC at this instant. */
+int32_t zone_offset_sec(const Zone *z, int64_t utc_usec);
+
+/* Whether the clocks jump forward at this instant: the local times from the one up to the other are left out. */
+bool zone_gap(const Zone *z, int64_t utc_usec, int64_t *ret_from, int64_t *ret_until);
+
+/* Whether the clocks will show the local time of this instant once more. */
+bool zone_repeats(const Zone *z, int64_t utc_usec);

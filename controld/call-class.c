@@ -54,10 +54,19 @@ static const struct {
         { "run_list", CALL_SAFE },
         { "run_logs", CALL_SAFE },
         { "run_rerun", CALL_KEYED },
+        { "schedule_dues", CALL_SAFE },
+        { "schedule_get", CALL_SAFE },
+        { "schedule_list", CALL_SAFE },
+        { "schedule_pause", CALL_SAFE },
+        { "schedule_resume", CALL_SAFE },
+        { "schedules_due", CALL_SAFE },
+        { "schedules_fire", CALL_SAFE },
         { "stream_restart", CALL_ONCE }, /* each call is another restart */
         { "stream_start", CALL_SAFE },
         { "stream_stop", CALL_SAFE },
         { "tick", CALL_SAFE },
+        { "zone_get", CALL_SAFE },
+        { "zones", CALL_SAFE },
 };
 
 static size_t find(const char *statement) {

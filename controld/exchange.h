@@ -10,7 +10,7 @@
 #include "pg.h"
 #include "wait.h"
 
-#define PATH_PARAMS_MAX 2
+#define PATH_PARAMS_MAX 3
 #define PATH_PARAM_MAX 128
 #define AUTH_HASH_SIZE 32
 

@@ -7,6 +7,7 @@
 
 #include "log.h"
 #include "parse.h"
+#include "schedules.h"
 #include "timespan.h"
 
 #define LATER_USEC (10 * USEC_PER_SEC) /* after a failure */
@@ -15,6 +16,7 @@
 struct Ticker {
         Pg *pg;                /* borrowed: the worker's, freed after this */
         PgCall *call;          /* owned */
+        Schedules *schedules;  /* owned */
         sd_event_source *wait; /* owned */
         bool again;            /* asked for since the call was sent */
 };
@@ -53,6 +55,12 @@ static void on_told(const PgReply *reply, void *userdata) {
                 r = arm(t, (msec < FAR_MSEC ? msec : FAR_MSEC) * USEC_PER_MSEC);
         if (r < 0)
                 log_error(r, "Cannot wait for what is due");
+        if (reply->r >= 0)
+                schedules_look(t->schedules);
+}
+
+static void on_schedules_fired(void *userdata) {
+        ticker_look(userdata);
 }
 
 void ticker_look(Ticker *t) {
@@ -72,7 +80,10 @@ int ticker_new(sd_event *event, Pg *pg, Ticker **ret) {
         if (!t)
                 return -ENOMEM;
         t->pg = pg;
-        r = sd_event_add_time_relative(event, &t->wait, CLOCK_BOOTTIME, 0, PROMPT_USEC, on_wait, t);
+        r = schedules_new(event, pg, on_schedules_fired, t, &t->schedules);
+        if (r >= 0)
+                r = sd_event_add_time_relative(event, &t->wait, CLOCK_BOOTTIME, 0, PROMPT_USEC,
+                                               on_wait, t);
         if (r >= 0)
                 r = sd_event_source_set_enabled(t->wait, SD_EVENT_OFF);
         if (r >= 0)
@@ -89,6 +100,7 @@ Ticker *ticker_free(Ticker *t) {
         if (!t)
                 return NULL;
         t->call = pg_call_free(t->call);
+        t->schedules = schedules_free(t->schedules);
         sd_event_source_disable_unref(t->wait);
         free(t);
         return NULL;

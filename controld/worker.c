@@ -23,6 +23,7 @@
 #include "news.h"
 #include "parse.h"
 #include "router.h"
+#include "schedules.h"
 #include "str.h"
 #include "strv.h"
 #include "ticker.h"
@@ -328,9 +329,11 @@ static void on_peer_gone(const char *instance, void *userdata) {
 
 /* The statements of the routes and our own, each once, as pg.c wants them. */
 static Statement *collect_statements(void) {
-        static const Statement *const own[] = { &statement_presence, &statement_maintain,
-                                                &statement_dispatch, &statement_presence_broke,
-                                                &statement_tick,     &statement_news };
+        static const Statement *const own[] = { &statement_presence,      &statement_maintain,
+                                                &statement_dispatch,      &statement_presence_broke,
+                                                &statement_tick,          &statement_news,
+                                                &statement_schedules_due, &statement_zones,
+                                                &statement_schedules_fire };
         size_t n = ELEMENTSOF(own), k = 0;
         Statement *all;
 

@@ -66,7 +66,7 @@ BEGIN
                         'run', r.id, 'project', r.project, 'pipe', r.pipe, 'version', r.version, 'state', r.state, 'outcome', r.outcome,
                         'exit_status', r.exit_status, 'reason', r.reason, 'created_by', r.created_by,
                         'created_at', sluice.rfc3339(r.created_at), 'started_at', NULL, 'ended_at', NULL, 'cancel_requested_at', NULL,
-                        'rerun_of', r.rerun_of, 'etag', r.revision::text, 'log_complete', false, 'parameters', r.parameters, 'tasks', (
+                        'rerun_of', r.rerun_of, 'etag', r.revision::text, 'log_complete', false, 'scheduled', NULL, 'parameters', r.parameters, 'tasks', (
                                 SELECT json_agg(json_build_object('task', t.name, 'state', t.state, 'after', t.after,
                                                 'after_failure', t.after_failure, 'after_any', t.after_any, 'retry_at', NULL,
                                                 'passed_over', t.passed_over, 'attempts', coalesce((

@@ -148,7 +148,7 @@ BEGIN
         RETURN json_build_object(
                 'run', v_run.id, 'project', v_run.project, 'pipe', v_run.pipe, 'version', v_run.version, 'state', v_run.state,
                 'outcome', v_run.outcome, 'reason', v_run.reason, 'created_at', sluice.rfc3339(v_run.created_at),
-                'parameters', v_run.parameters, 'tasks', v_tasks);
+                'scheduled', sluice.scheduled_json(v_run.schedule, v_run.scheduled_at), 'parameters', v_run.parameters, 'tasks', v_tasks);
 END
 $$;
 

@@ -50,7 +50,7 @@ BEGIN
         IF EXISTS (SELECT FROM sluice.queue) OR EXISTS (SELECT FROM sluice.stream_news) THEN
                 RETURN NEXT 'dispatch';
         END IF;
-        IF EXISTS (SELECT FROM sluice.task WHERE retry_at IS NOT NULL) THEN
+        IF EXISTS (SELECT FROM sluice.task WHERE retry_at IS NOT NULL) OR EXISTS (SELECT FROM sluice.schedule WHERE look_at IS NOT NULL) THEN
                 RETURN NEXT 'tick';
         END IF;
 END

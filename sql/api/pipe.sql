@@ -97,9 +97,7 @@ BEGIN
         PERFORM sluice.json_word(p_spec, 'overlap', ARRAY['no', 'brief']);
         PERFORM sluice.parameters_check(p_spec);
 
-        IF sluice.json_word(p_spec, 'concurrency_policy', ARRAY['allow', 'forbid', 'queue', 'replace']) <> 'allow' THEN
-                PERFORM sluice.fail(400, 'not-supported', 'ConcurrencyPolicy= other than allow is not supported by this release.');
-        ELSIF jsonb_array_length(v_tasks) = 0 THEN
+        IF jsonb_array_length(v_tasks) = 0 THEN
                 PERFORM sluice.fail(400, 'bad-spec', 'A pipe needs at least one task.');
         ELSIF p_spec ->> 'type' = 'streaming' AND jsonb_array_length(v_tasks) > 1 THEN
                 PERFORM sluice.fail(400, 'bad-spec', 'A streaming pipe has one task.');
@@ -156,6 +154,7 @@ BEGIN
                 INSERT INTO sluice.deployment (project, pipe, version, deployed_by) VALUES (p_row.project, p_row.pipe, p_row.version, p_by);
         END IF;
         PERFORM sluice.stream_settle(p_row.project, p_row.pipe);
+        PERFORM sluice.schedules_settle(p_row);
 END
 $$;
 
@@ -178,6 +177,7 @@ BEGIN
                 p_spec := p_spec || jsonb_build_object('agent_selector', sluice.selector_terms(p_spec -> 'agent_selector'));
         END IF;
         PERFORM sluice.spec_check(p_spec);
+        PERFORM sluice.schedules_check(p_spec);
 
         -- This row's lock puts deployments of one pipe in order, and is in nobody's way who refers to the pipe.
         SELECT version INTO v_before FROM sluice.pipe WHERE project = p_project AND name = p_pipe FOR NO KEY UPDATE;

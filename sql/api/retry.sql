@@ -80,14 +80,19 @@ BEGIN
 END
 $$;
 
--- What is due by the clock is done. Answers after how many milliseconds there will be something again; NULL when nothing waits for
--- its time.
+-- What is due by the clock is done, but for schedules that a worker has to look at (due.sql). Answers after how many milliseconds there
+-- will be something again; NULL when nothing waits for its time.
 CREATE OR REPLACE FUNCTION api.tick() RETURNS int8
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, sluice, pg_temp AS $$
+DECLARE
+        v_next timestamptz;
 BEGIN
         PERFORM sluice.retry_sweep();
-        RETURN (SELECT greatest(ceil(extract(epoch FROM t.retry_at - clock_timestamp()) * 1000), 10)::int8
-                  FROM sluice.task t WHERE t.retry_at IS NOT NULL ORDER BY t.retry_at LIMIT 1);
+        PERFORM sluice.dues_begin();
+        v_next := least((SELECT t.retry_at FROM sluice.task t WHERE t.retry_at IS NOT NULL ORDER BY t.retry_at LIMIT 1),
+                        (SELECT s.look_at FROM sluice.schedule s WHERE s.look_at IS NOT NULL ORDER BY s.look_at LIMIT 1),
+                        (SELECT d.begin_at FROM sluice.schedule_due d WHERE d.begin_at IS NOT NULL AND d.waits_for IS NULL ORDER BY d.begin_at LIMIT 1));
+        RETURN CASE WHEN v_next IS NOT NULL THEN greatest(ceil(extract(epoch FROM v_next - clock_timestamp()) * 1000), 10)::int8 END;
 END
 $$;
 

@@ -12,7 +12,8 @@ DECLARE
                 'started_at', sluice.rfc3339(r.started_at), 'ended_at', sluice.rfc3339(r.ended_at),
                 'cancel_requested_at', sluice.rfc3339(r.cancel_requested_at), 'rerun_of', r.rerun_of, 'etag', r.revision::text,
                 'log_complete', r.ended_at IS NOT NULL AND NOT EXISTS (
-                        SELECT FROM sluice.attempts_of(r.id) a WHERE NOT a.log_complete));
+                        SELECT FROM sluice.attempts_of(r.id) a WHERE NOT a.log_complete),
+                'scheduled', CASE WHEN r.schedule IS NOT NULL THEN sluice.scheduled_json(r.schedule, r.scheduled_at) END);
 BEGIN
         IF NOT p_tasks THEN
                 RETURN v_json;
@@ -200,6 +201,7 @@ BEGIN
                 PERFORM sluice.look();
         END IF;
         PERFORM sluice.streams_tell(v_ended);
+        PERFORM sluice.dues_wake(v_ended);
         RETURN v_ended;
 END
 $$;

@@ -110,7 +110,7 @@ INSERT INTO spec VALUES
         ('a value that is a number', t.spec('{a}', '{"agent_selector": [{"key": "a", "operator": "in", "values": [1]}]}')),
         ('a label that is code', t.spec('{a}', '{"agent_selector": [{"key": "a\" || true", "operator": "exists", "values": []}]}')),
         ('an unknown delivery', t.spec('{a}', '{"delivery": "twice"}')),
-        ('another concurrency policy', t.spec('{a}', '{"concurrency_policy": "forbid"}'));
+        ('another concurrency policy', t.spec('{a}', '{"concurrency_policy": "wait"}'));
 SELECT matches(t.error(format('SELECT api.pipe_put(t.h(%L), %L, %L, %L, %L, %L)', 'owner', 'default', 'bad', :'a', spec, '')),
                '^ZF400 (bad-request|bad-spec|not-supported)$', what) FROM spec;
 SELECT is(t.error($$SELECT api.pipe_put(t.h('owner'), 'default', 'bad', '0123456789abcdef', NULL, '')$$),

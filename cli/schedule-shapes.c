@@ -1,0 +1,65 @@
+/* The fields of schedules. */
+#include "schedule-shapes.h"
+
+#include <stddef.h>
+
+#define TEXT_MAX (1024 * 1024)
+#define T(struct, name)                                                                            \
+        { #name, JSON_TEXT, false, offsetof(struct, name), .max = TEXT_MAX }
+#define MUST(struct, name)                                                                         \
+        { #name, JSON_TEXT, true, offsetof(struct, name), .max = TEXT_MAX }
+#define N32(struct, name)                                                                          \
+        { #name, JSON_U32, false, offsetof(struct, name) }
+#define OBJECT(struct, name, table)                                                                \
+        { #name, JSON_OBJECT, false, offsetof(struct, name), .fields = table }
+#define PAGE(name, table, item)                                                                    \
+        const JsonField name[] = { { "items", JSON_ARRAY, true, offsetof(Page, items),             \
+                                     .fields = table, .size = sizeof(item) },                      \
+                                   T(Page, next),                                                  \
+                                   {} }
+
+static const JsonField spec_fields[] = {
+        { "on_calendar", JSON_STRV, false, offsetof(ScheduleSpec, on_calendar) },
+        { "cron", JSON_STRV, false, offsetof(ScheduleSpec, cron) },
+        T(ScheduleSpec, time_zone),
+        T(ScheduleSpec, missed_runs),
+        T(ScheduleSpec, starting_deadline_sec),
+        T(ScheduleSpec, randomized_delay_sec),
+        { "fixed_random_delay", JSON_BOOL, false, offsetof(ScheduleSpec, fixed_random_delay) },
+        {},
+};
+
+static const JsonField pause_fields[] = {
+        T(SchedulePause, since),
+        T(SchedulePause, until),
+        T(SchedulePause, by),
+        T(SchedulePause, reason),
+        {},
+};
+
+static const JsonField due_fields[] = {
+        T(Due, due_at),  T(Due, until_at), T(Due, state),    T(Due, run),     T(Due, run_state),
+        T(Due, skipped), T(Due, reason),   T(Due, begin_at), N32(Due, count), {},
+};
+
+const JsonField schedule_fields[] = {
+        T(Schedule, project),
+        MUST(Schedule, pipe),
+        MUST(Schedule, name),
+        T(Schedule, concurrency_policy),
+        T(Schedule, next_at),
+        T(Schedule, last_run),
+        T(Schedule, last_run_state),
+        T(Schedule, last_run_at),
+        T(Schedule, error),
+        T(Schedule, error_at),
+        T(Schedule, removed_at),
+        N32(Schedule, waiting),
+        OBJECT(Schedule, spec, spec_fields),
+        OBJECT(Schedule, paused, pause_fields),
+        OBJECT(Schedule, last, due_fields),
+        {},
+};
+
+PAGE(schedule_page_fields, schedule_fields, Schedule);
+PAGE(due_page_fields, due_fields, Due);

@@ -1,0 +1,30 @@
+/* Schedules and what became of their due times, as structs; see shapes.h. */
+#pragma once
+
+#include "shapes.h"
+
+typedef struct ScheduleSpec {
+        char **on_calendar, **cron;
+        char *time_zone, *missed_runs, *starting_deadline_sec, *randomized_delay_sec;
+        bool fixed_random_delay;
+} ScheduleSpec;
+
+typedef struct SchedulePause {
+        char *since, *until, *by, *reason; /* since NULL: it is not paused */
+} SchedulePause;
+
+typedef struct Due {
+        char *due_at, *until_at, *state, *run, *run_state, *skipped, *reason, *begin_at;
+        uint32_t count;
+} Due;
+
+typedef struct Schedule {
+        char *project, *pipe, *name, *concurrency_policy, *next_at, *last_run, *last_run_state,
+                *last_run_at, *error, *error_at, *removed_at;
+        uint32_t waiting;
+        ScheduleSpec spec;
+        SchedulePause paused;
+        Due last; /* due_at NULL: none yet */
+} Schedule;
+
+extern const JsonField schedule_fields[], schedule_page_fields[], due_page_fields[];
