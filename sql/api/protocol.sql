@@ -2,7 +2,8 @@
 SET LOCAL check_function_bodies = off;
 
 DROP FUNCTION IF EXISTS sluice.answer_start(uuid, uuid[], uuid[]), sluice.answer_clean(uuid), sluice.answer_recover(uuid, uuid[]),
-        sluice.answer_json(json, json, json, json, json, json), sluice.answer_events(uuid, jsonb, uuid[]), sluice.answer_sync(uuid, jsonb), sluice.presence_touch(uuid); -- of the release before
+        sluice.answer_json(json, json, json, json, json, json), sluice.answer_events(uuid, jsonb, uuid[]), sluice.answer_sync(uuid, jsonb), sluice.presence_touch(uuid),
+        sluice.drain_news(uuid, jsonb); -- of the release before
 
 -- Whether all of `attempts`, an array, is as it should be. What a condition cannot be asked of does not fulfil it.
 CREATE OR REPLACE FUNCTION sluice.known_is_plain(p_attempts jsonb) RETURNS boolean
@@ -35,17 +36,6 @@ BEGIN
                 resume := sluice.json_bool(v, 'resume');
                 RETURN NEXT;
         END LOOP;
-END
-$$;
-
--- Whether the agent shall drain, when that is another word than the last one that it has heard.
-CREATE OR REPLACE FUNCTION sluice.drain_news(p_instance uuid, p_request jsonb) RETURNS boolean
-LANGUAGE plpgsql STABLE AS $$
-DECLARE
-        v_wanted boolean := EXISTS (SELECT FROM sluice.agent_flag f JOIN sluice.instance i ON i.agent = f.agent
-                                     WHERE i.id = p_instance AND f.flag = 'draining');
-BEGIN
-        RETURN CASE WHEN p_request ? 'drain_heard' AND v_wanted <> sluice.json_bool(p_request, 'drain_heard') THEN v_wanted END;
 END
 $$;
 

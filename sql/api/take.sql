@@ -159,6 +159,10 @@ CREATE OR REPLACE FUNCTION sluice.answers_clean(p_instances uuid[]) RETURNS TABL
 LANGUAGE plpgsql SET enable_seqscan = off SET enable_mergejoin = off SET jit = off AS $$
 #variable_conflict use_column
 BEGIN
+        IF NOT EXISTS (SELECT FROM sluice.cleanup c WHERE c.instance = ANY (p_instances)) THEN
+                RETURN;
+        END IF;
+
         RETURN QUERY
         WITH due AS MATERIALIZED (
                 SELECT c.place
@@ -199,65 +203,75 @@ DECLARE
         v_resume json[];
         v_recover json[];
 BEGIN
-        WITH asked AS MATERIALIZED (
-                SELECT i.n::int AS request, i.id AS instance, p_requests -> i.n::int - 1 -> 'attempts' AS attempts
-                  FROM unnest(p_instances) WITH ORDINALITY i (id, n) WHERE i.id IS NOT NULL
-        ), known AS MATERIALIZED (
-                SELECT a.request, k.attempt, k.epoch, k.state, k.resume, x.attempt IS NOT NULL AS assigned, x.stop_reason, h.id IS NOT NULL AS known,
-                       h.ended_at IS NOT NULL AND h.epoch = k.epoch AND h.instance = a.instance AND h.log_complete AS over
-                  FROM asked a
-                 CROSS JOIN LATERAL jsonb_to_recordset(CASE jsonb_typeof(a.attempts) WHEN 'array' THEN a.attempts ELSE '[]' END)
-                       AS k (attempt uuid, epoch int, state text, resume boolean)
-                  LEFT JOIN LATERAL (SELECT * FROM sluice.assignment x WHERE x.attempt = k.attempt AND x.epoch = k.epoch
-                                                                             AND x.instance = a.instance OFFSET 0) x ON true
-                  LEFT JOIN LATERAL (SELECT * FROM sluice.attempt h WHERE h.id = k.attempt AND x.attempt IS NULL OFFSET 0) h ON true
-        ), rest AS MATERIALIZED (
-                SELECT a.request, x.*
-                  FROM asked a CROSS JOIN LATERAL (SELECT * FROM sluice.assignment x WHERE x.instance = a.instance OFFSET 0) x
-                 WHERE (x.state <> 'running' OR x.recover)
-                   -- That it is over with an old epoch may be said by a poll that is held since before it was given again.
-                   AND NOT EXISTS (SELECT FROM known k WHERE k.request = a.request AND k.attempt = x.attempt
-                                                         AND (k.epoch >= x.epoch OR k.state <> 'ended'))
-        ), lost AS MATERIALIZED (
-                SELECT x.request, x.attempt, x.epoch, x.run FROM rest x WHERE x.recover
-                UNION ALL
-                SELECT a.request, o.attempt, h.epoch, h.run
-                  FROM asked a CROSS JOIN LATERAL (SELECT o.attempt FROM sluice.owed_log o WHERE o.instance = a.instance AND o.recover OFFSET 0) o
-                 CROSS JOIN LATERAL (SELECT h.epoch, h.run FROM sluice.attempt h WHERE h.id = o.attempt OFFSET 0) h
-                 WHERE NOT EXISTS (SELECT FROM known k WHERE k.request = a.request AND k.attempt = o.attempt)
-        ), word AS (
-                SELECT k.request, 'stop' AS word, k.attempt, json_build_object('attempt', k.attempt, 'epoch', k.epoch, 'reason',
-                                coalesce(k.stop_reason, 'the control plane has given up this attempt')) AS said
-                  FROM known k WHERE k.state IN ('starting', 'running') AND (k.stop_reason IS NOT NULL OR k.known)
-                UNION ALL
-                SELECT k.request, 'release', k.attempt, json_build_object('attempt', k.attempt, 'epoch', k.epoch)
-                  FROM known k WHERE NOT k.assigned AND (NOT k.known OR k.over AND k.state = 'ended')
-                UNION ALL
-                SELECT k.request, 'resume', k.attempt, sluice.log_position(k.attempt, k.epoch)
-                  FROM known k WHERE k.resume AND (k.assigned OR k.known)
-                UNION ALL
-                -- Asked to stop before the agent had begun: it says that it refuses.
-                SELECT x.request, 'stop', x.attempt, json_build_object('attempt', x.attempt, 'epoch', x.epoch, 'reason', x.stop_reason)
-                  FROM rest x WHERE x.state = 'stopping' AND NOT x.recover
-                UNION ALL
-                SELECT x.request, 'recover', x.attempt, (sluice.log_position(x.attempt, x.epoch)::jsonb || jsonb_build_object('run', x.run))::json
-                  FROM lost x
-        ), said AS (
-                SELECT w.request, json_agg(w.said ORDER BY w.attempt) FILTER (WHERE w.word = 'stop') AS stop,
-                       json_agg(w.said ORDER BY w.attempt) FILTER (WHERE w.word = 'release') AS release,
-                       json_agg(w.said ORDER BY w.attempt) FILTER (WHERE w.word = 'resume') AS resume,
-                       json_agg(w.said ORDER BY w.attempt) FILTER (WHERE w.word = 'recover') AS recover
-                  FROM word w GROUP BY w.request
-        )
-        SELECT array_agg(s.request), array_agg(s.stop), array_agg(s.release), array_agg(s.resume), array_agg(s.recover),
-               (SELECT array_agg(x.attempt) FROM rest x WHERE x.state = 'assigned' AND NOT x.recover)
-          INTO v_told, v_stop, v_release, v_resume, v_recover, v_given
-          FROM said s;
+        -- Most polls are of agents that have nothing, and of which nothing is wanted.
+        IF EXISTS (SELECT FROM sluice.assignment x WHERE x.instance = ANY (v_all))
+           OR EXISTS (SELECT FROM sluice.owed_log o WHERE o.instance = ANY (v_all))
+           OR EXISTS (SELECT FROM jsonb_array_elements(p_requests) r (value) WHERE r.value -> 'attempts' <> '[]') THEN
+                WITH asked AS MATERIALIZED (
+                        SELECT i.n::int AS request, i.id AS instance, p_requests -> i.n::int - 1 -> 'attempts' AS attempts
+                          FROM unnest(p_instances) WITH ORDINALITY i (id, n) WHERE i.id IS NOT NULL
+                ), known AS MATERIALIZED (
+                        SELECT a.request, k.attempt, k.epoch, k.state, k.resume, x.attempt IS NOT NULL AS assigned, x.stop_reason, h.id IS NOT NULL AS known,
+                               h.ended_at IS NOT NULL AND h.epoch = k.epoch AND h.instance = a.instance AND h.log_complete AS over
+                          FROM asked a
+                         CROSS JOIN LATERAL jsonb_to_recordset(CASE jsonb_typeof(a.attempts) WHEN 'array' THEN a.attempts ELSE '[]' END)
+                               AS k (attempt uuid, epoch int, state text, resume boolean)
+                          LEFT JOIN LATERAL (SELECT * FROM sluice.assignment x WHERE x.attempt = k.attempt AND x.epoch = k.epoch
+                                                                                     AND x.instance = a.instance OFFSET 0) x ON true
+                          LEFT JOIN LATERAL (SELECT * FROM sluice.attempt h WHERE h.id = k.attempt AND x.attempt IS NULL OFFSET 0) h ON true
+                ), rest AS MATERIALIZED (
+                        SELECT a.request, x.*
+                          FROM asked a CROSS JOIN LATERAL (SELECT * FROM sluice.assignment x WHERE x.instance = a.instance OFFSET 0) x
+                         WHERE (x.state <> 'running' OR x.recover)
+                           -- That it is over with an old epoch may be said by a poll that is held since before it was given again.
+                           AND NOT EXISTS (SELECT FROM known k WHERE k.request = a.request AND k.attempt = x.attempt
+                                                                 AND (k.epoch >= x.epoch OR k.state <> 'ended'))
+                ), lost AS MATERIALIZED (
+                        SELECT x.request, x.attempt, x.epoch, x.run FROM rest x WHERE x.recover
+                        UNION ALL
+                        SELECT a.request, o.attempt, h.epoch, h.run
+                          FROM asked a CROSS JOIN LATERAL (SELECT o.attempt FROM sluice.owed_log o WHERE o.instance = a.instance AND o.recover OFFSET 0) o
+                         CROSS JOIN LATERAL (SELECT h.epoch, h.run FROM sluice.attempt h WHERE h.id = o.attempt OFFSET 0) h
+                         WHERE NOT EXISTS (SELECT FROM known k WHERE k.request = a.request AND k.attempt = o.attempt)
+                ), word AS (
+                        SELECT k.request, 'stop' AS word, k.attempt, json_build_object('attempt', k.attempt, 'epoch', k.epoch, 'reason',
+                                        coalesce(k.stop_reason, 'the control plane has given up this attempt')) AS said
+                          FROM known k WHERE k.state IN ('starting', 'running') AND (k.stop_reason IS NOT NULL OR k.known)
+                        UNION ALL
+                        SELECT k.request, 'release', k.attempt, json_build_object('attempt', k.attempt, 'epoch', k.epoch)
+                          FROM known k WHERE NOT k.assigned AND (NOT k.known OR k.over AND k.state = 'ended')
+                        UNION ALL
+                        SELECT k.request, 'resume', k.attempt, sluice.log_position(k.attempt, k.epoch)
+                          FROM known k WHERE k.resume AND (k.assigned OR k.known)
+                        UNION ALL
+                        -- Asked to stop before the agent had begun: it says that it refuses.
+                        SELECT x.request, 'stop', x.attempt, json_build_object('attempt', x.attempt, 'epoch', x.epoch, 'reason', x.stop_reason)
+                          FROM rest x WHERE x.state = 'stopping' AND NOT x.recover
+                        UNION ALL
+                        SELECT x.request, 'recover', x.attempt, (sluice.log_position(x.attempt, x.epoch)::jsonb || jsonb_build_object('run', x.run))::json
+                          FROM lost x
+                ), said AS (
+                        SELECT w.request, json_agg(w.said ORDER BY w.attempt) FILTER (WHERE w.word = 'stop') AS stop,
+                               json_agg(w.said ORDER BY w.attempt) FILTER (WHERE w.word = 'release') AS release,
+                               json_agg(w.said ORDER BY w.attempt) FILTER (WHERE w.word = 'resume') AS resume,
+                               json_agg(w.said ORDER BY w.attempt) FILTER (WHERE w.word = 'recover') AS recover
+                          FROM word w GROUP BY w.request
+                )
+                SELECT array_agg(s.request), array_agg(s.stop), array_agg(s.release), array_agg(s.resume), array_agg(s.recover),
+                       (SELECT array_agg(x.attempt) FROM rest x WHERE x.state = 'assigned' AND NOT x.recover)
+                  INTO v_told, v_stop, v_release, v_resume, v_recover, v_given
+                  FROM said s;
+        END IF;
 
+        -- drain: whether it shall, when that is another word than the last one that it has heard.
         RETURN QUERY
         SELECT a.n::int, CASE WHEN d.drain IS NULL THEN o.answer ELSE (o.answer::jsonb || jsonb_build_object('drain', d.drain))::json END
           FROM unnest(p_instances) WITH ORDINALITY a (instance, n)
-         CROSS JOIN LATERAL sluice.drain_news(a.instance, p_requests -> a.n::int - 1) d (drain)
+         CROSS JOIN LATERAL (SELECT p_requests -> a.n::int - 1 AS request, coalesce((
+                        SELECT true FROM sluice.agent_flag f
+                         WHERE f.flag = 'draining' AND f.agent = (SELECT i.agent FROM sluice.instance i WHERE i.id = a.instance)), false) AS wanted OFFSET 0) f
+         CROSS JOIN LATERAL (SELECT CASE WHEN f.request ? 'drain_heard' AND f.wanted <> sluice.json_bool(f.request, 'drain_heard')
+                                         THEN f.wanted END AS drain OFFSET 0) d
           LEFT JOIN (SELECT * FROM sluice.answers_start(v_all, v_given, '{}') WHERE v_given IS NOT NULL) s ON s.instance = a.instance
           LEFT JOIN sluice.answers_clean(v_all) c ON c.instance = a.instance
           LEFT JOIN unnest(v_told, v_stop, v_release, v_resume, v_recover) w (request, stop, release, resume, recover) ON w.request = a.n

@@ -22,6 +22,10 @@ SELECT sluice.partition_ensure('run', '2030-01-31'), sluice.partition_ensure('ru
 SELECT is((SELECT pg_get_expr(relpartbound, oid) FROM pg_class WHERE relname = 'run_p203001'),
           format('FOR VALUES FROM (%L) TO (%L)', sluice.uuid_v7_floor('2030-01-01 00:00+00'), sluice.uuid_v7_floor('2030-02-01 00:00+00')),
           'months are UTC''s, whatever the time zone of the session');
+SELECT set_eq($$SELECT c.relname::text FROM pg_class c WHERE c.relkind = 'r' AND c.relnamespace = 'sluice'::regnamespace AND 'fillfactor=45' = ANY (c.reloptions)
+                   AND c.relname <> 'cleanup'$$,
+              $$SELECT c.relname::text FROM pg_class c WHERE c.relkind = 'r' AND c.relnamespace = 'sluice'::regnamespace AND c.relname ~ '^(run|task|attempt)_p\d{6}$'$$,
+              'partitions of what is changed after it was made have room for that, new ones too');
 DROP TABLE sluice.run_p203001;
 SELECT format('DROP TABLE sluice.%I', 'evidence_p' || to_char((now() AT TIME ZONE 'UTC') + interval '3 months', 'YYYYMM')) \gexec
 SELECT api.maintain() \g /dev/null
