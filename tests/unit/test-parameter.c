@@ -316,6 +316,28 @@ static void test_language(void) {
         verdict("", SECOND "${third.rows}", "this pipe has no task \"third\"");
 }
 
+static void test_description(void) {
+        static const char text[] =
+                "[Pipe]\n[Parameter day]\nType=date\nDefault=today\n[Parameter n]\n"
+                "Required=yes\nDescription=How many\n[Parameter mode]\nType=enum\n"
+                "Values=a b\n[Task a]\nExecStart=/bin/a\n";
+        static const char *const want[] = { "day: date, default today",
+                                            "n: string, required; How many",
+                                            "mode: enum (a, b), empty unless given" };
+        _cleanup_(pipe_freep) Pipe *p = NULL;
+        char *none = NULL;
+
+        ok_int(pipe_parse("p", text, strlen(text), &p, NULL, NULL), 0);
+        for (size_t i = 0; i < ELEMENTSOF(want); i++) {
+                _cleanup_(freep) char *got = NULL;
+
+                ok_int(pipe_describe_parameter(p, i, &got), 0);
+                ok_str(got, want[i]);
+        }
+        ok_int(pipe_describe_parameter(p, ELEMENTSOF(want), &none), -ENOENT);
+        ok_null(none);
+}
+
 /* "KEY=VALUE;…" of an output, or the words of its refusal. */
 static void output_is(const char *data, size_t size, const char *want) {
         _cleanup_(strv_freep) char **pairs = NULL;
@@ -375,6 +397,7 @@ int main(void) {
         RUN(test_one_argument);
         RUN(test_substitution);
         RUN(test_language);
+        RUN(test_description);
         RUN(test_outputs);
         RUN(test_many_outputs);
         return tap_done();
