@@ -50,6 +50,13 @@ SELECT is(pg_temp.refused('{"x": "1", "y": "AKIAIOSFODNN7EXAMPLE"}'),
           'a:failed b:skipped c:skipped output 0 - Its $SLUICE_OUTPUT does not count: y looks like an AWS access key; secrets are given to a task with LoadCredential=, from a file of the host.', 'a secret');
 SELECT alike(pg_temp.refused('{"API_TOKEN": "1"}'), 'a:failed b:skipped c:skipped output 0 - %API_TOKEN looks like the name of a secret;%', 'a name of one');
 
+-- Only of what succeeded, whatever an agent says.
+SELECT t.pipe('any', '{x}', '{"tasks": [{"name": "a", "after": [], "directives": [["ExecStart", "/bin/a"]]},
+        {"name": "b", "after": [], "after_any": ["a"], "directives": [["ExecStart", "/bin/b ${a.rows}"]]}]}') \g /dev/null
+SELECT t.run('any') AS r \gset
+SELECT t.events('one', t.failure((t.attempt(:'r', 'a')).id) || '{"output": {"rows": "5"}}') AS answer \gset
+SELECT is(:'answer'::jsonb #> '{start,0,outputs}', 'null', 'what failed gives nothing');
+
 -- What no agentd sends.
 SELECT is(t.error(format('SELECT t.events(''one'', pg_temp.good(%L, ''a'', %L))', :'r', output)), 'ZF400 bad-request', left(output, 40)) FROM unnest(ARRAY[
         '[]', '"x"', '{"a b": "1"}', '{"1a": "1"}', '{"a": 1}', '{"a": {}}', jsonb_build_object('a', repeat('x', 65537))::text,
