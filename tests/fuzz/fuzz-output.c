@@ -31,23 +31,38 @@ static int look_up(const Reference *r, const char **ret, Error *e, void *userdat
         return 0;
 }
 
+/* The words of a line that may stand in a pipe file; NULL when it may not. */
+static char **words_of(const Directive *d, const char *line, unsigned *ret_flags) {
+        ExecCommand command = {};
+        char **words = NULL;
+
+        if (d->type != DIRECTIVE_EXEC)
+                return directive_check(d, line, NULL) >= 0 && words_split(line, &words, NULL) >= 0
+                               ? words
+                               : NULL;
+        if (exec_command_parse(line, &command, NULL) < 0)
+                return NULL;
+        *ret_flags = command.flags;
+        return command.argv;
+}
+
 static void check_line(const char *name, const char *line, char *value) {
         const Directive *d = directive_find(name);
-        _cleanup_(freep) char *got = NULL, *same = NULL;
-        _cleanup_(strv_freep) char **before = NULL, **after = NULL;
+        unsigned flags = 0, flags_after = 0;
+        _cleanup_(freep) char *got = NULL;
+        _cleanup_(strv_freep) char **before = words_of(d, line, &flags), **after = NULL;
         Error e = {};
 
-        if (words_split(line, &before, NULL) < 0)
+        if (!before)
                 return;
         if (substitute_value(d, line, look_up, value, &got, &e) < 0) {
                 HOLDS(e.detail[0]);
                 return;
         }
-        HOLDS(words_split(got, &after, NULL) >= 0);
-        HOLDS(strv_length(before) == strv_length(after));
-        /* Without references a line means what it meant. */
-        HOLDS(substitute_value(d, line, look_up, (char *) "", &same, NULL) >= 0 ||
-              strchr(line, '$'));
+        after = words_of(d, got, &flags_after);
+        HOLDS(strv_length(before) == strv_length(after) && flags == flags_after);
+        for (size_t i = 0; before[i]; i++)
+                HOLDS(strchr(before[i], '$') || str_eq(before[i], after[i]));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
@@ -57,7 +72,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         check_output((const char *) data, size);
         value = strsep(&rest, "\n");
         line = strsep(&rest, "\n");
-        if (!line)
+        if (!line || !str_is_utf8(value, strlen(value))) /* as all values are */
                 return 0;
         if (rest)
                 check_output(rest, strlen(rest));
