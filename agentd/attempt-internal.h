@@ -22,4 +22,7 @@ struct AttemptTable {
 DEFINE_SCOPE_EXIT(Attempt, attempt_free)
 /* In the table from here on. */
 int attempt_new(AttemptTable *t, const char *id, uint32_t epoch, AttemptState state, Attempt **ret);
+/* Asks for what the task left, and calls told when that, or what is wrong with it, is in the attempt. */
+typedef void (*attempt_told_t)(Attempt *a);
+void attempt_read_output(Attempt *a, attempt_told_t told);
 void assignment_free(ProtoAssignment *assignment);

@@ -94,14 +94,30 @@ static void started(Attempt *a, const UnitState *s) {
         assignment_free(TAKE_PTR(a->assignment));
 }
 
-static void note_end(Attempt *a) {
-        _cleanup_(freep) char *report = NULL;
+/* The journal keeps the report without the output, which is read again should the unit be gone. */
+static void tell_end(Attempt *a) {
+        _cleanup_(freep) char *report = NULL, *output = TAKE_PTR(a->output);
         JsonOut o = {};
 
-        owe(a, REPORT_ENDED);
         report_ended(&o, a);
         (void) json_out_take(&o, &report);
+        a->output = TAKE_PTR(output);
         log_outcome(a, LOG_INFO, MSG_ATTEMPT_ENDED, a->unit_state.result, report);
+        changed(a);
+}
+
+static void tell_recovered(Attempt *a) {
+        log_outcome(a, LOG_NOTICE, NULL, a->reason, NULL);
+        changed(a);
+}
+
+/* What succeeded may have left an output. */
+static void note_end(Attempt *a, const char *result, attempt_told_t told) {
+        owe(a, REPORT_ENDED);
+        if (str_eq(result, "success") && !a->streaming)
+                attempt_read_output(a, told);
+        else
+                told(a);
 }
 
 /* A task that ends by itself leaves its unit "exited" or "failed". A unit that is "dead" was stopped, and if that was not us,
@@ -130,9 +146,8 @@ static void ended(Attempt *a, const UnitState *s) {
                 note_stopped(a);
         else if (!wanted && a->streaming && !a->reason)
                 a->reason = supervision_reason(s);
-        note_end(a);
+        note_end(a, a->unit_state.result, tell_end);
         a->table->events->on_ended(a, a->table->userdata);
-        changed(a);
 }
 
 /* The kernel's word while the service has its cgroup; what it was too short-lived for, PID 1 is asked. */
@@ -380,9 +395,7 @@ void attempt_recovered(Attempt *a, const Recovered *known) {
         a->unit_state.main_status = known->main_status;
         (void) str_replace(&a->reason, known->reason);
         (void) str_replace(&a->report, known->report);
-        owe(a, REPORT_ENDED);
-        log_outcome(a, LOG_NOTICE, NULL, known->reason, NULL);
-        changed(a);
+        note_end(a, known->result, tell_recovered);
 }
 
 static void on_stop_answered(ExecVerdict verdict, const char *words, void *userdata) {

@@ -81,8 +81,11 @@ struct Attempt {
         char *report; /* of its end, as it was written down before; NULL: it follows from what is above */
         ProtoAssignment *assignment; /* until it has started */
         Unit *unit;
-        ExecCall *start, *stop;
-        void *log; /* the log shipper's part, which it owns */
+        ExecCall *start, *stop,
+                *reading;         /* its output is being read, and its end not told before */
+        char *output;             /* JSON object of texts; NULL: none */
+        void *log;                /* the log shipper's part, which it owns */
+        void (*told)(Attempt *a); /* with reading: what then */
 };
 
 /* instance: whose attempts, as of the UnitBus. */

@@ -147,6 +147,10 @@ static int call_on_reply(sd_bus_message *m, void *userdata, sd_bus_error *ret_er
                 call_failed(c, e->message ? e->message : e->name);
                 return 0;
         }
+        if (c->request.take && c->request.take(m, c->request.userdata) < 0) {
+                call_failed(c, "Its answer makes no sense.");
+                return 0;
+        }
         if (x->failures > 0)
                 log_notice("agentd-exec answers again, after %u failures.", x->failures);
         x->failures = 0;

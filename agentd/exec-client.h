@@ -21,10 +21,14 @@ typedef void (*exec_done_t)(ExecVerdict verdict, const char *words, void *userda
 /* Appends what the method wants. */
 typedef int (*exec_append_t)(sd_bus_message *m, void *userdata);
 
+/* Takes what the method answers; below zero: that is not what it promises. Before done. */
+typedef int (*exec_take_t)(sd_bus_message *m, void *userdata);
+
 typedef struct ExecRequest {
         const char *method;   /* constant */
         exec_append_t append; /* NULL: the text, if there is one */
         const char *text;     /* copied */
+        exec_take_t take;     /* NULL: nothing */
         unsigned tries_max;   /* 0: for ever */
         exec_done_t done;     /* NULL: nobody waits, and the client owns the call */
         void *userdata;

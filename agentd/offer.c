@@ -15,15 +15,17 @@
 
 static int look_up(const Reference *reference, const char **ret, Error *e, void *userdata) {
         const ProtoAssignment *offer = userdata;
+        size_t n = reference->size - strlen("${}");
 
-        for (char *const *p = offer->parameters; !reference->key && p && p[0]; p += 2)
-                if (strlen(p[0]) == reference->name_size &&
-                    memcmp(p[0], reference->name, reference->name_size) == 0) {
+        for (char *const *p = reference->key ? offer->outputs : offer->parameters; p && p[0];
+             p += 2)
+                if (strlen(p[0]) == n && memcmp(p[0], reference->name, n) == 0) {
                         *ret = p[1];
                         return 0;
                 }
-        return error_set(e, -EINVAL, "no-value", "There is no value for %.*s.",
-                         (int) reference->size, reference->text);
+        return error_set(e, -EINVAL, "no-value", "there is no value for %.*s%s",
+                         (int) reference->size, reference->text,
+                         reference->key ? ": the task before has left none of that key" : "");
 }
 
 static int substitute_pair(ProtoAssignment *offer, char *const *pair, char ***pairs, Error *e) {

@@ -72,13 +72,15 @@ static int seek_last(sd_journal *j, const char *const matches[]) {
 }
 
 /* It went through a file, so it is checked as if it came from the network. */
-static bool report_is_good(const char *json, const ProtoRecover *wanted) {
+static bool report_is_good(const char *json, const ProtoRecover *wanted, Recovered *known) {
         ProtoEvent event = {};
         int r = json_decode(json, strlen(json), proto_event_fields, JSON_IGNORE_UNKNOWN, &event,
                             NULL);
         bool good = r >= 0 && str_eq(event.state, "ended") && event.result &&
                     str_eq(event.attempt, wanted->attempt) && event.epoch == wanted->epoch;
 
+        if (good)
+                (void) snprintf(known->result, sizeof(known->result), "%s", event.result);
         json_done(proto_event_fields, &event);
         return good;
 }
@@ -94,7 +96,7 @@ static int read_report(Recovery *r, const ProtoRecover *wanted, Recovered *known
                 return -ENOMEM;
         for (n = seek_last(r->journal, matches); n > 0; n = sd_journal_previous(r->journal))
                 if (field(r->journal, RECOVERY_FIELD, json, sizeof(json)) >= 0 &&
-                    report_is_good(json, wanted)) {
+                    report_is_good(json, wanted, known)) {
                         known->began = true;
                         known->reason = "Its end was seen before agentd was started again.";
                         (void) sd_journal_get_realtime_usec(r->journal, &known->ended_usec);

@@ -1,6 +1,9 @@
 /* One function for each state that docs/PROTOCOL.md has for events. */
 #include "report.h"
 
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 
 #include "str.h"
@@ -47,12 +50,25 @@ static const char *exit_code_to_string(int code) {
                        : (code == CLD_KILLED ? "killed" : (code == CLD_DUMPED ? "dumped" : NULL));
 }
 
+/* As it was written down, an object, which did not have the output. */
+static void write_kept(JsonOut *o, const Attempt *a) {
+        size_t n = strlen(a->report);
+        _cleanup_(freep) char *whole =
+                a->output ? str_format("%.*s,\"output\":%s}", (int) n - 1, a->report, a->output)
+                          : str_format("%s", a->report);
+
+        if (whole)
+                json_out_raw(o, NULL, whole);
+        else
+                o->error = -ENOMEM;
+}
+
 void report_ended(JsonOut *o, const Attempt *a) {
         const UnitState *s = &a->unit_state;
         const char *code = exit_code_to_string(s->main_code);
 
         if (a->report) {
-                json_out_raw(o, NULL, a->report);
+                write_kept(o, a);
                 return;
         }
         write_head(o, a, "ended", a->ended_usec);
@@ -78,6 +94,8 @@ void report_ended(JsonOut *o, const Attempt *a) {
         json_out_known(o, "memory_max_bytes", a->limits.memory_max_bytes);
         json_out_known(o, "cpu_quota_per_sec_usec", a->limits.cpu_quota_per_sec_usec);
         json_out_known(o, "tasks_max", a->limits.tasks_max);
+        if (a->output)
+                json_out_raw(o, "output", a->output);
         json_out_end_object(o);
 }
 

@@ -13,6 +13,7 @@
 #include "timespan.h"
 
 #define TIMEOUT_SEC 30U
+#define BODY_MAX (256U * 1024) /* and one more: half of what controld takes */
 #define REFUSED_USEC (30 * USEC_PER_SEC)
 #define CLEANED_USEC (500 * USEC_PER_MSEC) /* nobody waits for it */
 
@@ -42,12 +43,14 @@ static const struct {
         { REPORT_LOGGED, "logged", report_logged, 0 },
 };
 
-/* The beginning is not told before the invocation is known, the end not before the limits are, nor the log's end before the end. */
+/* The beginning is not told before the invocation is known, the end not before the limits and the output are, nor the log's end before the end. */
 static unsigned sayable(const Attempt *a) {
         unsigned owed = a->owed;
 
         if (a->unit && unit_is_asking(a->unit))
                 owed &= ~((unsigned) REPORT_RUNNING | (unsigned) REPORT_ENDED);
+        if (a->reading)
+                owed &= ~(unsigned) REPORT_ENDED;
         if (a->owed & REPORT_ENDED && !(owed & REPORT_ENDED))
                 owed &= ~(unsigned) REPORT_LOGGED;
         return owed;
@@ -88,8 +91,8 @@ static void on_turn(Channel *channel, void *userdata) {
         json_out_object(&o, NULL);
         json_out_text(&o, "session", p->session);
         json_out_array(&o, "events");
-        for (Attempt *a = attempt_first(p->attempts); a && n < PROTO_EVENTS_MAX;
-             a = attempt_next(a))
+        for (Attempt *a = attempt_first(p->attempts);
+             a && n < PROTO_EVENTS_MAX && o.buffer.size < BODY_MAX; a = attempt_next(a))
                 n += write_attempt(&o, a, PROTO_EVENTS_MAX - n);
         n += write_cleaned(&o, p->cleaner, PROTO_EVENTS_MAX - n);
         json_out_end_array(&o);

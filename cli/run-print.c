@@ -70,7 +70,8 @@ char *attempt_explain(const Attempt *a) {
         if (str_eq(a->outcome, "success"))
                 return NULL;
         if (a->reason && (str_eq(a->outcome, "refused") || str_eq(a->outcome, "lost") ||
-                          str_eq(a->outcome, "stopped") || str_eq(a->outcome, "cancelled")))
+                          str_eq(a->outcome, "stopped") || str_eq(a->outcome, "cancelled") ||
+                          str_eq(a->outcome, "output")))
                 return str_format("%s%s%s", str_eq(a->outcome, "cancelled") ? "" : a->outcome,
                                   str_eq(a->outcome, "cancelled") ? "" : ": ", a->reason);
         words = explain_outcome(a);
@@ -197,6 +198,19 @@ static void print_units(const Run *run) {
         }
 }
 
+static void print_outputs(const Run *run) {
+        const Task *tasks = run->tasks.items;
+        bool first = true;
+
+        for (size_t i = 0; i < run->tasks.count; i++) {
+                const Attempt *a = task_last_attempt(&tasks[i]);
+
+                for (char *const *o = a ? a->output : NULL; o && o[0]; o += 2, first = false)
+                        (void) printf("%s%s.%s=%s\n", first ? "   Output: " : "           ",
+                                      tasks[i].task, o[0], o[1]);
+        }
+}
+
 void run_print_values(const JsonArray *values) {
         const Value *items = values->items;
 
@@ -239,6 +253,7 @@ int run_print(const Run *run) {
                               run->log_complete ? "complete" : "still on its way");
         }
         run_print_values(&run->parameters);
+        print_outputs(run);
         print_units(run);
         (void) putchar('\n');
         return run_print_tasks(run);

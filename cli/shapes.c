@@ -45,6 +45,7 @@ static const JsonField attempt_fields[] = {
         N64(Attempt, tasks_max),
         N64(Attempt, restarts),
         T(Attempt, status_text),
+        { "output", JSON_MAP, false, offsetof(Attempt, output) },
         {},
 };
 

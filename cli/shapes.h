@@ -15,6 +15,7 @@ typedef struct Attempt {
         uint64_t runtime_usec, cpu_usage_usec, memory_peak_bytes, memory_max_bytes,
                 cpu_quota_per_sec_usec, tasks_max, restarts;
         char *status_text;
+        char **output; /* key, value, key, value */
 } Attempt;
 
 typedef struct Task {

@@ -18,6 +18,16 @@
 #define BATCH_MAX 100
 #define BATCH_SIZE_MAX (128 * 1024)
 
+static void print_good(const char *path, const PipeFile *file) {
+        char *text = NULL;
+
+        (void) printf("%s: good, version %s\n", path, file->version);
+        for (size_t i = 0; pipe_describe_parameter(file->pipe, i, &text) >= 0; i++) {
+                (void) printf("  parameter %s\n", text);
+                free(text);
+        }
+}
+
 int verb_pipe_verify(Context *x) {
         int status = EXIT_SUCCESS;
 
@@ -27,7 +37,7 @@ int verb_pipe_verify(Context *x) {
                 if (pipe_file_read(*path, &file) < 0)
                         status = EXIT_FAILURE;
                 else
-                        (void) printf("%s: good, version %s\n", *path, file.version);
+                        print_good(*path, &file);
         }
         return status;
 }

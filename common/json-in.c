@@ -346,6 +346,42 @@ int json_decode_number_pairs(const char *text, size_t size, size_t max, int64_t 
         return 0;
 }
 
+static int scalar_add(char ***v, const char *key, json_object_t *o, Error *e) {
+        const JsonField named = { .name = key };
+        enum json_type type = json_object_get_type(o);
+        const char *json;
+        int r = strv_append(v, key);
+
+        if (r < 0)
+                return r;
+        if (type == json_type_string)
+                return strv_add(v, o, &named, e);
+        if (type != json_type_int && type != json_type_double && type != json_type_boolean)
+                return wrong_type(&named, "text, a number, true or false", e);
+        json = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN);
+        return json ? strv_append(v, json) : -ENOMEM;
+}
+
+int json_decode_scalars(const char *text, size_t size, size_t max, char ***ret, Error *e) {
+        _cleanup_(json_putp) json_object_t *top = NULL;
+        _cleanup_(strv_freep) char **v = NULL;
+        int r = document_parse(text, size, &top, e);
+
+        if (r < 0)
+                return r;
+        if (json_object_get_type(top) != json_type_object)
+                return error_set(e, -EINVAL, "bad-json", "A JSON object was expected.");
+        if ((size_t) json_object_object_length(top) > max)
+                return error_set(e, -ERANGE, "bad-json", "More than %zu members came.", max);
+        json_object_object_foreach(top, key, value) {
+                r = scalar_add(&v, key, value, e);
+                if (r < 0)
+                        return r;
+        }
+        *ret = TAKE_PTR(v);
+        return 0;
+}
+
 void json_done(const JsonField *fields, void *target) {
         for (const JsonField *f = fields; f->name; f++) {
                 void *slot = (char *) target + f->offset;

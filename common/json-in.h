@@ -51,5 +51,9 @@ int json_decode(const char *text, size_t size, const JsonField *fields, JsonFlag
 int json_decode_number_pairs(const char *text, size_t size, size_t max, int64_t (**ret)[2],
                              size_t *ret_count, Error *e);
 
+/* Decodes one document whose top is an object of at most max texts, numbers and booleans, the latter two as JSON writes them: name, value,
+ * name, value in *ret, owned. -EINVAL, -ERANGE, -ENOMEM. */
+int json_decode_scalars(const char *text, size_t size, size_t max, char ***ret, Error *e);
+
 /* Frees everything that the table says the struct owns, and empties those fields. */
 void json_done(const JsonField *fields, void *target);

@@ -136,7 +136,7 @@ static int results_check(char *const *words, Error *e) {
         static const char *const results[] = { "exit-code", "signal",    "core-dump",
                                                "timeout",   "watchdog",  "oom-kill",
                                                "protocol",  "resources", "start-limit-hit",
-                                               NULL };
+                                               "output",    NULL };
         uint64_t status;
 
         STRV_FOREACH(w, words)
@@ -146,7 +146,7 @@ static int results_check(char *const *words, Error *e) {
                                          "RetryOn=: \"%.64s\" is neither an exit status from 1 to "
                                          "255 nor one of exit-code, signal, core-dump, timeout, "
                                          "watchdog, oom-kill, protocol, resources, "
-                                         "start-limit-hit",
+                                         "start-limit-hit, output",
                                          *w);
         return 0;
 }

@@ -72,6 +72,24 @@ void pipe_parameters_to_json(const Pipe *p, JsonOut *o) {
         json_out_end_array(o);
 }
 
+int pipe_describe_parameter(const Pipe *p, size_t i, char **ret) {
+        const PipeParameter *t = i < p->parameters.count ? pipe_parameter(p, i) : NULL;
+        _cleanup_(freep) char *values = t && t->values ? strv_join(t->values, ", ") : NULL;
+        char *text;
+
+        if (!t)
+                return -ENOENT;
+        text = str_format("%s: %s%s%s%s, %s%s%s%s", t->name, t->type ? t->type : "string",
+                          values ? " (" : "", values ? values : "", values ? ")" : "",
+                          t->preset     ? "default "
+                          : t->required ? "required"
+                                        : "empty unless given",
+                          t->preset ? t->preset : "", t->description ? "; " : "",
+                          t->description ? t->description : "");
+        *ret = text;
+        return text ? 0 : -ENOMEM;
+}
+
 static const PipeParameter *find(const Pipe *p, const char *name, size_t size) {
         for (size_t i = 0; i < p->parameters.count; i++) {
                 const PipeParameter *t = pipe_parameter(p, i);

@@ -49,5 +49,9 @@ int pipe_schedule_times(const Pipe *p, size_t i, const char **ret_name, Schedule
 Pipe *pipe_free(Pipe *p);
 DEFINE_SCOPE_EXIT(Pipe, pipe_free)
 
+/* What people should know of the parameter with this number, from 0 on: "day: date, default yesterday". -ENOENT behind the last one.
+ * Owned by the caller. */
+int pipe_describe_parameter(const Pipe *p, size_t i, char **ret);
+
 /* a-z 0-9 _ -, at most 63, beginning with a letter or digit: pipes, tasks, projects. */
 int pipe_name_check(const char *name);

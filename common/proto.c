@@ -89,6 +89,7 @@ const JsonField proto_event_fields[] = {
         { FIELD(JSON_U32, ProtoEvent, restarts) },
         { FIELD(JSON_TEXT, ProtoEvent, status_text, .max = SENTENCE_MAX) },
         { FIELD(JSON_BOOL, ProtoEvent, ready) },
+        { FIELD(JSON_MAP, ProtoEvent, output, .max = PROTO_OUTPUT_MAX) },
         {},
 };
 
@@ -111,6 +112,7 @@ const JsonField proto_assignment_fields[] = {
         { FIELD(JSON_PAIRS, ProtoAssignment, directives, .max = PROTO_DIRECTIVES_MAX,
                 .required = true) },
         { FIELD(JSON_MAP, ProtoAssignment, parameters, .max = PROTO_PARAMETERS_MAX) },
+        { FIELD(JSON_MAP, ProtoAssignment, outputs, .max = PROTO_OUTPUTS_MAX) },
         {},
 };
 

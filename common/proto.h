@@ -17,7 +17,9 @@
 #define PROTO_WAIT_SEC_MAX 50U
 #define PROTO_DIRECTIVES_MAX 512U
 #define PROTO_PARAMETERS_MAX 64U
-#define PROTO_NAME_MAX 256U /* project, pipe, task */
+#define PROTO_OUTPUT_MAX 256U    /* keys of a task */
+#define PROTO_OUTPUTS_MAX 65536U /* of all tasks before */
+#define PROTO_NAME_MAX 256U      /* project, pipe, task */
 #define PROTO_ANSWER_MAX (8U * 1024 * 1024)
 
 /* enroll */
@@ -96,6 +98,7 @@ typedef struct ProtoEvent {
         uint32_t restarts;
         char *status_text;
         bool ready;
+        char **output; /* key, value, key, value */
 } ProtoEvent;
 
 typedef struct ProtoEvents {
@@ -115,6 +118,7 @@ typedef struct ProtoAssignment {
         bool streaming;    /* PID 1 supervises it, and the control plane wants its `status` */
         char **directives; /* name, value, name, value */
         char **parameters; /* name, value, name, value */
+        char **outputs;    /* "TASK.KEY", value, … */
 } ProtoAssignment;
 
 typedef struct ProtoStop {

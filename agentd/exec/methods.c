@@ -7,6 +7,7 @@
 #include "exec-internal.h"
 #include "log.h"
 #include "manager.h"
+#include "output-file.h"
 #include "properties.h"
 #include "spec.h"
 #include "str.h"
@@ -296,6 +297,34 @@ static int method_lease_of(sd_bus_message *m, void *userdata, sd_bus_error *erro
         return r < 0 ? reply_failure(m, r) : renew_lease(userdata, m, instance);
 }
 
+/* What an attempt left in its $SLUICE_OUTPUT; empty when it left nothing. */
+static int method_output(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *answer = NULL;
+        _cleanup_(freep) char *directory = NULL, *name = NULL;
+        const char *attempt, *run;
+        Exec *x = userdata;
+        Buffer content = {};
+        Error e = {};
+        int r = sd_bus_message_read(m, "ss", &attempt, &run);
+
+        (void) error;
+        x->used = true;
+        if (r >= 0)
+                r = spec_output(attempt, run, &directory, &name);
+        if (r >= 0)
+                r = output_read(directory, name, &content, &e);
+        if (r < 0 && r != -ENOMEM && r != -EMFILE && r != -ENFILE) {
+                buffer_done(&content);
+                return sd_bus_reply_method_errorf(m, EXEC_REFUSED, "%s", error_text(&e, r));
+        }
+        if (r >= 0)
+                r = sd_bus_message_new_method_return(m, &answer);
+        if (r >= 0)
+                r = sd_bus_message_append_array(answer, 'y', content.data, content.size);
+        buffer_done(&content);
+        return r < 0 ? reply_failure(m, r) : sd_bus_send(x->bus, answer, NULL);
+}
+
 /* Whatever was asked before this has been asked of PID 1 by now. */
 static int method_barrier(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Exec *x = userdata;
@@ -344,6 +373,9 @@ const sd_bus_vtable exec_vtable[] = {
         SD_BUS_METHOD_WITH_ARGS("LeaseOf",
                                 SD_BUS_ARGS("s", instance, "t", deadline_usec, "b", move),
                                 SD_BUS_NO_RESULT, method_lease_of, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Output", SD_BUS_ARGS("s", attempt, "s", run),
+                                SD_BUS_RESULT("ay", content), method_output,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Barrier", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_barrier,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Sync", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_sync,

@@ -16,6 +16,7 @@
 #include "unit-name.h"
 
 #include "lease.h"
+#include "output-file.h"
 
 #define TEXT_MAX 256
 /* The control plane counts on it, so the host's DefaultTimeoutStopSec= does not decide. */
@@ -67,6 +68,25 @@ static char *state_directory(const UnitName *u) {
 
 int spec_state_directory(const char *run, char **ret) {
         return name_make(run, state_directory, ret);
+}
+
+int spec_output(const char *attempt, const char *run, char **ret_directory, char **ret_name) {
+        _cleanup_(freep) char *below = NULL, *directory = NULL;
+        char id[UNIT_ID_SIZE];
+        UnitName u;
+        int r;
+
+        if (!unit_name_from_id(attempt, &u) || !is_hex_id(run))
+                return -EINVAL;
+        r = spec_state_directory(unit_id(u.instance, run, id), &below);
+        if (r < 0)
+                return r;
+        directory = str_format("/var/lib/%s", below);
+        *ret_name = directory ? output_file_name(u.hex) : NULL;
+        if (!*ret_name)
+                return -ENOMEM;
+        *ret_directory = TAKE_PTR(directory);
+        return 0;
 }
 
 void spec_done(UnitSpec *s) {
@@ -144,7 +164,7 @@ static int set_identity(UnitSpec *s, const StartRequest *q, const UnitName *u) {
 }
 
 static int set_names(UnitSpec *s, const StartRequest *q, Error *e) {
-        _cleanup_(freep) char *workspace = NULL;
+        _cleanup_(freep) char *workspace = NULL, *name = NULL, *output = NULL;
         char run[UNIT_ID_SIZE];
         UnitName u;
         int r;
@@ -172,10 +192,13 @@ static int set_names(UnitSpec *s, const StartRequest *q, Error *e) {
         if (r < 0)
                 return r;
         s->description = str_format("Sluice %s/%s: %s", q->project, q->pipe, q->task);
-        workspace = str_format("/var/lib/%s", s->state_directory);
-        if (!s->description || !workspace)
-                return -ENOMEM;
+        r = spec_output(q->attempt, q->run, &workspace, &name);
+        output = r >= 0 ? str_format("%s/%s", workspace, name) : NULL;
+        if (!s->description || !output)
+                return r < 0 ? r : -ENOMEM;
         r = add_variable(s, "SLUICE_WORKSPACE", workspace, false);
+        if (r >= 0)
+                r = add_variable(s, "SLUICE_OUTPUT", output, false);
         if (r >= 0)
                 s->working_directory = TAKE_PTR(workspace);
         return r;

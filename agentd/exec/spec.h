@@ -56,3 +56,5 @@ int spec_unit_name(const char *attempt, char **ret);
 int spec_slice_name(const char *attempt, char **ret);
 int spec_user_name(const char *run, char **ret);
 int spec_state_directory(const char *run, char **ret);
+/* Where an attempt of a run of 32 hex digits leaves its output: the workspace, and the name of the file there. */
+int spec_output(const char *attempt, const char *run, char **ret_directory, char **ret_name);

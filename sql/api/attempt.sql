@@ -23,7 +23,7 @@ BEGIN
                 'runtime_usec', a.runtime_usec, 'cpu_usage_usec', a.cpu_usage_usec, 'memory_peak_bytes', a.memory_peak_bytes,
                 'io_read_bytes', a.io_read_bytes, 'io_write_bytes', a.io_write_bytes, 'oom_kills', a.oom_kills,
                 'memory_max_bytes', a.memory_max_bytes, 'cpu_quota_per_sec_usec', a.cpu_quota_per_sec_usec,
-                'tasks_max', a.tasks_max, 'restarts', a.restarts, 'status_text', a.status_text, 'ready_at', sluice.rfc3339(a.ready_at), 'log_complete', a.log_complete,
+                'tasks_max', a.tasks_max, 'restarts', a.restarts, 'status_text', a.status_text, 'ready_at', sluice.rfc3339(a.ready_at), 'log_complete', a.log_complete, 'output', a.output,
                 'why', CASE WHEN p_why AND a.state = 'queued' THEN sluice.verdict_of(a.id) END);
 END
 $$;
@@ -78,6 +78,7 @@ BEGIN
                memory_max_bytes = (p_end ->> 'memory_max_bytes')::int8,
                cpu_quota_per_sec_usec = (p_end ->> 'cpu_quota_per_sec_usec')::int8,
                tasks_max = (p_end ->> 'tasks_max')::int8,
+               output = p_end -> 'output',
                restarts = coalesce((p_end ->> 'restarts')::int8, restarts), status_text = coalesce(p_end ->> 'status_text', status_text),
                log_complete = log_complete OR p_log_complete
          WHERE id = p_attempt

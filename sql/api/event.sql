@@ -33,7 +33,8 @@ BEGIN
                 'sequence', sluice.json_int(p_event, 'sequence', v_state = 'logged', 0, 2147483647),
                 'result', sluice.json_text(p_event, 'result', v_ended, 64),
                 'exit_code', sluice.json_word(p_event, 'exit_code', ARRAY['exited', 'killed', 'dumped']),
-                'exit_status', sluice.json_int(p_event, 'exit_status', false, 0, 65535));
+                'exit_status', sluice.json_int(p_event, 'exit_status', false, 0, 65535),
+                'output', sluice.output_read(p_event));
 
         IF v ->> 'result' !~ '^[a-z][a-z-]*$' THEN
                 PERFORM sluice.fail(400, 'bad-request', 'Member "result" must be one of systemd''s words.');
@@ -158,6 +159,7 @@ DECLARE
 BEGIN
         SELECT * INTO v_attempt FROM sluice.attempt WHERE id = (p_event ->> 'attempt')::uuid;
         v_recover := EXISTS (SELECT FROM sluice.assignment WHERE attempt = v_attempt.id AND recover);
+        p_event := sluice.output_judge(v_attempt, p_event);
         v_why := sluice.event_objection(p_instance, v_attempt, p_event);
 
         IF v_why IS NULL AND v_state = 'logged' THEN

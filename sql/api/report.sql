@@ -31,6 +31,7 @@ BEGIN
                        AND coalesce(jsonb_typeof(e.reason) = 'string' AND length(e.reason #>> '{}') <= 65536, true)
                        AND coalesce(jsonb_typeof(e.requeue) = 'boolean', true)
                        AND coalesce(jsonb_typeof(e.ready) = 'boolean', true)
+                       AND coalesce(jsonb_typeof(e.output) = 'object', true)
                        AND coalesce(jsonb_typeof(e.status_text) = 'string' AND length(e.status_text #>> '{}') <= 65536, true)
                        AND coalesce(least(e.realtime_usec, e.sequence, e.exit_status, e.runtime_usec, e.cpu_usage_usec, e.memory_peak_bytes,
                                           e.io_read_bytes, e.io_write_bytes, e.oom_kills, e.memory_max_bytes, e.cpu_quota_per_sec_usec,
@@ -41,10 +42,10 @@ BEGIN
                         exit_status int, reason jsonb, invocation_id jsonb, slice jsonb, requeue jsonb, runtime_usec int8,
                         cpu_usage_usec int8, memory_peak_bytes int8, io_read_bytes int8, io_write_bytes int8, oom_kills int8,
                         memory_max_bytes int8, cpu_quota_per_sec_usec int8, tasks_max int8, restarts int8, status_text jsonb,
-                        ready jsonb)) WITH ORDINALITY
+                        ready jsonb, output jsonb)) WITH ORDINALITY
                        e (state, attempt, epoch, run, realtime_usec, sequence, result, exit_code, exit_status, reason, invocation_id, slice,
                           requeue, runtime_usec, cpu_usage_usec, memory_peak_bytes, io_read_bytes, io_write_bytes, oom_kills,
-                          memory_max_bytes, cpu_quota_per_sec_usec, tasks_max, restarts, status_text, ready, place)
+                          memory_max_bytes, cpu_quota_per_sec_usec, tasks_max, restarts, status_text, ready, output, place)
         ), bad AS MATERIALIZED (
                 SELECT request FROM said WHERE fine IS NOT TRUE
                 UNION
@@ -54,7 +55,7 @@ BEGIN
                                   g.exit_code, g.exit_status, left(g.reason #>> '{}', 1024), g.invocation_id #>> '{}', g.slice #>> '{}',
                                   g.runtime_usec, g.cpu_usage_usec, g.memory_peak_bytes, g.io_read_bytes, g.io_write_bytes,
                                   g.oom_kills, g.memory_max_bytes, g.cpu_quota_per_sec_usec, g.tasks_max,
-                                  g.restarts, left(g.status_text #>> '{}', 1024), (g.ready #>> '{}')::boolean)::sluice.report ORDER BY g.n)
+                                  g.restarts, left(g.status_text #>> '{}', 1024), (g.ready #>> '{}')::boolean, g.output)::sluice.report ORDER BY g.n)
                   FROM (SELECT row_number() OVER (ORDER BY e.request, e.place) AS n, e.* FROM event e
                          WHERE e.request NOT IN (SELECT b.request FROM bad b)) g),
                ARRAY(SELECT b.request FROM bad b ORDER BY b.request)
@@ -113,7 +114,7 @@ BEGIN
                        a.instance = e.instance AND a.epoch = e.epoch AND x.recover IS NOT TRUE AND x.interrupt IS NOT TRUE
                        AND CASE e.state
                            WHEN 'running' THEN a.ended_at IS NULL AND a.started_at IS NULL
-                           WHEN 'ended' THEN a.ended_at IS NULL AND e.result NOT IN ('lost', 'fenced')
+                           WHEN 'ended' THEN a.ended_at IS NULL AND e.result NOT IN ('lost', 'fenced') AND e.output IS NULL
                            WHEN 'logged' THEN NOT a.log_complete AND (e.sequence = 0 OR EXISTS (
                                 SELECT FROM sluice.log_chunk c WHERE c.attempt = e.attempt AND c.epoch = e.epoch AND c.sequence >= e.sequence))
                            ELSE false END

@@ -100,7 +100,9 @@ BEGIN
         UPDATE sluice.task t
            SET passed_over = CASE WHEN t.name = ANY (v_skip) THEN 'left out by ' || v_token.name
                                   ELSE (SELECT coalesce(o.passed_over, 'succeeded in run ' || p_run) FROM sluice.task o
-                                         WHERE o.run = p_run AND o.name = t.name AND (o.state = 'succeeded' OR o.passed_over IS NOT NULL)) END
+                                         WHERE o.run = p_run AND o.name = t.name AND (o.state = 'succeeded' OR o.passed_over IS NOT NULL)) END,
+               output = coalesce((SELECT a.output FROM sluice.attempts_of(p_run) a WHERE a.task = t.name AND a.outcome = 'success' ORDER BY a.try DESC LIMIT 1),
+                                 (SELECT o.output FROM sluice.task o WHERE o.run = p_run AND o.name = t.name))
          WHERE t.run = v_run AND t.name = ANY (v_settled);
         PERFORM sluice.runs_begin(ARRAY[v_run]);
 

@@ -145,6 +145,7 @@ BEGIN
         SELECT g.instance, json_agg(json_build_object(
                        'attempt', g.attempt, 'epoch', g.epoch, 'run', g.run, 'project', g.project, 'pipe', g.pipe, 'task', g.task,
                        'fence', k.fence, 'streaming', k.streaming, 'parameters', p.parameters,
+                       'outputs', CASE WHEN k.refers THEN sluice.outputs_for(g.run, k.directives) END,
                        -- An agent of the release before does not know the word, and refuses what it would not replace.
                        'directives', CASE WHEN p.parameters IS NULL AND NOT k.refers THEN k.directives ELSE '[["Substitute", "yes"]]' || k.directives END) ORDER BY g.attempt)
           FROM given g JOIN kind k ON (k.project, k.pipe, k.version, k.task) = (g.project, g.pipe, g.version, g.task)

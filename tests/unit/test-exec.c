@@ -1,9 +1,12 @@
 /* What agentd-exec makes of a request, and what the host's policy says to it. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "fileio.h"
+#include "output-file.h"
 #include "policy.h"
 #include "spec.h"
 #include "str.h"
@@ -458,6 +461,71 @@ static void test_policy_of_others_allows_nothing(void) {
         (void) rmdir(directory);
 }
 
+static void test_parameters_reach_the_environment(void) {
+        UnitSpec s = {};
+        Error e = {};
+
+        ok_int(build(&open_policy,
+                     D("ExecStart", "/bin/true", "Parameter", "day=a \n$b", "Parameter", "n_1="),
+                     &s, &e),
+               0);
+        ok_true(strv_contains(s.environment, "SLUICE_PARAM_DAY=a \n$b"));
+        ok_true(strv_contains(s.environment, "SLUICE_PARAM_N_1="));
+        ok_true(strv_contains(s.environment,
+                              "SLUICE_OUTPUT=/var/lib/sluice/runs/" RUN_ID "/.output-" ATTEMPT));
+        spec_done(&s);
+        s = (UnitSpec){};
+        ok_int(build(&open_policy, D("ExecStart", "/bin/true", "Parameter", "Day=1"), &s, &e),
+               -EINVAL);
+        ok_int(build(&open_policy, D("ExecStart", "/bin/true", "Parameter", "day"), &s, &e),
+               -EINVAL);
+        ok_int(build(&open_policy, D("ExecStart", "/bin/true", "Parameter", "a=\xff"), &s, &e),
+               -EINVAL);
+}
+
+static void output_is(const char *directory, const char *want) {
+        Buffer b = {};
+        Error e = {};
+        int r = output_read(directory, "o", &b, &e);
+
+        ok_str(r < 0 ? e.detail : b.data ? b.data : "", want);
+        ok_int(r < 0, *want == 'i');
+        buffer_done(&b);
+}
+
+static void test_output_files(void) {
+        char directory[] = "/tmp/sluice-test-XXXXXX", path[64], other[64], big[OUTPUT_FILE_MAX + 1];
+
+        ok_true(mkdtemp(directory));
+        (void) snprintf(path, sizeof(path), "%s/o", directory);
+        (void) snprintf(other, sizeof(other), "%s/other", directory);
+        output_is("/nowhere", "");
+        output_is(directory, "");
+        ok_int(file_write_atomic(path, "a=1\n", 4, 0600), 0);
+        output_is(directory, "a=1\n");
+        ok_int(link(path, other), 0);
+        output_is(directory, "it has other names (hard links)");
+        ok_int(unlink(path), 0);
+        ok_int(symlink(other, path), 0);
+        output_is(directory, "it is a symbolic link");
+        ok_int(unlink(path), 0);
+        ok_int(mkfifo(path, 0600), 0);
+        output_is(directory, "it is no regular file");
+        ok_int(unlink(path), 0);
+        ok_int(mkdir(path, 0700), 0);
+        output_is(directory, "it is no regular file");
+        ok_int(rmdir(path), 0);
+        (void) memset(big, 'x', sizeof(big));
+        ok_int(file_write_atomic(path, big, sizeof(big), 0600), 0);
+        output_is(directory, "it is larger than 64 KiB");
+        ok_int(truncate(path, OUTPUT_FILE_MAX), 0);
+        big[OUTPUT_FILE_MAX] = '\0';
+        output_is(directory, big);
+        ok_int(unlink(path), 0);
+        ok_int(unlink(other), 0);
+        ok_int(rmdir(directory), 0);
+}
+
 int main(void) {
         RUN(test_names_follow_the_attempt);
         RUN(test_names_have_the_instance);
@@ -473,5 +541,7 @@ int main(void) {
         RUN(test_policy_has_the_last_word);
         RUN(test_links_are_followed);
         RUN(test_policy_of_others_allows_nothing);
+        RUN(test_parameters_reach_the_environment);
+        RUN(test_output_files);
         return tap_done();
 }

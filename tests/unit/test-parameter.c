@@ -14,6 +14,7 @@
 #include "str.h"
 #include "strv.h"
 #include "substitute.h"
+#include "task-output.h"
 
 static char *read_source(const char *name) {
         const char *top = getenv("top_srcdir");
@@ -315,6 +316,78 @@ static void test_language(void) {
         verdict("", SECOND "${third.rows}", "this pipe has no task \"third\"");
 }
 
+static void test_description(void) {
+        static const char text[] =
+                "[Pipe]\n[Parameter day]\nType=date\nDefault=today\n[Parameter n]\n"
+                "Required=yes\nDescription=How many\n[Parameter mode]\nType=enum\n"
+                "Values=a b\n[Task a]\nExecStart=/bin/a\n";
+        static const char *const want[] = { "day: date, default today",
+                                            "n: string, required; How many",
+                                            "mode: enum (a, b), empty unless given" };
+        _cleanup_(pipe_freep) Pipe *p = NULL;
+        char *none = NULL;
+
+        ok_int(pipe_parse("p", text, strlen(text), &p, NULL, NULL), 0);
+        for (size_t i = 0; i < ELEMENTSOF(want); i++) {
+                _cleanup_(freep) char *got = NULL;
+
+                ok_int(pipe_describe_parameter(p, i, &got), 0);
+                ok_str(got, want[i]);
+        }
+        ok_int(pipe_describe_parameter(p, ELEMENTSOF(want), &none), -ENOENT);
+        ok_null(none);
+}
+
+/* "KEY=VALUE;…" of an output, or the words of its refusal. */
+static void output_is(const char *data, size_t size, const char *want) {
+        _cleanup_(strv_freep) char **pairs = NULL;
+        Buffer b = {};
+        Error e = {};
+
+        if (task_output_parse(data, size, &pairs, &e) < 0) {
+                ok_contains(e.detail, want);
+                return;
+        }
+        for (char *const *p = pairs; p && p[0]; p += 2)
+                ok_int(buffer_printf(&b, "%s=%s;", p[0], p[1]), 0);
+        ok_str(b.data ? b.data : "", want);
+        buffer_done(&b);
+}
+
+#define OUTPUT(text, want) output_is(text, sizeof(text) - 1, want)
+
+static void test_outputs(void) {
+        OUTPUT("", "");
+        OUTPUT("\n\n", "");
+        OUTPUT("a=1\nB_2= x = y \na=2\nlast=", "a=2;B_2= x = y ;last=;");
+        OUTPUT("{\"a\": \"x\\ny\", \"n\": -1.5, \"i\": 12345678901, \"b\": true}",
+               "a=x\ny;n=-1.5;i=12345678901;b=true;");
+        OUTPUT(" {}", "");
+        OUTPUT("a=1\nb", "line 2 is not KEY=VALUE");
+        OUTPUT("a b=1", "line 1: a key has A-Z");
+        OUTPUT("=1", "line 1: a key has A-Z");
+        OUTPUT("1a=1", "line 1: a key has A-Z");
+        OUTPUT("a=\xff", "line 1: a is not UTF-8 text");
+        OUTPUT("a=1\r\n", "line 1: a has a control character");
+        OUTPUT("a=\0", "there is a NUL byte");
+        OUTPUT("{\"a\": [1]}", "must be text, a number, true or false");
+        OUTPUT("{\"a\": null}", "must be text, a number, true or false");
+        OUTPUT("{\"a\": 1", "Not valid JSON");
+        OUTPUT("{\"a\": 1} x", "Not valid JSON");
+        OUTPUT("{\"a b\": 1}", "a key has A-Z");
+        OUTPUT("k=AKIAIOSFODNN7EXAMPLE", "line 1: output k looks like an AWS access key");
+        OUTPUT("DB_PASSWORD=x", "line 1: output DB_PASSWORD looks like the name of a secret");
+}
+
+static void test_many_outputs(void) {
+        Buffer b = {};
+
+        for (unsigned i = 0; i <= TASK_OUTPUT_KEYS_MAX; i++)
+                ok_int(buffer_printf(&b, "k%u=\n", i), 0);
+        output_is(b.data, b.size, "there are more than 256 keys");
+        buffer_done(&b);
+}
+
 int main(void) {
         RUN(test_patterns);
         RUN(test_hostile_patterns);
@@ -324,5 +397,8 @@ int main(void) {
         RUN(test_one_argument);
         RUN(test_substitution);
         RUN(test_language);
+        RUN(test_description);
+        RUN(test_outputs);
+        RUN(test_many_outputs);
         return tap_done();
 }
