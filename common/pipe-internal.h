@@ -34,6 +34,7 @@ typedef struct PipeSchedule {
         char *starting_deadline, *randomized_delay; /* owned: time spans */
         char *fixed_random_delay;                   /* owned: a boolean */
         char *concurrency_policy;                   /* owned */
+        char **parameters;                          /* owned: NAME=VALUE */
 } PipeSchedule;
 
 struct Pipe {
@@ -62,7 +63,7 @@ typedef struct PipeWord {
 #define PIPE_OWN_WORDS 10 /* of [Pipe] */
 #define PIPE_TASK_WORDS 7 /* of [Task], beside directives */
 #define PIPE_PARAMETER_WORDS 8
-#define PIPE_SCHEDULE_WORDS 9
+#define PIPE_SCHEDULE_WORDS 10
 extern const PipeWord pipe_own_words[PIPE_OWN_WORDS];
 extern const PipeWord pipe_task_words[PIPE_TASK_WORDS];
 extern const PipeWord pipe_parameter_words[PIPE_PARAMETER_WORDS];
@@ -122,6 +123,9 @@ void pipe_object(PipeCheck *c, PipePlace place, int r, const Error *e);
 /* For the parts of it as well: a value that is one of these words; and a time span above zero. NULL is right. */
 int pipe_check_choice(const char *key, const char *value, const char *const words[], Error *e);
 int pipe_check_span(const char *key, const char *value, Error *e);
+
+/* NAME=VALUE, which a schedule gives to its runs, against what is said of the parameter. -EINVAL with words, or -ENOMEM. */
+int pipe_check_assignment(const Pipe *p, const char *assignment, Error *e);
 
 /* What goes with batch pipes only, or with streaming ones only. */
 void pipe_check_type(PipeCheck *c);

@@ -165,12 +165,16 @@ static int check_lines(const PipeParameter *t, const char **ret_key, Error *e) {
         return r;
 }
 
+static ParameterRule rule_of(const PipeParameter *t) {
+        return (ParameterRule){ .type = t->type,
+                                .pattern = t->pattern,
+                                .minimum = t->minimum,
+                                .maximum = t->maximum,
+                                .values = t->values };
+}
+
 static int check_values(const PipeParameter *t, const char **ret_key, Error *e) {
-        const ParameterRule rule = { .type = t->type,
-                                     .pattern = t->pattern,
-                                     .minimum = t->minimum,
-                                     .maximum = t->maximum,
-                                     .values = t->values };
+        const ParameterRule rule = rule_of(t);
         int r = parameter_rule_check(&rule, ret_key, e);
 
         if (r < 0)
@@ -181,6 +185,37 @@ static int check_values(const PipeParameter *t, const char **ret_key, Error *e) 
                 return r;
         r = parameter_value_check(&rule, t->preset, e);
         return r == -ENOMEM ? r : r < 0 ? error_prefix(e, "Default=: ") : 0;
+}
+
+int pipe_check_assignment(const Pipe *p, const char *assignment, Error *e) {
+        const char *equals = strchr(assignment, '=');
+        size_t n = equals ? (size_t) (equals - assignment) : 0;
+        const PipeParameter *t = find(p, assignment, n);
+        _cleanup_(freep) char *name = strndup(assignment, n);
+        const char *near, *key;
+        ParameterRule rule;
+        int r;
+
+        if (!name)
+                return -ENOMEM;
+        if (n == 0)
+                return error_set(e, -EINVAL, "bad-value", "NAME=VALUE is expected");
+        if (!t) {
+                near = nearest(p, name);
+                return error_set(e, -EINVAL, "unknown-parameter",
+                                 "there is no [Parameter %.64s]%s%s%s", name,
+                                 near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+        }
+        rule = rule_of(t);
+        if (parameter_rule_check(&rule, &key, NULL) < 0)
+                return 0; /* which was said where the rule stands */
+        r = pipe_line_check(name, equals + 1, e);
+        if (r >= 0)
+                r = secret_check("parameter", name, equals + 1, e);
+        if (r < 0)
+                return r;
+        r = parameter_value_check(&rule, equals + 1, e);
+        return r == -ENOMEM ? r : r < 0 ? error_prefix(e, "%s: ", name) : 0;
 }
 
 void pipe_check_parameters(PipeCheck *c) {

@@ -1,6 +1,7 @@
 /* The schedules of a pipe: their words, what is wrong with them, and their normal form. When they are due is schedule-times.c's. */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "calendar.h"
 #include "cron.h"
@@ -25,6 +26,8 @@ const JsonField pipe_schedule_fields[] = {
         { "fixed_random_delay", JSON_RAW, false, offsetof(PipeSchedule, fixed_random_delay) },
         { "concurrency_policy", JSON_TEXT, false, offsetof(PipeSchedule, concurrency_policy),
           .max = 16 },
+        { "parameters", JSON_STRV, false, offsetof(PipeSchedule, parameters),
+          .max = PIPE_EXPRESSIONS_MAX },
         {},
 };
 
@@ -38,6 +41,7 @@ const PipeWord pipe_schedule_words[PIPE_SCHEDULE_WORDS] = {
         { "RandomizedDelaySec", offsetof(PipeSchedule, randomized_delay), false, false },
         { "FixedRandomDelay", offsetof(PipeSchedule, fixed_random_delay), false, false },
         { "ConcurrencyPolicy", offsetof(PipeSchedule, concurrency_policy), false, false },
+        { "Parameter", offsetof(PipeSchedule, parameters), true, true },
 };
 
 /* A value that is the default need not be said. */
@@ -187,6 +191,30 @@ static void check_name(PipeCheck *c, size_t i) {
         pipe_object(c, PLACE_SCHEDULE(i, NULL), r, &e);
 }
 
+static size_t name_size(const char *assignment) {
+        return strcspn(assignment, "=");
+}
+
+static void check_parameters(PipeCheck *c, size_t i) {
+        char *const *parameters = pipe_schedule(c->pipe, i)->parameters;
+
+        for (size_t k = 0; parameters && parameters[k]; k++) {
+                size_t n = name_size(parameters[k]);
+                Error e = {};
+                int r = pipe_check_assignment(c->pipe, parameters[k], &e);
+
+                for (size_t before = 0; r >= 0 && before < k; before++)
+                        if (n == name_size(parameters[before]) &&
+                            strncmp(parameters[before], parameters[k], n) == 0)
+                                r = error_set(&e, -EINVAL, "duplicate-parameter",
+                                              "parameter \"%.*s\" stands twice", (int) n,
+                                              parameters[k]);
+                if (r < 0 && e.detail[0])
+                        (void) error_prefix(&e, "Parameter=: ");
+                pipe_object(c, PLACE_EXPRESSION(i, "Parameter", k, 0), r, &e);
+        }
+}
+
 static void check_schedule(PipeCheck *c, size_t i) {
         PipeSchedule *s = pipe_schedule(c->pipe, i);
         Error e = {};
@@ -199,6 +227,7 @@ static void check_schedule(PipeCheck *c, size_t i) {
                             &e);
         settle_expressions(c, i, "OnCalendar", s->on_calendar, event_settle);
         settle_expressions(c, i, "Cron", s->cron, cron_settle);
+        check_parameters(c, i);
         check_words(c, i);
 }
 
@@ -244,6 +273,7 @@ static void schedule_out(JsonOut *o, const PipeSchedule *s) {
         if (s->fixed_random_delay)
                 json_out_bool(o, "fixed_random_delay", true);
         word_out(o, "concurrency_policy", s->concurrency_policy);
+        expressions_out(o, "parameters", s->parameters);
         json_out_end_object(o);
 }
 

@@ -139,6 +139,14 @@ BEGIN
 END
 $$;
 
+-- The values that it gives to its runs.
+CREATE OR REPLACE FUNCTION sluice.schedule_values(p_spec jsonb) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+        RETURN (SELECT jsonb_object_agg(split_part(p, '=', 1), substr(p, strpos(p, '=') + 1)) FROM jsonb_array_elements_text(p_spec -> 'parameters') p);
+END
+$$;
+
 -- The caller holds the lock of the pipe.
 CREATE OR REPLACE FUNCTION sluice.due_begin(s sluice.schedule, p_due timestamptz, p_deadline timestamptz) RETURNS void
 LANGUAGE plpgsql AS $$
@@ -151,7 +159,7 @@ BEGIN
                 PERFORM sluice.due_drop(s.id, p_due, 'deadline', format('StartingDeadlineSec=%s was over', s.spec ->> 'starting_deadline_sec'));
         ELSIF sluice.due_has_room(s, p_due) THEN
                 PERFORM sluice.runs_make(ARRAY[v_run], ARRAY[s.project], ARRAY[s.pipe], ARRAY[p.version], ARRAY['schedule ' || s.name],
-                                         ARRAY[jsonb_build_object('at', p_due, 'zone', s.spec -> 'time_zone', 'schedule', s.spec -> 'parameters')])
+                                         ARRAY[jsonb_build_object('at', p_due, 'zone', s.spec -> 'time_zone', 'schedule', sluice.schedule_values(s.spec))])
                    FROM sluice.pipe p WHERE p.project = s.project AND p.name = s.pipe;
                 UPDATE sluice.run SET schedule = s.id, scheduled_at = p_due WHERE id = v_run;
                 UPDATE sluice.schedule_due SET begin_at = NULL, run = v_run, decided_at = clock_timestamp() WHERE schedule = s.id AND due_at = p_due;

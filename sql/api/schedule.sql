@@ -31,6 +31,10 @@ BEGIN
                 ELSIF sluice.json_array(v, 'on_calendar', 64) || sluice.json_array(v, 'cron', 64) = '[]' THEN
                         PERFORM sluice.fail(400, 'bad-spec', format('Schedule "%s" has no expression.', v ->> 'name'));
                 END IF;
+                IF EXISTS (SELECT FROM jsonb_array_elements(sluice.json_array(v, 'parameters', 64)) p
+                            WHERE jsonb_typeof(p) <> 'string' OR p #>> '{}' !~ '^[a-z][a-z0-9_]*=') THEN
+                        PERFORM sluice.fail(400, 'bad-spec', format('A value of schedule "%s" is not NAME=VALUE.', v ->> 'name'));
+                END IF;
                 PERFORM sluice.json_word(v, 'missed_runs', ARRAY['none', 'last', 'all']);
                 PERFORM sluice.json_word(v, 'concurrency_policy', v_policies);
                 PERFORM sluice.json_bool(v, 'fixed_random_delay');

@@ -31,6 +31,17 @@ SELECT is(:'answer'::jsonb #> '{start,0,outputs}', '{"a.note": "x\ny", "a.rows":
 SELECT t.events('one', t.success((t.attempt(:'r', 'c')).id)) \g /dev/null
 SELECT is(t.tasks(:'r'), 'a:succeeded b:succeeded c:succeeded', 'none at all');
 
+-- What a task has left is there when the rest is done again, and again.
+CREATE FUNCTION pg_temp.offered(p_run uuid) RETURNS jsonb LANGUAGE sql AS $$
+        SELECT s -> 'outputs' FROM jsonb_array_elements(t.sync('one')::jsonb -> 'start') s WHERE s ->> 'run' = p_run::text
+$$;
+SELECT api.run_rerun(t.h('operator'), :'r', '{"from": ["b"]}', NULL) ->> 'run' AS again \gset
+SELECT is(pg_temp.offered(:'again'), '{"a.rows": "5"}', 'a rerun has the outputs of what it passes over');
+SELECT t.events('one', t.failure((t.attempt(:'again', 'b')).id)) \g /dev/null
+SELECT api.run_rerun(t.h('operator'), :'again', '{}', NULL) ->> 'run' AS third \gset
+SELECT is(pg_temp.offered(:'third'), '{"a.rows": "5"}', 'and so has the next');
+SELECT t.events('one', t.failure((t.attempt(:'third', 'b')).id)) \g /dev/null
+
 -- A task whose output is refused has failed, however often it says so.
 CREATE FUNCTION pg_temp.refused(p_output jsonb) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE

@@ -64,6 +64,16 @@ SELECT isnt(api.schedule_get(t.h('viewer'), 'default', 'p', 's') ->> 'removed_at
 SELECT pg_temp.deploy('p', pg_temp.daily()) \g /dev/null
 SELECT is((SELECT (id = :'s', removed_at, pause_reason)::text FROM pg_temp.s('p')), '(t,,audit)', 'it comes back as what it was');
 
+-- What its runs are given: its own values before the pipe's; days are those of the due time, in its zone.
+SELECT pg_temp.deploy('zgiven', pg_temp.daily('{"time_zone": "Pacific/Kiritimati", "parameters": ["day=today", "note=a=b"]}'),
+                      '{"parameters": [{"name": "day", "type": "date", "default": "yesterday"}, {"name": "note"}, {"name": "n", "default": "1"}]}') \g /dev/null
+SELECT pg_temp.fire('zgiven', '{5}') \g /dev/null
+SELECT is((SELECT jsonb_agg(concat_ws(' ', p ->> 'name', p ->> 'value', p ->> 'origin')) FROM sluice.run r, jsonb_array_elements(r.parameters) p WHERE r.pipe = 'zgiven'),
+          jsonb_build_array(format('day %s schedule', (pg_temp.at(5) AT TIME ZONE 'Pacific/Kiritimati')::date), 'note a=b schedule', 'n 1 pipe'),
+          'its runs have its values');
+SELECT pg_temp.forget('zgiven') \g /dev/null
+SELECT is(t.error(format('SELECT pg_temp.deploy(%L, pg_temp.daily(%L))', 'wrong', '{"parameters": ["Day"]}')), 'ZF400 bad-spec', 'which have names');
+
 -- A due time whose moment has come before a worker looked is not lost when the times change.
 SELECT pg_temp.deploy('late', pg_temp.daily()) \g /dev/null
 UPDATE sluice.schedule SET next_at = pg_temp.at(5) WHERE pipe = 'late';

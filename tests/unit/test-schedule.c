@@ -12,6 +12,7 @@
 #include "timespan.h"
 
 #define TASK "[Task a]\nExecStart=/bin/true\n"
+#define PARAMETER "[Parameter day]\nType=date\n"
 /* London in 2024: summer time from 31 March 01:00 UTC to 27 October 01:00 UTC. */
 #define LONDON "[[1420070400,0],[1711846800,3600],[1729990800,0],[1743296400,3600]]"
 
@@ -54,6 +55,8 @@ static void test_forms(void) {
                 "MissedRuns=none\nTimeZone=UTC\nFixedRandomDelay=no\n",
                 "\"schedules\":[{\"name\":\"a\",\"cron\":[\"0 4 * * mon-fri\"],\"missed_runs\":"
                 "\"all\"},{\"name\":\"b\",\"cron\":[\"@daily\"]}],");
+        form_is(PARAMETER "[Schedule a]\nCron=@daily\nParameter=day=today\n",
+                "[{\"name\":\"a\",\"cron\":[\"@daily\"],\"parameters\":[\"day=today\"]}]");
         form_is("[Schedule a]\nOnCalendar=daily\nOnCalendar=\nOnCalendar=hourly\nPersistent=off\n",
                 "[{\"name\":\"a\",\"on_calendar\":[\"*-*-* *:00:00\"]}]");
 }
@@ -88,6 +91,16 @@ static void test_refusals(void) {
                   "p:3:1: OnUnitActiveSec= is no key of [Schedule]: intervals are written as" },
                 { "[Schedule a]\nCron=@daily\n[Schedule a]\nCron=@daily\n",
                   "p:3:1: schedule \"a\" stands twice" },
+                { PARAMETER "[Schedule a]\nCron=@daily\nParameter=dya=today\n",
+                  "p:5:11: Parameter=: there is no [Parameter dya]; did you mean day?" },
+                { PARAMETER "[Schedule a]\nCron=@daily\nParameter=day=soon\n",
+                  "p:5:11: Parameter=: day: \"soon\": a date such as" },
+                { PARAMETER "[Schedule a]\nCron=@daily\nParameter=day=today\nParameter=day=\n",
+                  "Parameter=: day: \"\": a date" },
+                { PARAMETER "[Schedule a]\nCron=@daily\nParameter=day=today\nParameter=day=today\n",
+                  "p:6:11: Parameter=: parameter \"day\" stands twice" },
+                { PARAMETER "[Schedule a]\nCron=@daily\nParameter=day\n",
+                  "p:5:11: Parameter=: NAME=VALUE is expected" },
                 { "[Schedule A]\nCron=@daily\n", "p:1:1: \"A\" is no schedule name" },
                 { "[Schedule]\nCron=@daily\n", "p:1:2: unknown section [Schedule]; there are "
                                                "[Pipe], [Parameter NAME], [Schedule NAME]" },
