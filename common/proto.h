@@ -16,6 +16,7 @@
 #define PROTO_SLOTS_MAX 1000U
 #define PROTO_WAIT_SEC_MAX 50U
 #define PROTO_DIRECTIVES_MAX 256U
+#define PROTO_VARIABLES_MAX 16U
 #define PROTO_NAME_MAX 256U /* project, pipe, task */
 #define PROTO_ANSWER_MAX (8U * 1024 * 1024)
 
@@ -112,6 +113,7 @@ typedef struct ProtoAssignment {
         char *task;
         bool fence;        /* another agent may be given the task when this one is not heard of */
         bool streaming;    /* PID 1 supervises it, and the control plane wants its `status` */
+        char **variables;  /* of its schedule, for its environment: name, value, name, value */
         char **directives; /* name, value, name, value */
 } ProtoAssignment;
 

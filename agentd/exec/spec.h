@@ -21,7 +21,7 @@ typedef struct StartRequest {
                 deadline_usec; /* CLOCK_BOOTTIME; another agent may have it some time after; 0: nobody else ever */
         bool streaming;    /* of a streaming pipe: PID 1 supervises it */
         unsigned systemd;  /* the host's version; 0: not known, nothing is too young */
-        char **directives; /* owned: name, value, name, value */
+        char **directives; /* owned: name, value, name, value; and the variables of a schedule */
 } StartRequest;
 
 /* All pointers are owned. */

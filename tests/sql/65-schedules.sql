@@ -225,6 +225,21 @@ SELECT is(json_array_length(api.schedule_dues(t.h('viewer'), 'default', 'p', 's'
 SELECT is(api.schedule_list(t.h('viewer'), 'default', NULL, 1, NULL) ->> 'next', 'p/s', 'so do schedules');
 SELECT is(api.schedule_list(t.h('viewer'), 'default', NULL, 1, 'p/s') #>> '{items,0,pipe}', 'q', 'of other pipes');
 
+-- What its tasks have in their environment.
+SELECT pg_temp.deploy('env', pg_temp.daily()), t.agent('env', 200) \g /dev/null
+UPDATE sluice.schedule SET after_at = '2024-03-30 12:00Z' WHERE pipe = 'env';
+SELECT api.schedules_fire(jsonb_build_array(jsonb_build_object(
+        'schedule', (pg_temp.s('env')).id, 'after_usec', sluice.to_usec('2024-03-30 12:00Z'), 'until_usec', pg_temp.now(), 'next_usec', NULL, 'dues', jsonb_build_array(
+                jsonb_build_object('at_usec', pg_temp.now(), 'local_usec', pg_temp.now() - 12600000000,
+                                   'start_usec', sluice.to_usec('2024-03-31 00:30Z'), 'start_local_usec', sluice.to_usec('2024-03-31 02:30Z')))))), api.tick() \g /dev/null
+SELECT is((SELECT v FROM (SELECT x -> 'variables' AS v FROM jsonb_array_elements(t.sync('env') -> 'start') x WHERE x ->> 'pipe' = 'env') y),
+          jsonb_build_object('SLUICE_SCHEDULE', 's', 'SLUICE_SCHEDULED_AT', to_char(pg_temp.at(0) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
+                             'SLUICE_INTERVAL_END', to_char(pg_temp.at(0) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
+                             'SLUICE_SCHEDULED_AT_LOCAL', to_char((pg_temp.at(0) - interval '3.5 hours') AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"-03:30"'),
+                             'SLUICE_INTERVAL_END_LOCAL', to_char((pg_temp.at(0) - interval '3.5 hours') AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"-03:30"'),
+                             'SLUICE_INTERVAL_START', '2024-03-31T00:30:00Z', 'SLUICE_INTERVAL_START_LOCAL', '2024-03-31T02:30:00+02:00'), 'a task is told its time and interval');
+SELECT is(sluice.time_words('2024-03-31 00:30:00.25Z'), '2024-03-31T00:30:00.250000Z', 'with fractions where there are some');
+
 -- Zones.
 SELECT is((SELECT string_agg(coalesce(i ->> 'error', (json_array_length(i -> 'transitions') > 50)::text), ', ' ORDER BY n)
              FROM json_array_elements(api.zones('{Europe/London,Nowhere}') -> 'items') WITH ORDINALITY x (i, n)), 'true, There is no time zone "Nowhere".', 'zones come as tables');
