@@ -178,7 +178,7 @@ SELECT t.run('p') AS mine \gset
 SELECT pg_temp.fire('p', '{30}') \g /dev/null
 SELECT matches(t.get(:'mine') ->> 'reason', '^replaced by the run of schedule s that was due at ', 'replace: the one before is cancelled, with the reason');
 SELECT is(pg_temp.dues('p'), '30 queued', 'and the next begins at once where that had not begun');
-SELECT pg_temp.forget('p'), t.agent('n1', 20) \g /dev/null
+SELECT pg_temp.forget('p'), t.agent('n1', 200) \g /dev/null
 SELECT t.run('p') AS mine \gset
 SELECT t.sync('n1') \g /dev/null
 SELECT pg_temp.fire('p', '{30}') \g /dev/null
@@ -226,13 +226,13 @@ SELECT is(api.schedule_list(t.h('viewer'), 'default', NULL, 1, NULL) ->> 'next',
 SELECT is(api.schedule_list(t.h('viewer'), 'default', NULL, 1, 'p/s') #>> '{items,0,pipe}', 'q', 'of other pipes');
 
 -- What its tasks have in their environment.
-SELECT pg_temp.deploy('env', pg_temp.daily()), t.agent('env', 200) \g /dev/null
+SELECT pg_temp.deploy('env', pg_temp.daily()) \g /dev/null
 UPDATE sluice.schedule SET after_at = '2024-03-30 12:00Z' WHERE pipe = 'env';
 SELECT api.schedules_fire(jsonb_build_array(jsonb_build_object(
         'schedule', (pg_temp.s('env')).id, 'after_usec', sluice.to_usec('2024-03-30 12:00Z'), 'until_usec', pg_temp.now(), 'next_usec', NULL, 'dues', jsonb_build_array(
                 jsonb_build_object('at_usec', pg_temp.now(), 'local_usec', pg_temp.now() - 12600000000,
                                    'start_usec', sluice.to_usec('2024-03-31 00:30Z'), 'start_local_usec', sluice.to_usec('2024-03-31 02:30Z')))))), api.tick() \g /dev/null
-SELECT is((SELECT v FROM (SELECT x -> 'variables' AS v FROM jsonb_array_elements(t.sync('env') -> 'start') x WHERE x ->> 'pipe' = 'env') y),
+SELECT is((SELECT v FROM (SELECT x -> 'variables' AS v FROM jsonb_array_elements(t.sync('n1') -> 'start') x WHERE x ->> 'pipe' = 'env') y),
           jsonb_build_object('SLUICE_SCHEDULE', 's', 'SLUICE_SCHEDULED_AT', to_char(pg_temp.at(0) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
                              'SLUICE_INTERVAL_END', to_char(pg_temp.at(0) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
                              'SLUICE_SCHEDULED_AT_LOCAL', to_char((pg_temp.at(0) - interval '3.5 hours') AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"-03:30"'),
