@@ -93,6 +93,9 @@ UPDATE sluice.schedule SET look_at = clock_timestamp() WHERE pipe = 'p';
 SELECT is((SELECT array_agg(k ORDER BY k) FROM json_object_keys(api.schedules_due(10) #> '{items,0}') k), '{after_usec,last_usec,schedule,spec}',
           'until its time is over');
 
+UPDATE sluice.schedule SET look_at = clock_timestamp() - interval '1 minute' WHERE pipe = 'p';
+SELECT ok(api.tick() BETWEEN 900 AND 1000, 'what nobody looks at is asked for once a second');
+
 -- On time, and missed.
 SELECT pg_temp.forget('p') \g /dev/null
 SELECT pg_temp.fire('p', '{7200, 3600, 40, 30, 1}') \g /dev/null
