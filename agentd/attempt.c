@@ -275,6 +275,9 @@ static int append_assignment(sd_bus_message *m, void *userdata) {
                                           p->task, a->deadline_usec);
         if (r >= 0)
                 r = sd_bus_message_open_container(m, 'a', "(ss)");
+        /* A name that begins with SLUICE_ is no directive's. */
+        for (char *const *v = p->variables; r >= 0 && v && v[0]; v += 2)
+                r = sd_bus_message_append(m, "(ss)", v[0], v[1]);
         for (char *const *d = p->directives; r >= 0 && d && d[0]; d += 2)
                 r = sd_bus_message_append(m, "(ss)", d[0], d[1]);
         return r < 0 ? r : sd_bus_message_close_container(m);

@@ -1,21 +1,7 @@
 /* The fields of explanations. */
 #include "explain-shapes.h"
 
-#include <stddef.h>
-
-#define TEXT_MAX (1024 * 1024)
-#define T(struct, name)                                                                            \
-        { #name, JSON_TEXT, false, offsetof(struct, name), .max = TEXT_MAX }
-#define MUST(struct, name)                                                                         \
-        { #name, JSON_TEXT, true, offsetof(struct, name), .max = TEXT_MAX }
-#define N32(struct, name)                                                                          \
-        { #name, JSON_U32, false, offsetof(struct, name) }
-#define N64(struct, name)                                                                          \
-        { #name, JSON_U64, false, offsetof(struct, name) }
-#define B(struct, name)                                                                            \
-        { #name, JSON_BOOL, false, offsetof(struct, name) }
-#define ARRAY(struct, name, table, item)                                                           \
-        { #name, JSON_ARRAY, false, offsetof(struct, name), .fields = table, .size = sizeof(item) }
+#include "fields.h"
 
 static const JsonField evidence_fields[] = {
         T(ExplainedEvidence, why),     T(ExplainedEvidence, state),
@@ -61,8 +47,7 @@ const JsonField explained_run_fields[] = {
         MUST(ExplainedRun, state),
         T(ExplainedRun, outcome),
         T(ExplainedRun, reason),
-        { "scheduled", JSON_OBJECT, false, offsetof(ExplainedRun, scheduled),
-          .fields = scheduled_fields },
+        OBJECT(ExplainedRun, scheduled, scheduled_fields),
         ARRAY(ExplainedRun, tasks, task_fields, ExplainedTask),
         ARRAY(ExplainedRun, parameters, value_fields, Value),
         {},

@@ -1,22 +1,7 @@
 /* The fields of schedules. */
 #include "schedule-shapes.h"
 
-#include <stddef.h>
-
-#define TEXT_MAX (1024 * 1024)
-#define T(struct, name)                                                                            \
-        { #name, JSON_TEXT, false, offsetof(struct, name), .max = TEXT_MAX }
-#define MUST(struct, name)                                                                         \
-        { #name, JSON_TEXT, true, offsetof(struct, name), .max = TEXT_MAX }
-#define N32(struct, name)                                                                          \
-        { #name, JSON_U32, false, offsetof(struct, name) }
-#define OBJECT(struct, name, table)                                                                \
-        { #name, JSON_OBJECT, false, offsetof(struct, name), .fields = table }
-#define PAGE(name, table, item)                                                                    \
-        const JsonField name[] = { { "items", JSON_ARRAY, true, offsetof(Page, items),             \
-                                     .fields = table, .size = sizeof(item) },                      \
-                                   T(Page, next),                                                  \
-                                   {} }
+#include "fields.h"
 
 static const JsonField spec_fields[] = {
         { "on_calendar", JSON_STRV, false, offsetof(ScheduleSpec, on_calendar) },

@@ -5,24 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fields.h"
 #include "state.h"
 #include "str.h"
 #include "strv.h"
 #include "table.h"
-
-#define TEXT_MAX (1024 * 1024)
-#define T(struct, name)                                                                            \
-        { #name, JSON_TEXT, false, offsetof(struct, name), .max = TEXT_MAX }
-#define MUST(struct, name)                                                                         \
-        { #name, JSON_TEXT, true, offsetof(struct, name), .max = TEXT_MAX }
-#define N32(struct, name)                                                                          \
-        { #name, JSON_U32, false, offsetof(struct, name) }
-#define N64(struct, name)                                                                          \
-        { #name, JSON_U64, false, offsetof(struct, name) }
-#define B(struct, name)                                                                            \
-        { #name, JSON_BOOL, false, offsetof(struct, name) }
-#define ARRAY(struct, name, table, item)                                                           \
-        { #name, JSON_ARRAY, false, offsetof(struct, name), .fields = table, .size = sizeof(item) }
 
 static const JsonField attempt_fields[] = {
         T(Attempt, attempt),
@@ -87,7 +74,7 @@ const JsonField run_fields[] = {
         T(Run, rerun_of),
         T(Run, etag),
         B(Run, log_complete),
-        { "scheduled", JSON_OBJECT, false, offsetof(Run, scheduled), .fields = scheduled_fields },
+        OBJECT(Run, scheduled, scheduled_fields),
         ARRAY(Run, tasks, task_fields, Task),
         ARRAY(Run, parameters, value_fields, Value),
         {},
@@ -113,7 +100,7 @@ const JsonField pipe_fields[] = {
         { "spec", JSON_RAW, false, offsetof(PipeFacts, spec) },
         B(PipeFacts, created),
         B(PipeFacts, changed),
-        { "stream", JSON_OBJECT, false, offsetof(PipeFacts, stream), .fields = stream_fields },
+        OBJECT(PipeFacts, stream, stream_fields),
         {},
 };
 
@@ -169,11 +156,6 @@ const JsonField project_fields[] = { MUST(Project, project),
                                        offsetof(Project, parameters) },
                                      {} };
 
-#define PAGE(table, fields_, item)                                                                 \
-        const JsonField table[] = { { "items", JSON_ARRAY, true, offsetof(Page, items),            \
-                                      .fields = fields_, .size = sizeof(item) },                   \
-                                    T(Page, next),                                                 \
-                                    {} }
 PAGE(run_page_fields, run_fields, Run);
 PAGE(pipe_page_fields, pipe_fields, PipeFacts);
 PAGE(deployment_page_fields, deployment_fields, Deployment);

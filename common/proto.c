@@ -109,6 +109,7 @@ const JsonField proto_assignment_fields[] = {
         { FIELD(JSON_TEXT, ProtoAssignment, task, .max = PROTO_NAME_MAX, .required = true) },
         { FIELD(JSON_BOOL, ProtoAssignment, fence) },
         { FIELD(JSON_BOOL, ProtoAssignment, streaming) },
+        { FIELD(JSON_MAP, ProtoAssignment, variables, .max = PROTO_VARIABLES_MAX) },
         { FIELD(JSON_PAIRS, ProtoAssignment, directives, .max = PROTO_DIRECTIVES_MAX,
                 .required = true) },
         { FIELD(JSON_MAP, ProtoAssignment, parameters, .max = PROTO_PARAMETERS_MAX) },

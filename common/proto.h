@@ -17,6 +17,7 @@
 #define PROTO_WAIT_SEC_MAX 50U
 #define PROTO_DIRECTIVES_MAX 512U
 #define PROTO_PARAMETERS_MAX 64U
+#define PROTO_VARIABLES_MAX 16U
 #define PROTO_OUTPUT_MAX 256U    /* keys of a task */
 #define PROTO_OUTPUTS_MAX 65536U /* of all tasks before */
 #define PROTO_NAME_MAX 256U      /* project, pipe, task */
@@ -116,6 +117,7 @@ typedef struct ProtoAssignment {
         char *task;
         bool fence;        /* another agent may be given the task when this one is not heard of */
         bool streaming;    /* PID 1 supervises it, and the control plane wants its `status` */
+        char **variables;  /* of its schedule, for its environment: name, value, name, value */
         char **directives; /* name, value, name, value */
         char **parameters; /* name, value, name, value */
         char **outputs;    /* "TASK.KEY", value, … */

@@ -19,6 +19,7 @@
 #include "output-file.h"
 
 #define TEXT_MAX 256
+#define VARIABLE_MAX 63U
 /* The control plane counts on it, so the host's DefaultTimeoutStopSec= does not decide. */
 #define FENCED_STOP_USEC (90 * USEC_PER_SEC)
 
@@ -408,6 +409,26 @@ static int check_directive(const StartRequest *q, size_t i, const Directive *d, 
         return 0;
 }
 
+/* What a schedule says of a run. Values are times and names. */
+static int take_variable(UnitSpec *s, const char *name, const char *value, Error *e) {
+        static const char *const names[] = {
+                "SLUICE_SCHEDULE",           "SLUICE_SCHEDULED_AT",
+                "SLUICE_SCHEDULED_AT_LOCAL", "SLUICE_INTERVAL_START",
+                "SLUICE_INTERVAL_END",       "SLUICE_INTERVAL_START_LOCAL",
+                "SLUICE_INTERVAL_END_LOCAL", NULL
+        };
+        static const char letters[] =
+                "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_:.+-";
+        size_t n = strlen(value);
+
+        if (!strv_contains((char *const *) names, name))
+                return error_set(e, -EINVAL, "bad-request",
+                                 "This agent does not know the variable %.64s.", name);
+        if (n == 0 || n > VARIABLE_MAX || strspn(value, letters) < n)
+                return error_set(e, -EINVAL, "bad-request", "The value of %s is not valid.", name);
+        return add_variable(s, name, value, false);
+}
+
 static int set_directives(UnitSpec *s, const StartRequest *q, const Policy *policy, Error *e) {
         s->sandbox = sandbox_of(q->directives);
         int r = s->sandbox == SANDBOX_NONE ? policy_check_sandbox(policy, "none", e) : 0;
@@ -423,6 +444,10 @@ static int set_directives(UnitSpec *s, const StartRequest *q, const Policy *poli
 
                 if (str_eq(q->directives[i], "Parameter")) {
                         r = take_parameter(s, q->directives[i + 1], e);
+                        continue;
+                }
+                if (str_after(q->directives[i], "SLUICE_")) {
+                        r = take_variable(s, q->directives[i], q->directives[i + 1], e);
                         continue;
                 }
                 r = check_directive(q, i, step.directive, e);

@@ -19,9 +19,9 @@ typedef struct StartRequest {
         const char *task;
         uint64_t
                 deadline_usec; /* CLOCK_BOOTTIME; another agent may have it some time after; 0: nobody else ever */
-        bool streaming;   /* of a streaming pipe: PID 1 supervises it */
-        unsigned systemd; /* the host's version; 0: not known, nothing is too young */
-        char **directives; /* owned: name, value, name, value; "Parameter" stands among them for a value of the run */
+        bool streaming;    /* of a streaming pipe: PID 1 supervises it */
+        unsigned systemd;  /* the host's version; 0: not known, nothing is too young */
+        char **directives; /* owned: name, value, name, value; "Parameter" stands among them for a value of the run, and so do the variables of a schedule */
 } StartRequest;
 
 /* All pointers are owned. */

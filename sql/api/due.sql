@@ -176,6 +176,29 @@ LANGUAGE sql STABLE AS $$
          WHERE s.id = p_schedule
 $$;
 
+-- "2024-03-31T02:00:00Z"; or with an offset, what the clocks showed then: "2024-03-31T02:00:00+01:00". Fractions of a second only where
+-- there are some.
+CREATE OR REPLACE FUNCTION sluice.time_words(p_at timestamptz, p_offset_sec int DEFAULT NULL) RETURNS text
+LANGUAGE sql STABLE AS $$
+        SELECT regexp_replace(sluice.rfc3339(p_at + coalesce(p_offset_sec, 0) * interval '1 second'), '(\.000000)?Z$', '')
+               || CASE WHEN p_offset_sec IS NULL THEN 'Z'
+                       ELSE CASE WHEN p_offset_sec < 0 THEN '-' ELSE '+' END || to_char(abs(p_offset_sec) * interval '1 second', 'HH24:MI') END
+$$;
+
+-- What the tasks of such a run have in their environment. The interval goes from the due time before to this one.
+CREATE OR REPLACE FUNCTION sluice.schedule_variables(p_schedule uuid, p_due timestamptz) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+        SELECT jsonb_strip_nulls(jsonb_build_object(
+                'SLUICE_SCHEDULE', s.name,
+                'SLUICE_SCHEDULED_AT', sluice.time_words(p_due), 'SLUICE_INTERVAL_END', sluice.time_words(p_due),
+                'SLUICE_SCHEDULED_AT_LOCAL', CASE WHEN d.offset_sec IS NOT NULL THEN sluice.time_words(p_due, d.offset_sec) END,
+                'SLUICE_INTERVAL_END_LOCAL', CASE WHEN d.offset_sec IS NOT NULL THEN sluice.time_words(p_due, d.offset_sec) END,
+                'SLUICE_INTERVAL_START', sluice.time_words(d.interval_start),
+                'SLUICE_INTERVAL_START_LOCAL', CASE WHEN d.start_offset_sec IS NOT NULL THEN sluice.time_words(d.interval_start, d.start_offset_sec) END))
+          FROM sluice.schedule s LEFT JOIN sluice.schedule_due d ON d.schedule = s.id AND d.due_at = p_due
+         WHERE s.id = p_schedule
+$$;
+
 -- What cannot be done is tried again; it is shown where people look, and in nobody's way.
 CREATE OR REPLACE FUNCTION sluice.schedule_fail(p_schedule uuid, p_error text, p_again timestamptz) RETURNS void
 LANGUAGE sql AS $$

@@ -96,7 +96,9 @@ BEGIN
 
         PERFORM sluice.runs_insert(ARRAY[v_run], ARRAY[v_pipe.project], ARRAY[v_pipe.pipe], ARRAY[v_pipe.version], ARRAY[v_token.name],
                                    ARRAY[jsonb_build_object('run', sluice.rerun_values(v_old.parameters, v_pipe.spec))]);
-        UPDATE sluice.run SET rerun_of = p_run, parameters = sluice.rerun_origins(parameters, v_old.parameters) WHERE id = v_run;
+        UPDATE sluice.run SET rerun_of = p_run, parameters = sluice.rerun_origins(parameters, v_old.parameters),
+                              schedule = v_old.schedule, scheduled_at = v_old.scheduled_at
+         WHERE id = v_run;
         UPDATE sluice.task t
            SET passed_over = CASE WHEN t.name = ANY (v_skip) THEN 'left out by ' || v_token.name
                                   ELSE (SELECT coalesce(o.passed_over, 'succeeded in run ' || p_run) FROM sluice.task o

@@ -89,8 +89,10 @@ DECLARE
 BEGIN
         PERFORM sluice.retry_sweep();
         PERFORM sluice.dues_begin();
+        -- A schedule that nobody looks at, since no worker here knows how, is no reason to ask all the time.
         v_next := least((SELECT t.retry_at FROM sluice.task t WHERE t.retry_at IS NOT NULL ORDER BY t.retry_at LIMIT 1),
-                        (SELECT s.look_at FROM sluice.schedule s WHERE s.look_at IS NOT NULL ORDER BY s.look_at LIMIT 1),
+                        (SELECT s.look_at + CASE WHEN s.look_at < clock_timestamp() - interval '1 second' THEN clock_timestamp() + interval '1 second' - s.look_at ELSE '0' END
+                           FROM sluice.schedule s WHERE s.look_at IS NOT NULL ORDER BY s.look_at LIMIT 1),
                         (SELECT d.begin_at FROM sluice.schedule_due d WHERE d.begin_at IS NOT NULL AND d.waits_for IS NULL ORDER BY d.begin_at LIMIT 1));
         RETURN CASE WHEN v_next IS NOT NULL THEN greatest(ceil(extract(epoch FROM v_next - clock_timestamp()) * 1000), 10)::int8 END;
 END

@@ -123,12 +123,12 @@ LANGUAGE plpgsql SET enable_seqscan = off SET enable_hashjoin = off SET enable_m
 BEGIN
         RETURN QUERY
         WITH given AS MATERIALIZED (
-                SELECT x.instance, x.attempt, x.epoch, x.offered, x.run, r.project, r.pipe, r.version, r.parameters, a.task
+                SELECT x.instance, x.attempt, x.epoch, x.offered, x.run, r.project, r.pipe, r.version, r.schedule, r.scheduled_at, r.parameters, a.task
                   FROM (SELECT x.*, row_number() OVER (PARTITION BY x.instance ORDER BY x.attempt) AS n FROM sluice.assignment x
                          WHERE x.instance = ANY (p_instances) AND x.state = 'assigned' AND NOT x.recover
                            AND (x.attempt = ANY (p_given) OR x.instance = ANY (p_all))) x
                  CROSS JOIN LATERAL (SELECT a.task FROM sluice.attempt a WHERE a.id = x.attempt OFFSET 0) a
-                 CROSS JOIN LATERAL (SELECT r.project, r.pipe, r.version, r.parameters FROM sluice.run r WHERE r.id = x.run OFFSET 0) r
+                 CROSS JOIN LATERAL (SELECT r.project, r.pipe, r.version, r.schedule, r.scheduled_at, r.parameters FROM sluice.run r WHERE r.id = x.run OFFSET 0) r
                  WHERE x.n <= 64
         ), kind AS MATERIALIZED (
                 SELECT k.*, v.type = 'streaming' AS streaming, coalesce(v.spec ->> 'delivery' = 'at-most-once', false) AS once, sluice.is_fenced(v.spec, t.value) AS fence, t.value -> 'directives' AS directives,
@@ -145,6 +145,7 @@ BEGIN
         SELECT g.instance, json_agg(json_build_object(
                        'attempt', g.attempt, 'epoch', g.epoch, 'run', g.run, 'project', g.project, 'pipe', g.pipe, 'task', g.task,
                        'fence', k.fence, 'streaming', k.streaming, 'parameters', p.parameters,
+                       'variables', CASE WHEN g.schedule IS NOT NULL THEN sluice.schedule_variables(g.schedule, g.scheduled_at) END,
                        'outputs', CASE WHEN k.refers THEN sluice.outputs_for(g.run, k.directives) END,
                        -- An agent of the release before does not know the word, and refuses what it would not replace.
                        'directives', CASE WHEN p.parameters IS NULL AND NOT k.refers THEN k.directives ELSE '[["Substitute", "yes"]]' || k.directives END) ORDER BY g.attempt)

@@ -134,7 +134,7 @@ SELECT t.run('line') AS r \gset
 SELECT t.events('one', t.success((t.attempt(:'r')).id)) AS answer \gset
 SELECT is(t.answer(:'answer'::jsonb - 'acknowledged'), 'start:1', 'the next task comes with the answer');
 SELECT is(:'answer'::jsonb #> '{start,0}', jsonb_build_object('attempt', (t.attempt(:'r', 'b')).id, 'epoch', 1, 'run', :'r',
-          'project', 'default', 'pipe', 'line', 'task', 'b', 'fence', true, 'streaming', false, 'directives', '[["ExecStart", "/bin/b"], ["MemoryMax", "64M"]]'::jsonb, 'parameters', NULL, 'outputs', NULL),
+          'project', 'default', 'pipe', 'line', 'task', 'b', 'fence', true, 'streaming', false, 'variables', NULL, 'directives', '[["ExecStart", "/bin/b"], ["MemoryMax", "64M"]]'::jsonb, 'parameters', NULL, 'outputs', NULL),
           'complete, directives in order');
 SELECT is(t.events('one', t.success((t.attempt(:'r')).id)) #>> '{start,0,task}', 'b', 'a repeat (its answer was lost) gives it again');
 SELECT t.events('one', t.failure((t.attempt(:'r', 'b')).id)) \g /dev/null

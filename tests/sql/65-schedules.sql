@@ -103,6 +103,9 @@ UPDATE sluice.schedule SET look_at = clock_timestamp() WHERE pipe = 'p';
 SELECT is((SELECT array_agg(k ORDER BY k) FROM json_object_keys(api.schedules_due(10) #> '{items,0}') k), '{after_usec,last_usec,schedule,spec}',
           'until its time is over');
 
+UPDATE sluice.schedule SET look_at = clock_timestamp() - interval '1 minute' WHERE pipe = 'p';
+SELECT ok(api.tick() BETWEEN 900 AND 1000, 'what nobody looks at is asked for once a second');
+
 -- On time, and missed.
 SELECT pg_temp.forget('p') \g /dev/null
 SELECT pg_temp.fire('p', '{7200, 3600, 40, 30, 1}') \g /dev/null
@@ -188,7 +191,7 @@ SELECT t.run('p') AS mine \gset
 SELECT pg_temp.fire('p', '{30}') \g /dev/null
 SELECT matches(t.get(:'mine') ->> 'reason', '^replaced by the run of schedule s that was due at ', 'replace: the one before is cancelled, with the reason');
 SELECT is(pg_temp.dues('p'), '30 queued', 'and the next begins at once where that had not begun');
-SELECT pg_temp.forget('p'), t.agent('n1', 20) \g /dev/null
+SELECT pg_temp.forget('p'), t.agent('n1', 200) \g /dev/null
 SELECT t.run('p') AS mine \gset
 SELECT t.sync('n1') \g /dev/null
 SELECT pg_temp.fire('p', '{30}') \g /dev/null
@@ -234,6 +237,21 @@ SELECT is((api.schedule_dues(t.h('viewer'), 'default', 'p', 's', 2, NULL) ->> 'n
 SELECT is(json_array_length(api.schedule_dues(t.h('viewer'), 'default', 'p', 's', 2, pg_temp.at(20)) -> 'items'), 1, 'which has the rest');
 SELECT is(api.schedule_list(t.h('viewer'), 'default', NULL, 1, NULL) ->> 'next', 'p/s', 'so do schedules');
 SELECT is(api.schedule_list(t.h('viewer'), 'default', NULL, 1, 'p/s') #>> '{items,0,pipe}', 'q', 'of other pipes');
+
+-- What its tasks have in their environment.
+SELECT pg_temp.deploy('env', pg_temp.daily()) \g /dev/null
+UPDATE sluice.schedule SET after_at = '2024-03-30 12:00Z' WHERE pipe = 'env';
+SELECT api.schedules_fire(jsonb_build_array(jsonb_build_object(
+        'schedule', (pg_temp.s('env')).id, 'after_usec', sluice.to_usec('2024-03-30 12:00Z'), 'until_usec', pg_temp.now(), 'next_usec', NULL, 'dues', jsonb_build_array(
+                jsonb_build_object('at_usec', pg_temp.now(), 'local_usec', pg_temp.now() - 12600000000,
+                                   'start_usec', sluice.to_usec('2024-03-31 00:30Z'), 'start_local_usec', sluice.to_usec('2024-03-31 02:30Z')))))), api.tick() \g /dev/null
+SELECT is((SELECT v FROM (SELECT x -> 'variables' AS v FROM jsonb_array_elements(t.sync('n1') -> 'start') x WHERE x ->> 'pipe' = 'env') y),
+          jsonb_build_object('SLUICE_SCHEDULE', 's', 'SLUICE_SCHEDULED_AT', to_char(pg_temp.at(0) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
+                             'SLUICE_INTERVAL_END', to_char(pg_temp.at(0) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
+                             'SLUICE_SCHEDULED_AT_LOCAL', to_char((pg_temp.at(0) - interval '3.5 hours') AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"-03:30"'),
+                             'SLUICE_INTERVAL_END_LOCAL', to_char((pg_temp.at(0) - interval '3.5 hours') AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"-03:30"'),
+                             'SLUICE_INTERVAL_START', '2024-03-31T00:30:00Z', 'SLUICE_INTERVAL_START_LOCAL', '2024-03-31T02:30:00+02:00'), 'a task is told its time and interval');
+SELECT is(sluice.time_words('2024-03-31 00:30:00.25Z'), '2024-03-31T00:30:00.250000Z', 'with fractions where there are some');
 
 -- Zones.
 SELECT is((SELECT string_agg(coalesce(i ->> 'error', (json_array_length(i -> 'transitions') > 50)::text), ', ' ORDER BY n)

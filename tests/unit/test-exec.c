@@ -53,6 +53,38 @@ static void test_names_follow_the_attempt(void) {
         spec_done(&s);
 }
 
+/* What a schedule says stands among the directives; nothing else of ours can be said there. */
+static void test_variables_of_a_schedule(void) {
+        static const struct {
+                const char *name, *value, *words;
+        } bad[] = {
+                { "SLUICE_RUN", "x", "does not know the variable SLUICE_RUN" },
+                { "SLUICE_SCHEDULED_AT", "", "The value of SLUICE_SCHEDULED_AT is not valid" },
+                { "SLUICE_SCHEDULED_AT", "a b", "is not valid" },
+                { "SLUICE_SCHEDULED_AT", "2024-03-31T01:00:00Z\nX=1", "is not valid" },
+        };
+        UnitSpec s = {};
+        Error e = {};
+
+        ok_int(build(&open_policy,
+                     D("SLUICE_SCHEDULED_AT_LOCAL", "2024-03-31T02:00:00+01:00", "ExecStart",
+                       "/bin/true"),
+                     &s, &e),
+               0);
+        ok_true(strv_contains(s.environment,
+                              "SLUICE_SCHEDULED_AT_LOCAL=2024-03-31T02:00:00+01:00"));
+        ok_int(s.properties.error, 0);
+        spec_done(&s);
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
+                ok_int(build(&open_policy,
+                             D((char *) bad[i].name, (char *) bad[i].value, "ExecStart",
+                               "/bin/true"),
+                             &s, &e),
+                       -EINVAL);
+                ok_contains(e.detail, bad[i].words);
+        }
+}
+
 static void test_names_have_the_instance(void) {
         char *pairs[] = { "ExecStart", "/bin/true", NULL };
         StartRequest q = { .attempt = "blue-" ATTEMPT,
@@ -528,6 +560,7 @@ static void test_output_files(void) {
 
 int main(void) {
         RUN(test_names_follow_the_attempt);
+        RUN(test_variables_of_a_schedule);
         RUN(test_names_have_the_instance);
         RUN(test_directives_become_properties);
         RUN(test_nonsense_is_refused);
