@@ -11,6 +11,7 @@
 #include "sandbox.h"
 #include "str.h"
 #include "strv.h"
+#include "substitute.h"
 #include "unit-name.h"
 
 /* Adds a formatted argument; an error sticks. */
@@ -31,10 +32,12 @@ __attribute__((format(printf, 3, 4))) static void add(char ***command, int *r, c
 typedef struct Task {
         const Pipe *pipe;
         const char *project, *pipe_name, *name;
-        char *const *directives;
+        char **directives;   /* owned: what references are replaced by is in them */
+        char *const *values; /* borrowed */
         char run[ID_TEXT_SIZE], attempt[ID_TEXT_SIZE], run_hex[ID_HEX_SIZE];
         UnitName unit;
         char workspace[128]; /* below /var/lib */
+        char *output;        /* owned: $SLUICE_OUTPUT in it */
 } Task;
 
 static const char *directive_value(const Task *t, const char *name) {
@@ -92,6 +95,82 @@ static void add_directives(const Task *t, char ***c, int *r) {
                         add(c, r, "--property=%s=%s", d[0], d[1]);
 }
 
+/* What was given for a name, or the other. */
+static const char *value_of(const Task *t, const char *name, size_t size, const char *otherwise) {
+        STRV_FOREACH(v, t->values)
+                if (strncmp(*v, name, size) == 0 && (*v)[size] == '=')
+                        return *v + size + 1;
+        return otherwise;
+}
+
+static int look_up(const Reference *reference, const char **ret, Error *e, void *userdata) {
+        const char *end = reference->key ? reference->key + reference->key_size
+                                         : reference->name + reference->name_size;
+        const char *name, *value, *preset = NULL;
+        size_t size = (size_t) (end - reference->name);
+        const Task *t = userdata;
+
+        for (size_t i = 0; !reference->key && pipe_parameter_preset(t->pipe, i, &name, &value); i++)
+                if (strlen(name) == size && memcmp(name, reference->name, size) == 0)
+                        preset = value;
+        *ret = value_of(t, reference->name, size, preset);
+        return *ret ? 0
+                    : error_set(e, -EINVAL, "no-value", "%.*s has no value: say --param %.*s=VALUE",
+                                (int) reference->size, reference->text, (int) size,
+                                reference->name);
+}
+
+/* All have a value, whether the task refers to them or not: they are in its environment. */
+static int check_values(const Task *t, Error *e) {
+        const char *name, *value;
+
+        for (size_t i = 0; pipe_parameter_preset(t->pipe, i, &name, &value); i++)
+                if (!value_of(t, name, strlen(name), value))
+                        return error_set(e, -EINVAL, "no-value",
+                                         "parameter %s has no value: say --param %s=VALUE", name,
+                                         name);
+        return 0;
+}
+
+static int substitute(Task *t, char *const *pairs, Error *e) {
+        int r = 0;
+
+        for (char *const *d = pairs; r >= 0 && d && d[0]; d += 2) {
+                const Directive *directive = directive_find(d[0]);
+                char *value = NULL;
+
+                r = strv_append(&t->directives, d[0]);
+                if (r >= 0 && directive && directive->substitutes)
+                        r = substitute_value(directive, d[1], look_up, t, &value, e);
+                else if (r >= 0)
+                        r = str_replace(&value, d[1]);
+                if (r >= 0)
+                        r = strv_append_take(&t->directives, value);
+        }
+        return r;
+}
+
+/* As a word of Environment=. */
+static void add_parameter(char ***c, int *r, const char *name, const char *value) {
+        Buffer b = {};
+
+        if (*r >= 0)
+                *r = buffer_append_str(&b, "--property=Environment=\"SLUICE_PARAM_");
+        for (const char *p = name; *r >= 0 && *p; p++)
+                *r = buffer_printf(&b, "%c", *p >= 'a' ? *p - 'a' + 'A' : *p);
+        if (*r >= 0)
+                *r = buffer_append_str(&b, "=");
+        for (const char *p = value; *r >= 0 && *p; p++)
+                *r = *p == '\n'
+                             ? buffer_append_str(&b, "\\n")
+                             : buffer_printf(&b, "%s%c", *p == '"' || *p == '\\' ? "\\" : "", *p);
+        if (*r >= 0)
+                *r = buffer_append_str(&b, "\"");
+        if (*r >= 0)
+                *r = strv_append(c, b.data);
+        buffer_done(&b);
+}
+
 static void add_identity(const Task *t, char ***c, int *r) {
         const struct {
                 const char *name, *value;
@@ -105,6 +184,7 @@ static void add_identity(const Task *t, char ***c, int *r) {
                 { "PIPE", t->pipe_name, true },
                 { "TASK", t->name, true },
         };
+        const char *name, *value;
 
         add(c, r, "--property=LogExtraFields=SLUICE_KIND=task");
         for (size_t i = 0; i < ELEMENTSOF(variables); i++) {
@@ -117,6 +197,9 @@ static void add_identity(const Task *t, char ***c, int *r) {
                             variables[i].value);
         }
         add(c, r, "--property=Environment=SLUICE_WORKSPACE=/var/lib/%s", t->workspace);
+        add(c, r, "--property=Environment=SLUICE_OUTPUT=/var/lib/%s/%s", t->workspace, t->output);
+        for (size_t i = 0; pipe_parameter_preset(t->pipe, i, &name, &value); i++)
+                add_parameter(c, r, name, value_of(t, name, strlen(name), value));
 }
 
 /* Where PID 1 shall not look for variables, each $ is said as itself. */
@@ -148,7 +231,7 @@ static int add_command(const Task *t, Rendered *ret, Error *e) {
         return r;
 }
 
-static void name_ids(Task *t, size_t number) {
+static int name_ids(Task *t, size_t number) {
         Id id = {};
 
         (void) id_to_text(id, t->run);
@@ -158,25 +241,35 @@ static void name_ids(Task *t, size_t number) {
                 id.bytes[sizeof(id.bytes) - 1 - i] = (unsigned char) (number % 256);
         (void) id_to_text(id, t->attempt);
         (void) id_to_hex(id, t->unit.hex);
+        t->output = unit_output_file(&t->unit);
+        return t->output ? 0 : -ENOMEM;
 }
 
-int task_render(const Pipe *pipe, size_t task, const char *project, const char *name, Rendered *ret,
-                Error *e) {
+int task_render(const Pipe *pipe, size_t task, const char *project, const char *name,
+                char *const *values, Rendered *ret, Error *e) {
         Task t = { .pipe = pipe,
                    .project = project,
                    .pipe_name = name,
                    .name = pipe_task_name(pipe, task),
-                   .directives = pipe_task_directives(pipe, task) };
+                   .values = values };
         Rendered rendered = {};
-        int r;
+        int r = name_ids(&t, task + 1);
 
-        name_ids(&t, task + 1);
-        r = add_unit(&t, &rendered.command);
-        add_service(&t, &rendered.command, &r);
-        add_directives(&t, &rendered.command, &r);
-        add_identity(&t, &rendered.command, &r);
+        if (r >= 0)
+                r = check_values(&t, e);
+        if (r >= 0)
+                r = substitute(&t, pipe_task_directives(pipe, task), e);
+        if (r >= 0)
+                r = add_unit(&t, &rendered.command);
+        if (r >= 0) {
+                add_service(&t, &rendered.command, &r);
+                add_directives(&t, &rendered.command, &r);
+                add_identity(&t, &rendered.command, &r);
+        }
         if (r >= 0)
                 r = add_command(&t, &rendered, e);
+        t.directives = strv_free(t.directives);
+        free(t.output);
         if (r < 0) {
                 rendered_done(&rendered);
                 return r;

@@ -60,7 +60,8 @@ static int render(const Context *x, const PipeFile *file, size_t i, JsonOut *o) 
         const char *task = pipe_task_name(file->pipe, i);
         Rendered rendered = {};
         Error e = {};
-        int r = task_render(file->pipe, i, x->settings->project, file->name, &rendered, &e);
+        int r = task_render(file->pipe, i, x->settings->project, file->name, x->arguments->params,
+                            &rendered, &e);
 
         if (r < 0)
                 return complain(r, "Task %s: %s", task, error_text(&e, r));

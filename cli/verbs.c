@@ -31,7 +31,7 @@ static const struct {
           "make the file's pipe known, or a new version of it" },
         { "pipe", "verify", 1, WORDS_ANY, 0, true, verb_pipe_verify, "FILE...",
           "check pipe files, without a control plane" },
-        { "pipe", "render", 1, 1, O(TASK), true, verb_pipe_render, "FILE",
+        { "pipe", "render", 1, 1, O(TASK) | O(PARAM), true, verb_pipe_render, "FILE",
           "print the systemd-run command of each task" },
         { "pipe", "list", 0, 0, 0, false, verb_pipe_list, "", "list pipes" },
         { "pipe", "show", 1, 1, O(PIPE_VERSION), false, verb_pipe_show, "PIPE",
@@ -121,7 +121,7 @@ static const char options_help[] =
         "  -n --limit=NUMBER      runs, schedule history: at most as many (default 20);\n"
         "                         schedule preview: so many of each schedule (default 10)\n"
         "     --pipe-version=TEXT run, rerun, pipe show, pipe rollback: this version\n"
-        "     --param=NAME=VALUE  run: the value of a parameter; may be repeated\n"
+        "     --param=NAME=VALUE  run, pipe render: the value of a parameter; may be repeated\n"
         "     --idempotency-key=KEY\n"
         "                         run, rerun: the same key again starts no second run\n"
         "     --all               rerun: also what has succeeded\n"

@@ -17,6 +17,10 @@ static bool is_relative(const char *s) {
         return str_eq(s, "today") || str_eq(s, "yesterday") || str_eq(s, "tomorrow");
 }
 
+bool parameter_is_relative(const char *type, const char *value) {
+        return value && is_relative(value) && (str_eq(type, "date") || str_eq(type, "datetime"));
+}
+
 static bool is_string(const char *s) {
         return str_is_utf8(s, strlen(s));
 }

@@ -21,6 +21,9 @@ typedef struct ParameterRule {
 /* [a-z][a-z0-9_]* */
 bool parameter_name_ok(const char *name, size_t size);
 
+/* today, yesterday, tomorrow: what day that is depends on when it is asked. */
+bool parameter_is_relative(const char *type, const char *value);
+
 /* "string, integer, …" in an owned text; NULL when out of memory. */
 char *parameter_types(void);
 

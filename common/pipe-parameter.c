@@ -90,6 +90,18 @@ int pipe_describe_parameter(const Pipe *p, size_t i, char **ret) {
         return text ? 0 : -ENOMEM;
 }
 
+bool pipe_parameter_preset(const Pipe *p, size_t i, const char **ret_name, const char **ret_value) {
+        const PipeParameter *t = i < p->parameters.count ? pipe_parameter(p, i) : NULL;
+
+        if (!t)
+                return false;
+        *ret_name = t->name;
+        *ret_value = t->required || parameter_is_relative(t->type, t->preset) ? NULL
+                     : t->preset                                              ? t->preset
+                                                                              : "";
+        return true;
+}
+
 static const PipeParameter *find(const Pipe *p, const char *name, size_t size) {
         for (size_t i = 0; i < p->parameters.count; i++) {
                 const PipeParameter *t = pipe_parameter(p, i);

@@ -42,6 +42,9 @@ int pipe_version(const Pipe *p, char version[PIPE_VERSION_SIZE]);
 size_t pipe_task_count(const Pipe *p);
 const char *pipe_task_name(const Pipe *p, size_t i);
 char *const *pipe_task_directives(const Pipe *p, size_t i); /* name, value, name, value */
+/* The i-th parameter and the value that it has unless another is given: NULL when one has to be, or when it is a day that is yet to be
+ * known. False behind the last one. */
+bool pipe_parameter_preset(const Pipe *p, size_t i, const char **ret_name, const char **ret_value);
 bool pipe_is_streaming(const Pipe *p);
 /* When the i-th schedule is due: the caller owns *ret, and *ret_name is the pipe's. -ENOENT behind the last one. */
 int pipe_schedule_times(const Pipe *p, size_t i, const char **ret_name, ScheduleTimes **ret);

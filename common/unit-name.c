@@ -86,6 +86,10 @@ char *unit_name_cgroup(const UnitName *u) {
                               : NULL;
 }
 
+char *unit_output_file(const UnitName *u) {
+        return str_format(".output-%s", u->hex);
+}
+
 char *instance_workspaces(const char *instance) {
         return instance && *instance ? str_format("sluice/runs.%s", instance)
                                      : str_format("%s", "sluice/runs");

@@ -36,3 +36,5 @@ char *unit_name_slice(const UnitName *u);
 char *unit_name_cgroup(const UnitName *u);
 /* Where the workspaces of an instance's runs are, below /var/lib. */
 char *instance_workspaces(const char *instance);
+/* The name of an attempt's $SLUICE_OUTPUT in the workspace of its run. */
+char *unit_output_file(const UnitName *u);

@@ -12,10 +12,6 @@
 #include "cleanup.h"
 #include "fd.h"
 
-char *output_file_name(const char *attempt) {
-        return str_format(".output-%s", attempt);
-}
-
 static int refuse(Error *e, const char *words) {
         return error_set(e, -EPERM, "bad-output", "%s", words);
 }

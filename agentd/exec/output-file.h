@@ -6,9 +6,6 @@
 
 #define OUTPUT_FILE_MAX (64U * 1024)
 
-/* The name of an attempt's file in the workspace of its run; attempt as in common/unit-name.h. New string; NULL when out of memory. */
-char *output_file_name(const char *attempt);
-
 /* All of the regular file of that name in the directory; nothing when there is none. -EPERM with words for what is no such file, is too large
  * or changes meanwhile. Opens nothing that is no regular file, follows no symbolic link, never waits. */
 int output_read(const char *directory, const char *name, Buffer *ret, Error *e);

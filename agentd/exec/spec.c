@@ -16,7 +16,6 @@
 #include "unit-name.h"
 
 #include "lease.h"
-#include "output-file.h"
 
 #define TEXT_MAX 256
 #define VARIABLE_MAX 63U
@@ -83,7 +82,7 @@ int spec_output(const char *attempt, const char *run, char **ret_directory, char
         if (r < 0)
                 return r;
         directory = str_format("/var/lib/%s", below);
-        *ret_name = directory ? output_file_name(u.hex) : NULL;
+        *ret_name = directory ? unit_output_file(&u) : NULL;
         if (!*ret_name)
                 return -ENOMEM;
         *ret_directory = TAKE_PTR(directory);

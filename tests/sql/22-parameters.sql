@@ -125,7 +125,7 @@ DELETE FROM sluice.queue;
 SELECT t.agent('one', 4) \g /dev/null
 SELECT t.run('told') AS r \gset
 SELECT is((t.sync('one') #> '{start,0}')::jsonb - '{attempt,run,epoch}'::text[],
-          '{"project": "default", "pipe": "told", "task": "a", "fence": true, "streaming": false, "parameters": {"x": "a b", "y": ""}, "outputs": null,
+          '{"project": "default", "pipe": "told", "task": "a", "fence": true, "streaming": false, "variables": null, "parameters": {"x": "a b", "y": ""}, "outputs": null,
             "directives": [["Substitute", "yes"], ["ExecStart", "/bin/a"], ["MemoryMax", "64M"]]}', 'values, and that they are to be put in');
 
 SELECT is(sluice.task_refers(jsonb_build_array(jsonb_build_array('ExecStart', value))), refers, value) FROM (VALUES
