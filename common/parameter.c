@@ -192,7 +192,12 @@ bool parameter_name_ok(const char *name, size_t size) {
         return true;
 }
 
-char *parameter_types(void) {
+const char *parameter_type(size_t i) {
+        return i < ELEMENTSOF(types) ? types[i].name : NULL;
+}
+
+/* "string, integer, …" in an owned text; NULL when out of memory. */
+static char *all_types(void) {
         const char *names[ELEMENTSOF(types) + 1] = {};
 
         for (size_t i = 0; i < ELEMENTSOF(types); i++)
@@ -245,7 +250,7 @@ int parameter_rule_check(const ParameterRule *rule, const char **ret_key, Error 
 
         if (type < 0) {
                 *ret_key = "Type";
-                all = parameter_types();
+                all = all_types();
                 return error_set(e, -EINVAL, "bad-parameter", "Type=%.64s is not one of %s",
                                  rule->type, all ? all : "those that are known");
         }

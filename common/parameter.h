@@ -18,14 +18,14 @@ typedef struct ParameterRule {
         char *const *values;
 } ParameterRule;
 
-/* [a-z][a-z0-9_]* */
+#define PARAMETER_NAME_PATTERN "^[a-z][a-z0-9_]{0,62}$"
 bool parameter_name_ok(const char *name, size_t size);
 
 /* today, yesterday, tomorrow: what day that is depends on when it is asked. */
 bool parameter_is_relative(const char *type, const char *value);
 
-/* "string, integer, …" in an owned text; NULL when out of memory. */
-char *parameter_types(void);
+/* The i-th type, from 0; NULL behind the last. */
+const char *parameter_type(size_t i);
 
 /* The rule itself: a type that there is, limits and words that go with it, an expression that can be read. *ret_key is the directive
  * that is wrong. -EINVAL with words, or -ENOMEM. */

@@ -26,7 +26,7 @@ void pipe_object(PipeCheck *c, PipePlace place, int r, const Error *e) {
                 c->trouble = r;
 }
 
-int pipe_check_choice(const char *key, const char *value, const char *const words[], Error *e) {
+static int check_choice(const char *key, const char *value, const char *const words[], Error *e) {
         _cleanup_(freep) char *all = NULL;
 
         if (!value || strv_contains((char *const *) words, value))
@@ -36,31 +36,28 @@ int pipe_check_choice(const char *key, const char *value, const char *const word
                          all ? all : "those that are known");
 }
 
-static void check_choices(PipeCheck *c) {
-        static const char *const types[] = { "batch", "streaming", NULL };
-        static const char *const policies[] = { "allow", "forbid", "queue", "replace", NULL };
-        static const char *const deliveries[] = { "at-least-once", "at-most-once", NULL };
-        static const char *const losses[] = { "wait", "retry", "fail", NULL };
-        static const char *const overlaps[] = { "no", "brief", NULL };
-        const Pipe *p = c->pipe;
-        const struct {
-                const char *key, *value;
-                const char *const *words;
-        } rows[] = {
-                { "Type", p->type, types },
-                { "ConcurrencyPolicy", p->concurrency_policy, policies },
-                { "Delivery", p->delivery, deliveries },
-                { "OnAgentLoss", p->on_agent_loss, losses },
-                { "Overlap", p->overlap, overlaps },
-        };
-
-        for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
-                Error e = {};
-                int r = pipe_check_choice(rows[i].key, rows[i].value, rows[i].words, &e);
-
-                pipe_object(c, PLACE_PIPE(rows[i].key), r, &e);
+#define WORDS(...)                                                                                 \
+        .words = (const char *const[]) {                                                           \
+                __VA_ARGS__, NULL                                                                  \
         }
-}
+const char *const pipe_policies[] = { "allow", "forbid", "queue", "replace", NULL };
+const char *const pipe_retry_results[] = { "exit-code",       "signal",   "core-dump", "timeout",
+                                           "watchdog",        "oom-kill", "protocol",  "resources",
+                                           "start-limit-hit", "output",   NULL };
+const PipeRule pipe_own_rules[] = {
+        { "Priority", offsetof(Pipe, priority), .min = -PRIORITY_MAX, .max = PRIORITY_MAX },
+        { "ConcurrencyLimit", offsetof(Pipe, concurrency_limit), .min = 1, .max = LIMIT_MAX },
+        { "Type", offsetof(Pipe, type), WORDS("batch", "streaming") },
+        { "ConcurrencyPolicy", offsetof(Pipe, concurrency_policy), pipe_policies },
+        { "Delivery", offsetof(Pipe, delivery), WORDS("at-least-once", "at-most-once") },
+        { "OnAgentLoss", offsetof(Pipe, on_agent_loss), WORDS("wait", "retry", "fail") },
+        { "Overlap", offsetof(Pipe, overlap), WORDS("no", "brief") },
+        {},
+};
+const PipeRule pipe_task_rules[] = {
+        { "Retry", offsetof(PipeTask, retry), .min = 1, .max = RETRY_MAX },
+        {},
+};
 
 /* A whole number in its shortest form; the text is JSON's or a pipe file's. */
 static void settle_number(PipeCheck *c, PipePlace place, char **slot, int min, int max) {
@@ -87,13 +84,18 @@ static void settle_number(PipeCheck *c, PipePlace place, char **slot, int min, i
         pipe_object(c, place, settled ? str_replace(slot, settled) : -ENOMEM, &e);
 }
 
-static void settle_numbers(PipeCheck *c) {
-        Pipe *p = c->pipe;
+void pipe_check_rules(PipeCheck *c, const PipeRule rules[], PipePlace place, void *object) {
+        for (const PipeRule *rule = rules; rule->key; rule++) {
+                void *slot = (char *) object + rule->offset;
+                Error e = {};
 
-        settle_number(c, PLACE_PIPE("Priority"), &p->priority, -PRIORITY_MAX, PRIORITY_MAX);
-        settle_number(c, PLACE_PIPE("ConcurrencyLimit"), &p->concurrency_limit, 1, LIMIT_MAX);
-        for (size_t i = 0; i < p->tasks.count; i++)
-                settle_number(c, PLACE_TASK(i, "Retry"), &pipe_task(p, i)->retry, 1, RETRY_MAX);
+                place.key = rule->key;
+                if (rule->words)
+                        pipe_object(c, place,
+                                    check_choice(rule->key, *(char **) slot, rule->words, &e), &e);
+                else
+                        settle_number(c, place, slot, rule->min, rule->max);
+        }
 }
 
 /* What a line of a pipe file cannot hold came as JSON. */
@@ -133,21 +135,19 @@ int pipe_check_span(const char *key, const char *value, Error *e) {
 }
 
 static int results_check(char *const *words, Error *e) {
-        static const char *const results[] = { "exit-code", "signal",    "core-dump",
-                                               "timeout",   "watchdog",  "oom-kill",
-                                               "protocol",  "resources", "start-limit-hit",
-                                               "output",    NULL };
         uint64_t status;
 
         STRV_FOREACH(w, words)
-                if (!strv_contains((char *const *) results, *w) &&
-                    parse_u64_range(*w, 1, 255, &status) < 0)
+                if (!strv_contains((char *const *) pipe_retry_results, *w) &&
+                    parse_u64_range(*w, 1, 255, &status) < 0) {
+                        _cleanup_(freep) char *all =
+                                strv_join((char *const *) pipe_retry_results, ", ");
+
                         return error_set(e, -EINVAL, "bad-value",
                                          "RetryOn=: \"%.64s\" is neither an exit status from 1 to "
-                                         "255 nor one of exit-code, signal, core-dump, timeout, "
-                                         "watchdog, oom-kill, protocol, resources, "
-                                         "start-limit-hit, output",
-                                         *w);
+                                         "255 nor one of %s",
+                                         *w, all ? all : "those that are known");
+                }
         return 0;
 }
 
@@ -238,8 +238,9 @@ int pipe_check(PipeCheck *c) {
         stood = calloc(rows, sizeof(*stood));
         if (!stood)
                 return -ENOMEM;
-        settle_numbers(c);
-        check_choices(c);
+        pipe_check_rules(c, pipe_own_rules, PLACE_PIPE(NULL), c->pipe);
+        for (size_t i = 0; i < p->tasks.count; i++)
+                pipe_check_rules(c, pipe_task_rules, PLACE_TASK(i, NULL), pipe_task(p, i));
         check_lines(c);
         if (p->concurrency_key && !label_name_ok(p->concurrency_key))
                 pipe_object(c, PLACE_PIPE("ConcurrencyKey"),

@@ -68,7 +68,21 @@ extern const PipeWord pipe_own_words[PIPE_OWN_WORDS];
 extern const PipeWord pipe_task_words[PIPE_TASK_WORDS];
 extern const PipeWord pipe_parameter_words[PIPE_PARAMETER_WORDS];
 extern const PipeWord pipe_schedule_words[PIPE_SCHEDULE_WORDS];
-extern const JsonField pipe_parameter_fields[], pipe_schedule_fields[];
+/* The JSON form; the arrays in pipe_own_fields have the fields of what is in them. */
+extern const JsonField pipe_own_fields[], pipe_task_fields[], pipe_parameter_fields[],
+        pipe_schedule_fields[];
+
+/* What else holds for a value: it is one of the words, or, where there are none, a whole number in the range. */
+typedef struct PipeRule {
+        const char *key; /* NULL ends a table */
+        size_t offset;
+        const char *const *words;
+        int min, max;
+} PipeRule;
+
+extern const PipeRule pipe_own_rules[], pipe_task_rules[], pipe_schedule_rules[];
+extern const char *const pipe_policies[];      /* what ConcurrencyPolicy= takes */
+extern const char *const pipe_retry_results[]; /* what RetryOn= takes, beside exit statuses */
 
 /* The row of a word; n when it is none. */
 size_t pipe_word_find(const PipeWord words[], size_t n, const char *key);
@@ -120,8 +134,9 @@ void pipe_check_outputs(PipeCheck *c, size_t task, pipe_succeeded_t succeeded, c
 /* For the parts of it: passes on what a look at one thing has found; does nothing when r is not negative. */
 void pipe_object(PipeCheck *c, PipePlace place, int r, const Error *e);
 
-/* For the parts of it as well: a value that is one of these words; and a time span above zero. NULL is right. */
-int pipe_check_choice(const char *key, const char *value, const char *const words[], Error *e);
+/* For the parts of it as well: the values of an object by its rules, of which numbers are brought into their shortest form; place has
+ * the object. And a time span above zero. NULL is right. */
+void pipe_check_rules(PipeCheck *c, const PipeRule rules[], PipePlace place, void *object);
 int pipe_check_span(const char *key, const char *value, Error *e);
 
 /* NAME=VALUE, which a schedule gives to its runs, against what is said of the parameter. -EINVAL with words, or -ENOMEM. */

@@ -155,17 +155,20 @@ static int fixed_settle(PipeSchedule *s, Error *e) {
         return 0;
 }
 
+static const char *const missed[] = { "none", "last", "all", NULL };
+const PipeRule pipe_schedule_rules[] = {
+        { "MissedRuns", offsetof(PipeSchedule, missed_runs), missed },
+        { "ConcurrencyPolicy", offsetof(PipeSchedule, concurrency_policy), pipe_policies },
+        {},
+};
+
 static void check_words(PipeCheck *c, size_t i) {
-        static const char *const missed[] = { "none", "last", "all", NULL };
-        static const char *const policies[] = { "allow", "forbid", "queue", "replace", NULL };
         PipeSchedule *s = pipe_schedule(c->pipe, i);
         Error e = {};
 
 #define CHECK(key, call) pipe_object(c, PLACE_SCHEDULE(i, key), call, &e)
         CHECK("Persistent", persistent_settle(s, &e));
-        CHECK("MissedRuns", pipe_check_choice("MissedRuns", s->missed_runs, missed, &e));
-        CHECK("ConcurrencyPolicy",
-              pipe_check_choice("ConcurrencyPolicy", s->concurrency_policy, policies, &e));
+        pipe_check_rules(c, pipe_schedule_rules, PLACE_SCHEDULE(i, NULL), s);
         CHECK("TimeZone", zone_check(s->time_zone, &e));
         CHECK("StartingDeadlineSec",
               pipe_check_span("StartingDeadlineSec", s->starting_deadline, &e));

@@ -18,18 +18,20 @@ static const char key_first[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstu
 static const char key_alphabet[] =
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_./-";
 
-static const JsonField term_fields[] = {
+const JsonField selector_term_fields[] = {
         { "key", JSON_TEXT, true, offsetof(SelectorTerm, key), .max = KEY_MAX },
         { "operator", JSON_TEXT, true, offsetof(SelectorTerm, operator), .max = 16 },
         { "values", JSON_STRV, false, offsetof(SelectorTerm, values), .max = VALUES_MAX },
         {},
 };
 
-static const JsonField selector_fields[] = {
+const JsonField selector_fields[] = {
         { "terms", JSON_ARRAY, true, offsetof(Selector, terms), .max = TERMS_MAX,
-          .fields = term_fields, .size = sizeof(SelectorTerm) },
+          .fields = selector_term_fields, .size = sizeof(SelectorTerm) },
         {},
 };
+
+const char *const selector_operators[] = { "in", "notin", "exists", "absent", NULL };
 
 void selector_done(Selector *s) {
         json_done(selector_fields, s);
@@ -74,7 +76,7 @@ static int term_check(const SelectorTerm *t, Error *e) {
                                  "\"%.64s\" is no label: letters, digits and _./- are expected, at "
                                  "most %d",
                                  t->key, KEY_MAX);
-        if (!is_one_of(t) && !str_eq(t->operator, "exists") && !str_eq(t->operator, "absent"))
+        if (!strv_contains((char *const *) selector_operators, t->operator))
                 return error_set(
                         e, -EINVAL, "bad-selector",
                         "\"%.16s\" is no operator: in, notin, exists or absent is expected",
@@ -137,7 +139,7 @@ static int selector_normalise(Selector *s, Error *e) {
         qsort(terms, s->terms.count, sizeof(*terms), compare_terms);
         for (size_t i = 1; i < s->terms.count; i++)
                 if (compare_terms(terms + i, terms + kept) == 0)
-                        json_done(term_fields, terms + i);
+                        json_done(selector_term_fields, terms + i);
                 else
                         terms[++kept] = terms[i];
         s->terms.count = kept + 1;

@@ -35,5 +35,10 @@ void selector_to_json(const Selector *s, JsonOut *o, const char *key);
 /* What goes into a version's hash: the first release's form wherever that can say it, so that versions stay what they are. */
 void selector_to_hash(const Selector *s, JsonOut *o, const char *key);
 
+/* The array as the one member of an object; and the operators that its terms have. */
+extern const JsonField selector_fields[], selector_term_fields[];
+extern const char *const selector_operators[];
+
 /* 1 to 63 letters, digits and _./-, beginning with a letter or digit. */
+#define LABEL_NAME_PATTERN "^[A-Za-z0-9][A-Za-z0-9_./-]{0,62}$"
 bool label_name_ok(const char *name);

@@ -17,7 +17,7 @@
 
 #define RETRY_ON_MAX 64
 
-static const JsonField task_fields[] = {
+const JsonField pipe_task_fields[] = {
         { "name", JSON_TEXT, true, offsetof(PipeTask, name), .max = 63 },
         { "after", JSON_STRV, false, offsetof(PipeTask, after), .max = PIPE_TASKS_MAX },
         { "after_failure", JSON_STRV, false, offsetof(PipeTask, after_failure),
@@ -33,7 +33,7 @@ static const JsonField task_fields[] = {
         {},
 };
 
-static const JsonField pipe_fields[] = {
+const JsonField pipe_own_fields[] = {
         { "description", JSON_TEXT, false, offsetof(Pipe, description), .max = PIPE_VALUE_MAX },
         { "type", JSON_TEXT, false, offsetof(Pipe, type), .max = 16 },
         { "agent_selector", JSON_RAW, false, offsetof(Pipe, selector_json) },
@@ -47,7 +47,7 @@ static const JsonField pipe_fields[] = {
         { "schedules", JSON_ARRAY, false, offsetof(Pipe, schedules), .max = PIPE_SCHEDULES_MAX,
           .fields = pipe_schedule_fields, .size = sizeof(PipeSchedule) },
         { "tasks", JSON_ARRAY, true, offsetof(Pipe, tasks), .max = PIPE_TASKS_MAX,
-          .fields = task_fields, .size = sizeof(PipeTask) },
+          .fields = pipe_task_fields, .size = sizeof(PipeTask) },
         { "parameters", JSON_ARRAY, false, offsetof(Pipe, parameters), .max = PARAMETERS_MAX,
           .fields = pipe_parameter_fields, .size = sizeof(PipeParameter) },
         {},
@@ -58,7 +58,7 @@ Pipe *pipe_free(Pipe *p) {
                 return NULL;
         for (size_t i = 0; i < p->schedules.count; i++)
                 free(pipe_schedule(p, i)->persistent); /* the one word that JSON has not */
-        json_done(pipe_fields, p);
+        json_done(pipe_own_fields, p);
         selector_done(&p->selector);
         free(p);
         return NULL;
@@ -167,7 +167,7 @@ int pipe_from_json(const char *json, size_t size, Pipe **ret, Error *e, char ***
 
         if (!p)
                 return -ENOMEM;
-        r = json_decode(json, size, pipe_fields, JSON_REFUSE_UNKNOWN, p, e);
+        r = json_decode(json, size, pipe_own_fields, JSON_REFUSE_UNKNOWN, p, e);
         if (r >= 0 && p->selector_json)
                 r = selector_from_json(p->selector_json, &p->selector, e);
         if (r < 0)

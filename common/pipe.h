@@ -57,4 +57,5 @@ DEFINE_SCOPE_EXIT(Pipe, pipe_free)
 int pipe_describe_parameter(const Pipe *p, size_t i, char **ret);
 
 /* a-z 0-9 _ -, at most 63, beginning with a letter or digit: pipes, tasks, projects. */
+#define PIPE_NAME_PATTERN "^[a-z0-9][a-z0-9_-]{0,62}$"
 int pipe_name_check(const char *name);

@@ -24,7 +24,8 @@ AC_DEFUN([SLUICE_DIRECTORIES], [
         AC_SUBST([dbuspolicydir], ['$(datadir)/dbus-1/system.d'])
         AC_SUBST([dbusservicedir], ['$(datadir)/dbus-1/system-services'])
         AC_SUBST([sluiceconfdir], ['$(sysconfdir)/sluice'])
-        AC_SUBST([sluicesqldir], ['$(datadir)/sluice/sql'])
+        AC_SUBST([sluicedatadir], ['$(datadir)/sluice'])
+        AC_SUBST([sluicesqldir], ['$(sluicedatadir)/sql'])
         AC_SUBST([sluicelibexecdir], ['$(libexecdir)/sluice'])
 ])
 

@@ -45,6 +45,7 @@ static int read_all(int fd, const struct stat *before, Buffer *b, Error *e) {
                 if (n > 0)
                         b->size += (size_t) n;
         }
+        b->data[b->size] = '\0';
         if (n < 0 || fstat(fd, &after) < 0)
                 return -errno;
         if (b->size != (size_t) before->st_size || after.st_size != before->st_size ||

@@ -5,7 +5,10 @@
 #include "../lib/tap.h"
 #include "cleanup.h"
 #include "directive.h"
+#include "parameter.h"
+#include "pattern.h"
 #include "pipe.h"
+#include "pipe-selector.h"
 #include "str.h"
 #include "strv.h"
 
@@ -458,6 +461,52 @@ static void test_streaming_form(void) {
         ok_contains(e.detail, "Overlap= goes with Type=streaming only");
 }
 
+static int is_parameter_name(const char *name) {
+        return parameter_name_ok(name, strlen(name)) ? 0 : -EINVAL;
+}
+
+static int is_label(const char *name) {
+        return label_name_ok(name) ? 0 : -EINVAL;
+}
+
+/* For how many names of the length, which differ in the last two letters, the pattern and the function differ. */
+static unsigned differences(const Pattern *pattern, int (*check)(const char *name), size_t length) {
+        char name[66] = "";
+        unsigned n = 0;
+
+        (void) memset(name, 'a', length);
+        for (unsigned i = 0; i < 128 * 128; i++) {
+                name[length - 1] = (char) (i % 128);
+                if (length > 1)
+                        name[length - 2] = (char) (i / 128);
+                n += pattern_match(pattern, name) != (check(name) == 0);
+        }
+        return n;
+}
+
+/* docs/pipe.schema.json has patterns where the parser has functions. */
+static void test_patterns_of_names(void) {
+        static const struct {
+                const char *pattern;
+                int (*check)(const char *name);
+        } rows[] = {
+                { PIPE_NAME_PATTERN, pipe_name_check },
+                { PARAMETER_NAME_PATTERN, is_parameter_name },
+                { LABEL_NAME_PATTERN, is_label },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+                _cleanup_(pattern_freep) Pattern *pattern = NULL;
+                Error e = {};
+
+                ok_int(pattern_compile(rows[i].pattern, &pattern, &e), 0);
+                ok_int(differences(pattern, rows[i].check, 1), 0);
+                ok_int(differences(pattern, rows[i].check, 2), 0);
+                ok_int(differences(pattern, rows[i].check, 63), 0);
+                ok_int(differences(pattern, rows[i].check, 64), 0);
+        }
+}
+
 static void test_words(void) {
         _cleanup_(strv_freep) char **words = NULL;
         uint64_t n;
@@ -491,6 +540,7 @@ int main(void) {
         RUN(test_streaming_words);
         RUN(test_branches_and_tries);
         RUN(test_streaming_form);
+        RUN(test_patterns_of_names);
         RUN(test_words);
         return tap_done();
 }
