@@ -40,7 +40,7 @@ class Agent:
         self.auth = hashlib.sha256(self.instance.encode()).digest()
         self.slots = random.choice([2, 4, 8])
         self.units = {}  # what PID 1 has
-        self.journal = {}  # what the journal knows of units that are gone: attempt → result
+        self.journal = {}  # what the journal knows of units that are gone: attempt and epoch → result
         self.contact = time.monotonic()
         self.lifted = False
         self.leaving = False  # the next thing is another session
@@ -50,11 +50,11 @@ class Agent:
     def begin_session(self, reboot=False):
         self.session, self.challenge = str(uuid.uuid4()), None
         self.pending = []  # events that are of no unit
-        self.refused = set()
+        self.refused, self.told = set(), set()  # told: ends that were acknowledged
         if reboot:
             for unit in self.units.values():
                 self.end(unit, time.monotonic(), "lost")
-                self.journal[unit.attempt] = unit.result
+                self.journal[unit.attempt, unit.epoch] = unit.result
             self.units.clear()
         for unit in self.units.values():
             unit.forget()
@@ -117,7 +117,7 @@ class Agent:
             self.start(offer, sent)
 
     def start(self, offer, sent):
-        if offer["attempt"] in self.units or offer["attempt"] in self.journal or (offer["attempt"], offer["epoch"]) in self.refused:
+        if offer["attempt"] in self.units or (offer["attempt"], offer["epoch"]) in self.refused | self.journal.keys():
             return
         draw, now = self.random.random(), time.monotonic()
         if draw < 0.2 or len(self.units) >= self.slots:
@@ -134,6 +134,8 @@ class Agent:
             return
         self.history("ack", item["attempt"], item["epoch"], self.instance, item["state"])
         self.pending = [e for e in self.pending if any(e.get(k) != item[k] for k in ("attempt", "epoch", "state"))]
+        if item["state"] == "ended":
+            self.told.add((item["attempt"], item["epoch"]))
         unit = self.units.get(item["attempt"])
         if unit and unit.epoch == item["epoch"]:
             unit.said.add(item["state"])
@@ -144,18 +146,21 @@ class Agent:
         unit = self.units.get(item["attempt"])
         if unit:
             self.end(unit, time.monotonic(), "signal")
-        elif item["attempt"] not in self.journal:
+        elif (item["attempt"], item["epoch"]) not in self.journal:
             self.refuse(item)
 
     def release(self, item):
         unit = self.units.pop(item["attempt"], None)
         if unit:
             self.end(unit, time.monotonic(), "signal")
-            self.journal[unit.attempt] = unit.result
+            self.journal[unit.attempt, unit.epoch] = unit.result
 
     def recover(self, item):
+        """The end that the journal knows of that epoch, and then that there is no more of the log."""
+        key = item["attempt"], item["epoch"]
         if item["attempt"] in self.units:
             return
-        if item["attempt"] in self.journal:
-            self.say(item["attempt"], item["epoch"], "ended", result=self.journal[item["attempt"]])
-        self.refuse(item, requeue=True)
+        if key in self.journal and key not in self.told:
+            self.say(*key, "ended", result=self.journal[key])
+        else:
+            self.refuse(item, requeue=True)
