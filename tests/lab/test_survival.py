@@ -85,6 +85,9 @@ def test_an_upgrade_of_the_package_touches_no_task(agent, lab):
     run = agent.shell(TASK.replace("0.1", "0.3")).wait_running()
     process = agent.node.property(run.attempt()["unit"], "MainPID")
     agent.node.put("/srv/agentd.deb", deb.read_bytes())
+    agent.node.run("busctl introspect io.sluice.Exec1 /io/sluice/Exec1", check=True)
+    root_half = agent.node.property("agentd-exec.service", "MainPID")
     agent.node.run("dpkg -i /srv/agentd.deb", check=True)
+    assert agent.node.property("agentd-exec.service", "MainPID") != root_half != "0", "both halves are of one version"
     assert agent.node.property(run.attempt()["unit"], "MainPID") in (process, "0")
     assert_arrived_once(agent, run)
