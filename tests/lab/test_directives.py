@@ -320,6 +320,34 @@ def test_commands_read_back_as_systemd_runs(host):
         assert differences(properties(host, unit), properties(host, reference), names) == {}
 
 
+# What is never twice the same, or tells what the processes did.
+VOLATILE = re.compile(r"Timestamp|^InvocationID$|PID$|^ControlGroupId$|^CPUUsageNSec$|^Memory(Current|Peak|Available|Swap)|^EffectiveMemory|Tasks(Current)|^IO(Read|Write)|^IP(In|E)gress")
+
+
+def test_render_says_what_is_started(host):
+    """The unit of a printed systemd-run command has the properties of the one that agentd-exec starts; all of them."""
+    pairs = [("ExecStart", ':/usr/bin/dash -c "sleep 60; echo $A"'), ("Environment", 'A=1 "B=it\'s 3"'), ("MemoryMax", "100M"), ("CPUQuota", "50%"),
+             ("SystemCallFilter", "~@swap"), ("Nice", "3"), ("LoadCredential", "a:/etc/hostname"), ("ReadWritePaths", "/srv -/not/there"),
+             ("KillSignal", "SIGINT"), ("SuccessExitStatus", "3 TEMPFAIL"), ("RuntimeMaxSec", "2h 30min"), ("LogExtraFields", "LAB_A=1"), ("TasksMax", "50")]
+    host.put("/root/directives.pipe", "[Pipe]\n[Parameter note]\n[Task task]\n" + "".join(f"{name}={value}\n" for name, value in pairs))
+    command = host.run("sluicectl --project=lab pipe render /root/directives.pipe --param 'note=a \"b\" $c'", check=True).text
+    unit, refusal = start(host, [(n, v[1:].replace("$", "$$") if n == "ExecStart" else v) for n, v in pairs]
+                          + [("Parameter", 'note=a "b" $c')], "Start", attempt=f"{1:032x}", run=f"{0:032x}")
+    assert refusal == ""
+    host.run(f"until systemctl -q is-active {unit}; do sleep 0.1; done", 30, check=True)
+    mine = properties(host, unit)
+    host.run(f"systemctl stop {unit}; systemctl reset-failed {unit}; true", check=True)
+    host.run(command, check=True)
+    other = properties(host, unit)
+    host.run(f"systemctl stop {unit}", check=True)
+    names = sorted(name for name in set(mine) | set(other) if not VOLATILE.search(name) and not name.startswith("Exec"))
+    assert len(names) > 200
+    ordered = [{name: sorted(value) if isinstance(value, list) and all(isinstance(v, str) for v in value) and name != "Environment" else value
+                for name, value in known.items()} for known in (mine, other)]
+    assert {name: (ordered[0].get(name), ordered[1].get(name)) for name in names if ordered[0].get(name) != ordered[1].get(name)} == {}
+    assert [c[:3] for c in mine["ExecStart"]] == [c[:3] for c in other["ExecStart"]]
+
+
 def write_file(node, name, pairs):
     """A unit file with the same lines; where there are specifiers, a % is written twice."""
     lines = {True: ["[Unit]"], False: ["[Service]"]}
@@ -381,34 +409,6 @@ def test_the_sandbox_may_be_tightened_and_is_kept(host):
                         ("EnvironmentFile", "/etc/shadow"), ("Nice", "-1"), ("StandardOutput", "append:/etc/passwd")):
         _, refusal = start(host, [("ExecStart", "/usr/bin/true"), ("SandboxProfile", "strict"), (name, value)], "Start")
         assert f"policy does not allow {name}={value}" in refusal and "AllowDirectives=" in refusal
-
-
-# What is never twice the same, or tells what the processes did.
-VOLATILE = re.compile(r"Timestamp|^InvocationID$|PID$|^ControlGroupId$|^CPUUsageNSec$|^Memory(Current|Peak|Available|Swap)|^EffectiveMemory|Tasks(Current)|^IO(Read|Write)|^IP(In|E)gress")
-
-
-def test_render_says_what_is_started(host):
-    """The unit of a printed systemd-run command has the properties of the one that agentd-exec starts; all of them."""
-    pairs = [("ExecStart", ':/usr/bin/dash -c "sleep 60; echo $A"'), ("Environment", 'A=1 "B=it\'s 3"'), ("MemoryMax", "100M"), ("CPUQuota", "50%"),
-             ("SystemCallFilter", "~@swap"), ("Nice", "3"), ("LoadCredential", "a:/etc/hostname"), ("ReadWritePaths", "/srv -/not/there"),
-             ("KillSignal", "SIGINT"), ("SuccessExitStatus", "3 TEMPFAIL"), ("RuntimeMaxSec", "2h 30min"), ("LogExtraFields", "LAB_A=1"), ("TasksMax", "50")]
-    host.put("/root/directives.pipe", "[Pipe]\n[Parameter note]\n[Task task]\n" + "".join(f"{name}={value}\n" for name, value in pairs))
-    command = host.run("sluicectl --project=lab pipe render /root/directives.pipe --param 'note=a \"b\" $c'", check=True).text
-    unit, refusal = start(host, [(n, v[1:].replace("$", "$$") if n == "ExecStart" else v) for n, v in pairs]
-                          + [("Parameter", 'note=a "b" $c')], "Start", attempt=f"{1:032x}", run=f"{0:032x}")
-    assert refusal == ""
-    host.run(f"until systemctl -q is-active {unit}; do sleep 0.1; done", 30, check=True)
-    mine = properties(host, unit)
-    host.run(f"systemctl stop {unit}; systemctl reset-failed {unit}; true", check=True)
-    host.run(command, check=True)
-    other = properties(host, unit)
-    host.run(f"systemctl stop {unit}", check=True)
-    names = sorted(name for name in set(mine) | set(other) if not VOLATILE.search(name) and not name.startswith("Exec"))
-    assert len(names) > 200
-    ordered = [{name: sorted(value) if isinstance(value, list) and all(isinstance(v, str) for v in value) and name != "Environment" else value
-                for name, value in known.items()} for known in (mine, other)]
-    assert {name: (ordered[0].get(name), ordered[1].get(name)) for name in names if ordered[0].get(name) != ordered[1].get(name)} == {}
-    assert [c[:3] for c in mine["ExecStart"]] == [c[:3] for c in other["ExecStart"]]
 
 
 # Through the whole chain: the pipe, the control plane, agentd and agentd-exec.
