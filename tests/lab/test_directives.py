@@ -329,8 +329,8 @@ def test_render_says_what_is_started(host):
     pairs = [("ExecStart", ':/usr/bin/dash -c "sleep 60; echo $A"'), ("Environment", 'A=1 "B=it\'s 3"'), ("MemoryMax", "100M"), ("CPUQuota", "50%"),
              ("SystemCallFilter", "~@swap"), ("Nice", "3"), ("LoadCredential", "a:/etc/hostname"), ("ReadWritePaths", "/srv -/not/there"),
              ("KillSignal", "SIGINT"), ("SuccessExitStatus", "3 TEMPFAIL"), ("RuntimeMaxSec", "2h 30min"), ("LogExtraFields", "LAB_A=1"), ("TasksMax", "50")]
-    host.put("/root/directives.pipe", "[Pipe]\n[Parameter note]\n[Task task]\n" + "".join(f"{name}={value}\n" for name, value in pairs))
-    command = host.run("sluicectl --project=lab pipe render /root/directives.pipe --param 'note=a \"b\" $c'", check=True).text
+    host.put("/srv/directives.pipe", "[Pipe]\n[Parameter note]\n[Task task]\n" + "".join(f"{name}={value}\n" for name, value in pairs))
+    command = host.run("sluicectl --project=lab pipe render /srv/directives.pipe --param 'note=a \"b\" $c'", check=True).text
     unit, refusal = start(host, [(n, v[1:].replace("$", "$$") if n == "ExecStart" else v) for n, v in pairs]
                           + [("Parameter", 'note=a "b" $c')], "Start", attempt=f"{1:032x}", run=f"{0:032x}")
     assert refusal == ""
