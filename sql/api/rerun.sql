@@ -52,12 +52,12 @@ LANGUAGE sql IMMUTABLE AS $$
          WHERE p ->> 'origin' <> 'unset' AND p ->> 'name' IN (SELECT r ->> 'name' FROM jsonb_array_elements(p_spec -> 'parameters') r)
 $$;
 
--- p_parameters, each with the origin that it has in p_before.
+-- p_parameters, each with the origin that it has in p_before. What had no value there has the one that it has now.
 CREATE OR REPLACE FUNCTION sluice.rerun_origins(p_parameters jsonb, p_before jsonb) RETURNS jsonb
 LANGUAGE sql IMMUTABLE AS $$
         SELECT coalesce(jsonb_agg(coalesce(b, p) ORDER BY n), '[]')
           FROM jsonb_array_elements(p_parameters) WITH ORDINALITY x (p, n)
-          LEFT JOIN jsonb_array_elements(p_before) b ON b ->> 'name' = p ->> 'name'
+          LEFT JOIN jsonb_array_elements(p_before) b ON b ->> 'name' = p ->> 'name' AND b ->> 'origin' <> 'unset'
 $$;
 
 -- A new run of the same pipe, with the same values. p_request: "version" (absent: the one of the run; "current"), "all" (nothing counts as done), "from" (these

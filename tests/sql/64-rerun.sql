@@ -76,16 +76,17 @@ SELECT is(t.error(format('SELECT api.run_create(t.h(%L), %L, %L, NULL, %L)', 'op
 
 -- The values are those of the run, also on another day.
 SELECT api.pipe_put(t.h('owner'), 'default', 'v', lpad('1', 16, '0'), t.spec('{a}') || '{"parameters": [
-        {"name": "day", "type": "date", "default": "yesterday"}, {"name": "n", "type": "integer"}]}', 'source') \g /dev/null
+        {"name": "day", "type": "date", "default": "yesterday"}, {"name": "n", "type": "integer"}, {"name": "k"}]}', 'source') \g /dev/null
 SELECT api.run_create(t.h('operator'), 'default', 'v', NULL, NULL, '{"n": "5"}') ->> 'run' AS v \gset
 UPDATE sluice.run SET parameters = jsonb_set(parameters, '{0,value}', '"2024-02-29"') WHERE id = :'v';
 SELECT pg_temp.ends(:'v', 'a', 'exit-code') \g /dev/null
 SELECT is(api.run_rerun(t.h('operator'), :'v', '{}', NULL)::jsonb -> 'parameters',
-          '[{"name": "day", "value": "2024-02-29", "origin": "pipe"}, {"name": "n", "value": "5", "origin": "run"}]', 'values stay, and where they came from');
+          '[{"name": "day", "value": "2024-02-29", "origin": "pipe"}, {"name": "n", "value": "5", "origin": "run"}, {"name": "k", "value": "", "origin": "unset"}]', 'values stay, and where they came from');
 SELECT api.pipe_put(t.h('owner'), 'default', 'v', lpad('2', 16, '0'), t.spec('{a}') || '{"parameters": [
-        {"name": "n", "type": "integer"}, {"name": "m", "type": "string", "default": "x"}]}', 'source') \g /dev/null
+        {"name": "n", "type": "integer"}, {"name": "m", "type": "string", "default": "x"}, {"name": "k", "default": "new"}]}', 'source') \g /dev/null
 SELECT is(api.run_rerun(t.h('operator'), :'v', '{"version": "current"}', NULL)::jsonb -> 'parameters',
-          '[{"name": "n", "value": "5", "origin": "run"}, {"name": "m", "value": "x", "origin": "pipe"}]', 'of the parameters that there are');
+          '[{"name": "n", "value": "5", "origin": "run"}, {"name": "m", "value": "x", "origin": "pipe"}, {"name": "k", "value": "new", "origin": "pipe"}]',
+          'of the parameters that there are, and what had no value may have one now');
 
 -- On a host that is lost, what is passed over stays so.
 SELECT sluice.run_unbind(:'k', t.id('one')), sluice.run_advance(:'k') \g /dev/null
