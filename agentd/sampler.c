@@ -42,10 +42,12 @@ static void write_sample(JsonOut *o, const Attempt *a, const Usage *u) {
         json_out_end_object(o);
 }
 
-static unsigned take_samples(Sampler *s) {
+/* Whether any attempt runs. One without a process is before its first or after its last: no sample. */
+static bool take_samples(Sampler *s) {
+        _cleanup_(freep) char *body = NULL;
+        unsigned n = 0, running = 0;
         JsonOut o = {};
         Usage usage;
-        unsigned n = 0;
 
         json_out_object(&o, NULL);
         json_out_array(&o, "samples");
@@ -53,6 +55,9 @@ static unsigned take_samples(Sampler *s) {
              a = attempt_next(a))
                 if ((a->state == ATTEMPT_RUNNING || a->state == ATTEMPT_STOPPING) &&
                     cgroup_read(a->id, &usage) >= 0) {
+                        running++;
+                        if (usage.tasks_current == 0)
+                                continue;
                         write_sample(&o, a, &usage);
                         n++;
                 }
@@ -60,9 +65,9 @@ static unsigned take_samples(Sampler *s) {
         json_out_end_object(&o);
         free(s->body);
         s->body = NULL;
-        if (json_out_take(&o, &s->body) < 0)
-                return 0;
-        return n;
+        if (json_out_take(&o, &body) >= 0 && n > 0)
+                s->body = TAKE_PTR(body);
+        return running > 0;
 }
 
 static int sampler_on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
@@ -70,7 +75,7 @@ static int sampler_on_timer(sd_event_source *source, uint64_t usec, void *userda
 
         (void) usec;
         s->armed = false;
-        if (take_samples(s) == 0)
+        if (!take_samples(s))
                 return 0;
         channel_kick(s->channel);
         s->armed = true;
