@@ -39,6 +39,7 @@ static const struct {
         [OPTION_FROM] = { "--from", 0, true },
         [OPTION_SKIP] = { "--skip", 0, true },
         [OPTION_PARAM] = { "--param", 0, true },
+        [OPTION_PARAM_FROM] = { "--param-from", 0, true },
         [OPTION_FOR] = { "--for", 0, true },
 };
 
@@ -143,6 +144,8 @@ static int read_option(Arguments *a, const char *arg, const char *next, Error *e
                 return -ENOMEM;
         if (i == OPTION_PARAM && strv_append(&a->params, value) < 0)
                 return -ENOMEM;
+        if (i == OPTION_PARAM_FROM && strv_append(&a->params_from, value) < 0)
+                return -ENOMEM;
         return taken;
 }
 
@@ -186,4 +189,5 @@ void arguments_done(Arguments *a) {
         a->words = strv_free(a->words);
         a->agents = strv_free(a->agents);
         a->params = strv_free(a->params);
+        a->params_from = strv_free(a->params_from);
 }

@@ -29,6 +29,7 @@ typedef enum Option {
         OPTION_FROM,
         OPTION_SKIP,
         OPTION_PARAM,
+        OPTION_PARAM_FROM,
         OPTION_FOR,
         _OPTION_MAX,
 } Option;
@@ -37,6 +38,7 @@ typedef struct Arguments {
         char **words;  /* owned */
         char **agents; /* owned: every --agent= */
         char **params; /* owned: every --param= */
+        char **params_from;
         const char *values
                 [_OPTION_MAX]; /* borrowed from argv; "" for one without value, NULL when absent */
         bool help, version, no_color;

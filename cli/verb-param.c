@@ -9,10 +9,10 @@
 #include "strv.h"
 #include "verbs.h"
 
-int parameters_to_json(JsonOut *o, char *const *words, bool null_too) {
+int parameters_to_json(JsonOut *o, const char *key, char *const *words, bool null_too) {
         if (!words || !*words)
                 return 0;
-        json_out_object(o, "parameters");
+        json_out_object(o, key);
         STRV_FOREACH(w, words) {
                 size_t n = strcspn(*w, "=");
                 _cleanup_(freep) char *name = strndup(*w, n);
@@ -40,7 +40,7 @@ static int change(Context *x, Reply *reply) {
         int r;
 
         json_out_object(&o, NULL);
-        r = parameters_to_json(&o, x->words + 1, true);
+        r = parameters_to_json(&o, "parameters", x->words + 1, true);
         json_out_end_object(&o);
         if (r < 0) {
                 json_out_done(&o);

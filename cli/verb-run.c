@@ -130,7 +130,7 @@ int verb_run(Context *x) {
         json_out_text(&o, "pipe", x->words[0]);
         if (option_value(x, OPTION_PIPE_VERSION))
                 json_out_text(&o, "version", option_value(x, OPTION_PIPE_VERSION));
-        if (parameters_to_json(&o, x->arguments->params, false) < 0) {
+        if (parameters_to_json(&o, "parameters", x->arguments->params, false) < 0) {
                 json_out_done(&o);
                 return EXIT_FAILURE;
         }

@@ -98,6 +98,15 @@ static const struct {
         { "key", "list", 0, 0, 0, false, verb_key_list, "", "list keys" },
         { "key", "revoke", 1, 1, 0, false, verb_key_revoke, "KEY",
           "let nobody join with this key any more" },
+        { "webhook", "create", 2, 2, O(TYPE) | O(PARAM) | O(PARAM_FROM), false, verb_webhook_create,
+          "PIPE NAME",
+          "have another system's signed messages start runs; its secret is shown once" },
+        { "webhook", "list", 0, 0, O(PIPE), false, verb_webhook_list, "",
+          "list webhooks, and what they brought last" },
+        { "webhook", "history", 1, 1, O(LIMIT), false, verb_webhook_history, "WEBHOOK",
+          "list messages, and their runs or why there is none" },
+        { "webhook", "delete", 1, 1, 0, false, verb_webhook_delete, "WEBHOOK",
+          "let nothing come through it any more" },
         { "projects", NULL, 0, 0, 0, false, verb_projects, "", "list projects" },
         { "project", "create", 1, 1, 0, false, verb_project_create, "NAME", "make a project" },
         { "project", "limit", 2, 2, 0, false, verb_project_limit, "NAME MAX",
@@ -116,18 +125,24 @@ static const char options_help[] =
         "  -w --wait              run, rerun, cancel: wait for the end of the run\n"
         "  -f --follow            run, rerun, logs: show lines as they come, to the end\n"
         "  -t --task=TASK         logs, pipe render: of this task only\n"
-        "  -p --pipe=PIPE         runs, schedule list: of this pipe only\n"
+        "  -p --pipe=PIPE         runs, schedule list, webhook list: of this pipe only\n"
         "     --state=STATE       runs: in this state only\n"
-        "  -n --limit=NUMBER      runs, schedule history: at most as many (default 20);\n"
+        "  -n --limit=NUMBER      runs, schedule history, webhook history: at most as many\n"
+        "                         (default 20);\n"
         "                         schedule preview: so many of each schedule (default 10)\n"
         "     --pipe-version=TEXT run, rerun, pipe show, pipe rollback: this version\n"
-        "     --param=NAME=VALUE  run, pipe render: the value of a parameter; may be repeated\n"
+        "     --param=NAME=VALUE  run, pipe render, webhook create: the value of a parameter;\n"
+        "                         may be repeated\n"
+        "     --param-from=NAME=POINTER\n"
+        "                         webhook create: where in the message the value is, as\n"
+        "                         \"day=/data/day\"; may be repeated\n"
         "     --idempotency-key=KEY\n"
         "                         run, rerun: the same key again starts no second run\n"
         "     --all               rerun: also what has succeeded\n"
         "     --from=TASKS        rerun: also these, as \"a,b\", and what comes after them\n"
         "     --skip=TASKS        rerun: not these; what comes after them goes on\n"
-        "     --type=TYPE         key create: enrolment or api; agent create: batch or streaming\n"
+        "     --type=TYPE         key create: enrolment or api; agent create: batch or streaming;\n"
+        "                         webhook create: how messages are signed, standard or github\n"
         "     --agent=NAME        key create --type=api: for this agent; may be repeated\n"
         "     --agent-type=TYPE   key create: type of the agents that join with it\n"
         "     --labels=LABELS     key create, agent create: as \"region=eu, warehouse\"\n"

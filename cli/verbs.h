@@ -54,6 +54,10 @@ int verb_agent_delete(Context *x);
 int verb_key_create(Context *x);
 int verb_key_list(Context *x);
 int verb_key_revoke(Context *x);
+int verb_webhook_create(Context *x);
+int verb_webhook_list(Context *x);
+int verb_webhook_delete(Context *x);
+int verb_webhook_history(Context *x);
 int verb_explain(Context *x);
 int verb_status(Context *x);
 int verb_projects(Context *x);
@@ -85,8 +89,8 @@ int pipes_deploy(Context *x, const PipeFile *const *files, size_t n);
 /* Changes the project that the verb's first word names. */
 int project_patch(Context *x, const char *json, Reply *ret);
 
-/* "NAME=VALUE" each, as an object of texts; without VALUE null, where that may be. Complains about what is none, or stands twice. */
-int parameters_to_json(JsonOut *o, char *const *words, bool null_too);
+/* "NAME=VALUE" each, as a member of that name: an object of texts; without VALUE null, where that may be. Complains about what is none, or stands twice. */
+int parameters_to_json(JsonOut *o, const char *key, char *const *words, bool null_too);
 
 /* The labels as text. New string. */
 char *labels_text(char *const *labels);

@@ -65,6 +65,11 @@ static const struct {
         { "stream_start", CALL_SAFE },
         { "stream_stop", CALL_SAFE },
         { "tick", CALL_SAFE },
+        { "webhook_create", CALL_ONCE },
+        { "webhook_delete", CALL_SAFE },
+        { "webhook_deliveries", CALL_SAFE },
+        { "webhook_list", CALL_SAFE },
+        { "webhook_take", CALL_SAFE },
         { "zone_get", CALL_SAFE },
         { "zones", CALL_SAFE },
 };

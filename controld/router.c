@@ -9,6 +9,7 @@
 #include "id.h"
 #include "json-out.h"
 #include "parse.h"
+#include "routes.h"
 #include "str.h"
 
 /* Compares one path with one pattern, segment by segment. */
@@ -127,6 +128,11 @@ static int bind(Exchange *x, const Bind *b, char limit[16], PgParam *ret) {
                 break;
         case BIND_BODY:
                 text = http_request_body(x->request, &size);
+                break;
+        case BIND_WEBHOOK_KEY:
+                text = route_webhook_key(x, NULL);
+                if (!text)
+                        return -EINVAL;
                 break;
         case BIND_END:
                 break;

@@ -22,6 +22,7 @@ typedef enum BindKind {
         BIND_LIMIT, /* ?limit=, 1 to 1000, 100 when absent */
         BIND_HEADER,
         BIND_BODY,
+        BIND_WEBHOOK_KEY, /* the id of the key that secrets of webhooks are derived from */
 } BindKind;
 
 typedef struct Bind {

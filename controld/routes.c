@@ -76,6 +76,14 @@ static const JsonField key_fields[] = {
         { "description", JSON_TEXT, false, offsetof(NamedBody, text[2]), .max = 200 },
         {},
 };
+static const JsonField webhook_fields[] = {
+        { "name", JSON_TEXT, true, offsetof(NamedBody, text[0]), .max = 63 },
+        { "type", JSON_TEXT, false, offsetof(NamedBody, text[1]), .max = 16 },
+        { "parameters", JSON_MAP, false, offsetof(NamedBody, list[0]), .max = PARAMETERS_MAX },
+        { "parameters_from", JSON_MAP, false, offsetof(NamedBody, list[1]), .max = PARAMETERS_MAX },
+        {},
+};
+static const JsonField message_fields[] = { {} }; /* any object */
 
 #define S(name_, call_, n_) (&(const Statement){ name_, "SELECT " call_, n_ })
 
@@ -197,6 +205,33 @@ const Route routes[] = {
           .handler = route_statement,
           .statement = S("schedule_resume", "api.schedule_resume($1, $2, $3, $4)", 4),
           .binds = { { BIND_AUTH }, { BIND_PATH, 0 }, { BIND_PATH, 1 }, { BIND_PATH, 2 } } },
+        { "GET", "/api/v1/projects/{project}/webhooks", true, .handler = route_statement,
+          .statement = S("webhook_list", "api.webhook_list($1, $2, $3, $4)", 4),
+          .binds = { { BIND_AUTH },
+                     { BIND_PATH, 0 },
+                     { BIND_QUERY, .name = "pipe" },
+                     { BIND_WEBHOOK_KEY } } },
+        { "POST", "/api/v1/projects/{project}/pipes/{pipe}/webhooks", true, BODY_JSON, 64 * KIB,
+          route_webhook_create,
+          S("webhook_create", "api.webhook_create($1, $2, $3, $4::text::jsonb, $5)", 5),
+          .fields = webhook_fields, .size = sizeof(NamedBody), .success = 201 },
+        { "DELETE", "/api/v1/webhooks/{webhook}", true, .handler = route_statement,
+          .statement = S("webhook_delete", "api.webhook_delete($1, $2::text::uuid)", 2),
+          .binds = { { BIND_AUTH }, { BIND_PATH_UUID, 0 } } },
+        { "GET", "/api/v1/webhooks/{webhook}/deliveries", true, .handler = route_statement,
+          .statement = S("webhook_deliveries",
+                         "api.webhook_deliveries($1, $2::text::uuid, $3::text::int, $4)", 4),
+          .binds = { { BIND_AUTH },
+                     { BIND_PATH_UUID, 0 },
+                     { BIND_LIMIT },
+                     { BIND_QUERY, .name = "after" } } },
+        { "POST", "/api/v1/webhooks/{webhook}/deliveries", false, BODY_JSON, 1024 * KIB,
+          route_webhook_take,
+          &(const Statement){ "webhook_take",
+                              "SELECT * FROM api.webhook_take($1::text::uuid, $2, $3,"
+                              " $4::text::int8, $5::text::jsonb)",
+                              5 },
+          .fields = message_fields, .size = sizeof(NamedBody), .success = 202, .lenient = true },
         { "GET", "/api/v1/time-zones", true, .handler = route_statement,
           .statement = S("zone_get", "api.zone_get($1, $2)", 2),
           .binds = { { BIND_AUTH }, { BIND_QUERY, .name = "name" } } },

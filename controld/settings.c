@@ -30,6 +30,8 @@ static const ConfigField fields[] = {
           offsetof(Settings, certificate_file), "" },
         { "Controld", "PrivateKeyFile", "private-key-file", CONFIG_TEXT,
           offsetof(Settings, private_key_file), "" },
+        { "Controld", "WebhookKeyFile", "webhook-key-file", CONFIG_TEXT,
+          offsetof(Settings, webhook_key_file), "" },
         { "Controld", "Database", "database", CONFIG_TEXT, offsetof(Settings, database),
           "embedded" },
         { "Controld", "PostgreSQLBinDirectory", "postgresql-bin-directory", CONFIG_TEXT,
@@ -119,7 +121,8 @@ static int check(Settings *s, Error *e) {
                 return error_set(e, -EINVAL, "bad-config",
                                  "Database= and Listen= cannot be empty.");
         if (fill_in(&s->certificate_file, s->state_directory, "tls/server.pem") < 0 ||
-            fill_in(&s->private_key_file, s->state_directory, "tls/server.key") < 0)
+            fill_in(&s->private_key_file, s->state_directory, "tls/server.key") < 0 ||
+            fill_in(&s->webhook_key_file, s->state_directory, "webhook.key") < 0)
                 return -ENOMEM;
         return 0;
 }

@@ -12,6 +12,7 @@ typedef struct Settings {
         char *runtime_directory;
         char *certificate_file; /* absolute; filled in from state_directory when not set */
         char *private_key_file;
+        char *webhook_key_file;         /* the same */
         char *database;                 /* "embedded" or a libpq connection string */
         char *postgresql_bin_directory; /* found when not set */
         char *workers;                  /* "auto" or a number */

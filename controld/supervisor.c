@@ -23,6 +23,7 @@
 #include "str.h"
 #include "strv.h"
 #include "timespan.h"
+#include "webhook-key.h"
 
 #define SILENCE_USEC (60 * USEC_PER_SEC)
 #define STOP_USEC (15 * USEC_PER_SEC)
@@ -338,10 +339,14 @@ static int add_workers(Supervisor *s) {
 }
 
 static int set_up(Supervisor *s, Error *e) {
+        Error trouble = {};
         int r = sd_event_default(&s->event);
 
         if (r >= 0)
                 r = listen_socket(s->settings, &s->listen_fd, e);
+        if (r >= 0 && webhook_key_make(s->settings->webhook_key_file, &trouble) < 0)
+                log_message(LOG_WARNING, NULL, NULL, "There will be no webhooks: %s",
+                            trouble.detail);
         if (r >= 0)
                 listen_describe(s->listen_fd, s->address);
         if (r >= 0)

@@ -51,6 +51,7 @@ struct Worker {
         PgCall *flush_call, *maintain_call;
         char **seen; /* instances heard of since the last flush */
         size_t n_seen;
+        WebhookKey webhook_key;
         int status_fd;      /* borrowed */
         uint64_t lost_usec; /* CLOCK_MONOTONIC, 0 with a database */
         unsigned index, chores_done;
@@ -71,6 +72,10 @@ Waits *worker_waits(Worker *w) {
 
 Batches *worker_batches(Worker *w) {
         return w->batches;
+}
+
+const WebhookKey *worker_webhook_key(const Worker *w) {
+        return &w->webhook_key;
 }
 
 bool worker_is_stopping(const Worker *w) {
@@ -202,6 +207,18 @@ static int on_sigterm(sd_event_source *source, const struct signalfd_siginfo *in
         return 0;
 }
 
+/* Everything else works without one. */
+static void load_webhook_key(Worker *w) {
+        Error e = {};
+        int r = webhook_key_load(w->settings->webhook_key_file, &w->webhook_key, &e);
+
+        if (r < 0)
+                log_message(LOG_WARNING, NULL, NULL, "%s: %s",
+                            w->webhook_key.text ? "The former key of webhooks stays in use"
+                                                : "There are no webhooks",
+                            error_text(&e, r));
+}
+
 static int on_sighup(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata) {
         Worker *w = userdata;
         Error e = {};
@@ -211,6 +228,7 @@ static int on_sighup(sd_event_source *source, const struct signalfd_siginfo *inf
         if (http_server_reload_certificate(w->http, true, &e) < 0)
                 log_message(LOG_WARNING, MSG_CERTIFICATE_BAD, NULL,
                             "The former certificate stays in use: %s", e.detail);
+        load_webhook_key(w);
         return 0;
 }
 
@@ -379,6 +397,7 @@ static int set_up(Worker *w, const char *conninfo, const Statement *statements, 
         };
         int r = sd_event_default(&w->event);
 
+        load_webhook_key(w);
         if (r >= 0)
                 r = waits_new(w->event, &w->waits);
         if (r >= 0)
@@ -430,6 +449,7 @@ static void tear_down(Worker *w) {
         w->listener = pg_listener_free(w->listener);
         w->waits = waits_free(w->waits);
         w->seen = strv_free(w->seen);
+        webhook_key_done(&w->webhook_key);
         w->event = sd_event_unref(w->event);
 }
 

@@ -9,6 +9,7 @@
 #include "pg.h"
 #include "settings.h"
 #include "wait.h"
+#include "webhook-key.h"
 
 typedef struct Worker Worker;
 
@@ -18,6 +19,8 @@ int worker_run(const Settings *settings, int listen_fd, int status_fd, unsigned 
 Pg *worker_pg(Worker *w);
 Waits *worker_waits(Worker *w);
 Batches *worker_batches(Worker *w);
+/* Its text is NULL when there is none. */
+const WebhookKey *worker_webhook_key(const Worker *w);
 bool worker_is_stopping(const Worker *w);
 /* CLOCK_MONOTONIC: since when there is no database; 0: there is one. */
 uint64_t worker_database_lost_usec(const Worker *w);
