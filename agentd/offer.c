@@ -9,6 +9,7 @@
 #include "str.h"
 #include "strv.h"
 #include "substitute.h"
+#include "unit-name.h"
 
 /* Its first pair, of an offer with references: who does not know it refuses the offer, and does not run a task without its values. */
 #define ASKS "Substitute"
@@ -28,14 +29,15 @@ static int look_up(const Reference *reference, const char **ret, Error *e, void 
                          reference->key ? ": the task before has left none of that key" : "");
 }
 
-static int substitute_pair(ProtoAssignment *offer, char *const *pair, char ***pairs, Error *e) {
+static int substitute_pair(ProtoAssignment *offer, const char *unit, char *const *pair,
+                           char ***pairs, Error *e) {
         const Directive *d = directive_find(pair[0]);
         char *value = NULL;
         int r = strv_append(pairs, pair[0]);
 
         if (r < 0 || !d || !d->substitutes)
                 return r < 0 ? r : strv_append(pairs, pair[1]);
-        r = substitute_value(d, pair[1], look_up, offer, &value, e);
+        r = substitute_value(d, pair[1], unit, look_up, offer, &value, e);
         if (r < 0)
                 return r == -ENOMEM ? r : error_prefix(e, "%s=: ", pair[0]);
         return strv_append_take(pairs, value);
@@ -48,14 +50,16 @@ static int add_parameter(char ***pairs, const char *name, const char *value) {
         return r < 0 ? r : strv_append(pairs, text);
 }
 
-int offer_substitute(ProtoAssignment *offer, Error *e) {
+int offer_substitute(ProtoAssignment *offer, const char *instance, Error *e) {
         _cleanup_(strv_freep) char **pairs = NULL;
-        int r = 0;
+        _cleanup_(freep) char *unit = NULL;
+        int r;
 
         if (!offer->directives || !str_eq(offer->directives[0], ASKS))
                 return 0;
+        r = unit_name_of_attempt(instance, offer->attempt, &unit);
         for (char *const *d = offer->directives + 2; r >= 0 && d[0]; d += 2)
-                r = substitute_pair(offer, d, &pairs, e);
+                r = substitute_pair(offer, unit, d, &pairs, e);
         for (char *const *p = offer->parameters; r >= 0 && p && p[0]; p += 2)
                 r = add_parameter(&pairs, p[0], p[1]);
         if (r < 0)

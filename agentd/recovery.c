@@ -197,15 +197,10 @@ static int read_output(Recovery *r, const char *unit, Recovered *known) {
 
 static int read_all(Recovery *r, const ProtoRecover *wanted, Recovered *known) {
         _cleanup_(freep) char *unit = NULL;
-        char hex[ID_HEX_SIZE], name[UNIT_ID_SIZE];
-        Id id;
-        int n = id_parse(wanted->attempt, &id);
+        int n = unit_name_of_attempt(r->instance, wanted->attempt, &unit);
 
         if (n < 0)
                 return n;
-        unit = str_format("sluice-%s.service", unit_id(r->instance, id_to_hex(id, hex), name));
-        if (!unit)
-                return -ENOMEM;
         if (!r->journal)
                 n = sd_journal_open(&r->journal, SD_JOURNAL_LOCAL_ONLY | SD_JOURNAL_SYSTEM);
         if (n >= 0)

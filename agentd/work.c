@@ -69,7 +69,7 @@ static void start_attempt(Agentd *a, ProtoAssignment *assignment, uint64_t deadl
         why = objection(a, assignment);
         if (why) {
                 r = attempt_refuse(a->attempts, id, epoch, true, why, &attempt);
-        } else if ((r = offer_substitute(assignment, &e)) == -EINVAL) {
+        } else if ((r = offer_substitute(assignment, a->settings->instance, &e)) == -EINVAL) {
                 r = attempt_refuse(a->attempts, id, epoch, false, e.detail, &attempt);
         } else if (r >= 0) {
                 r = attempt_start(a->attempts, assignment, deadline_usec, &attempt);

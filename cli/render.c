@@ -133,7 +133,8 @@ static int check_values(const Task *t, Error *e) {
 }
 
 static int substitute(Task *t, char *const *pairs, Error *e) {
-        int r = 0;
+        _cleanup_(freep) char *unit = unit_name_service(&t->unit);
+        int r = unit ? 0 : -ENOMEM;
 
         for (char *const *d = pairs; r >= 0 && d && d[0]; d += 2) {
                 const Directive *directive = directive_find(d[0]);
@@ -141,7 +142,7 @@ static int substitute(Task *t, char *const *pairs, Error *e) {
 
                 r = strv_append(&t->directives, d[0]);
                 if (r >= 0 && directive && directive->substitutes)
-                        r = substitute_value(directive, d[1], look_up, t, &value, e);
+                        r = substitute_value(directive, d[1], unit, look_up, t, &value, e);
                 else if (r >= 0)
                         r = str_replace(&value, d[1]);
                 if (r >= 0)

@@ -9,6 +9,7 @@
 #include "parse.h"
 #include "pipe-internal.h"
 #include "secret.h"
+#include "specifier.h"
 #include "str.h"
 #include "strv.h"
 #include "substitute.h"
@@ -263,13 +264,22 @@ static int object(const Look *l, int r, const Error *e) {
 static int on_reference(const Reference *reference, void *userdata) {
         const Look *l = userdata;
         const Pipe *p = l->c->pipe;
-        bool known = find(p, reference->name, reference->name_size);
+        bool known = !reference->specifier && find(p, reference->name, reference->name_size);
         char name[PARAMETER_NAME_MAX + 1] = "";
         const char *near;
         Error e = {};
         int size = (int) reference->size, r = 0;
 
-        if (!reference->braces) {
+        if (reference->specifier) {
+                r = specifier_check(reference->specifier, &e);
+                if (r >= 0 && !l->row->substitutes)
+                        r = error_set(
+                                &e, -EINVAL, "not-replaced",
+                                "specifiers are not replaced there; write what %.*s stands for",
+                                size, reference->text);
+                if (r < 0)
+                        (void) error_prefix(&e, "%s=: ", l->row->name);
+        } else if (!reference->braces) {
                 if (known && l->row->substitutes)
                         r = error_set(
                                 &e, -EINVAL, "no-braces",

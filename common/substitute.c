@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "specifier.h"
 #include "str.h"
 #include "strv.h"
 
@@ -59,14 +60,21 @@ static Reference read_reference(const char *s) {
         return r;
 }
 
+/* As systemd does, a % before anything but a letter or another % is left alone: 50% is itself. */
+static Reference read_specifier(const char *s) {
+        bool is = is_lower(s[1]) || (s[1] >= 'A' && s[1] <= 'Z') || s[1] == '%';
+
+        return (Reference){ .text = s, .size = is ? 2 : 0, .specifier = s[1] };
+}
+
 /* The next reference in s, which moves behind it; false when there is none. */
 static bool next_reference(const char **s, Reference *ret) {
         const char *p = *s;
 
-        while ((p = strchr(p, '$'))) {
-                Reference r = read_reference(p);
+        while (*(p += strcspn(p, "$%"))) {
+                Reference r = *p == '%' ? read_specifier(p) : read_reference(p);
 
-                if (p[1] == '$') {
+                if (p[0] == '$' && p[1] == '$') {
                         p += 2;
                         continue;
                 }
@@ -104,6 +112,7 @@ int substitute_each(const Directive *d, const char *value, on_reference_t on_ref
 
 typedef struct Substitution {
         const Directive *directive;
+        const char *unit;
         substitute_t look_up;
         void *userdata;
         bool expands; /* PID 1 makes a $ of $$, and looks for variables */
@@ -130,9 +139,14 @@ static int append_value(const Substitution *sub, Buffer *b, const char *value) {
 }
 
 static int append_reference(const Substitution *sub, Buffer *b, const Reference *reference) {
+        _cleanup_(freep) char *expanded = NULL;
         const char *value = NULL;
         int r;
 
+        if (reference->specifier) {
+                r = specifier_value(reference->specifier, sub->unit, &expanded, sub->e);
+                return r < 0 ? r : append_value(sub, b, expanded);
+        }
         if (!reference->braces)
                 return buffer_append(b, reference->text, reference->size);
         if (!reference->complete)
@@ -211,9 +225,11 @@ static int substitute_words(Substitution *sub, const char *value, Buffer *b) {
         return r;
 }
 
-int substitute_value(const Directive *d, const char *value, substitute_t look_up, void *userdata,
-                     char **ret, Error *e) {
-        Substitution sub = { .directive = d, .look_up = look_up, .userdata = userdata, .e = e };
+int substitute_value(const Directive *d, const char *value, const char *unit, substitute_t look_up,
+                     void *userdata, char **ret, Error *e) {
+        Substitution sub = {
+                .directive = d, .unit = unit, .look_up = look_up, .userdata = userdata, .e = e
+        };
         Buffer b = {};
         int r = has_words(d) ? substitute_words(&sub, value, &b) : substitute_text(&sub, value, &b);
 

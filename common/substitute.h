@@ -1,4 +1,5 @@
-/* References in the values of directives: ${name} is a parameter of the pipe, ${task.KEY} an output of an earlier task. What is put in
+/* References in the values of directives: ${name} is a parameter of the pipe, ${task.KEY} an output of an earlier task, %H and its like
+ * are systemd's specifiers (specifier.h). What is put in
  * their place stays what it is: it is never split, quoted or expanded, so it adds no argument, no assignment and no directive. Upper-case
  * ${VARIABLES} are left to systemd. $$ is a $ that begins nothing. */
 #pragma once
@@ -19,8 +20,9 @@ typedef struct Reference {
         size_t name_size;
         const char *key; /* of the output; NULL: a parameter */
         size_t key_size;
-        bool braces;   /* false: $name, which is a reference only where somebody means one */
-        bool complete; /* false: ${ and a small letter, and then not what belongs there */
+        char specifier; /* its letter, and nothing of the following; NUL: it is none */
+        bool braces;    /* false: $name, which is a reference only where somebody means one */
+        bool complete;  /* false: ${ and a small letter, and then not what belongs there */
 } Reference;
 
 /* [A-Za-z_][A-Za-z0-9_]*, at most OUTPUT_KEY_MAX */
@@ -36,6 +38,6 @@ int substitute_each(const Directive *d, const char *value, on_reference_t on_ref
 typedef int (*substitute_t)(const Reference *r, const char **ret, Error *e, void *userdata);
 
 /* The value as it is when all references are replaced; it decodes to the same words with the values in them. The directive is one whose
- * row says `substitutes`. -EINVAL with words, or -ENOMEM. */
-int substitute_value(const Directive *d, const char *value, substitute_t look_up, void *userdata,
-                     char **ret, Error *e);
+ * row says `substitutes`. unit: of the task. -EINVAL with words, or -ENOMEM. */
+int substitute_value(const Directive *d, const char *value, const char *unit, substitute_t look_up,
+                     void *userdata, char **ret, Error *e);

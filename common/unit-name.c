@@ -1,6 +1,7 @@
 /* Names are taken apart and put together here and nowhere else. */
 #include "unit-name.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -65,6 +66,17 @@ const char *unit_id(const char *instance, const char *hex, char id[UNIT_ID_SIZE]
         (void) snprintf(id, UNIT_ID_SIZE, "%s%s%s", instance ? instance : "",
                         instance && *instance ? "-" : "", hex);
         return id;
+}
+
+int unit_name_of_attempt(const char *instance, const char *attempt, char **ret) {
+        char hex[ID_HEX_SIZE], name[UNIT_ID_SIZE];
+        Id id;
+        int r = id_parse(attempt, &id);
+
+        if (r < 0)
+                return r;
+        *ret = str_format("sluice-%s.service", unit_id(instance, id_to_hex(id, hex), name));
+        return *ret ? 0 : -ENOMEM;
 }
 
 char *unit_name_service(const UnitName *u) {

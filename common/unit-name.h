@@ -29,6 +29,8 @@ bool unit_name_from_slice(const char *slice, UnitName *ret);
 
 /* Returns id. instance: NULL is as "". */
 const char *unit_id(const char *instance, const char *hex, char id[UNIT_ID_SIZE]);
+/* The service of an attempt, a UUID. New string; -EINVAL, -ENOMEM. */
+int unit_name_of_attempt(const char *instance, const char *attempt, char **ret);
 /* New strings; NULL: out of memory. */
 char *unit_name_service(const UnitName *u);
 char *unit_name_slice(const UnitName *u);

@@ -115,6 +115,13 @@ BEGIN
 END
 $$;
 
+CREATE OR REPLACE FUNCTION sluice.task_has_specifiers(p_directives jsonb) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+BEGIN
+        RETURN p_directives::text ~ '%[A-Za-z%]';
+END
+$$;
+
 -- What instances have to start: of p_given, and for those of p_all whatever they have not begun. Of what may begin only once it is
 -- noted that somebody was told of it: until then it has not begun, whatever becomes of its agent.
 CREATE OR REPLACE FUNCTION sluice.answers_start(p_instances uuid[], p_given uuid[], p_all uuid[]) RETURNS TABLE (instance uuid, start json)
@@ -132,7 +139,7 @@ BEGIN
                  WHERE x.n <= 64
         ), kind AS MATERIALIZED (
                 SELECT k.*, v.type = 'streaming' AS streaming, coalesce(v.spec ->> 'delivery' = 'at-most-once', false) AS once, sluice.is_fenced(v.spec, t.value) AS fence, t.value -> 'directives' AS directives,
-                       sluice.task_refers(t.value -> 'directives') AS refers
+                       sluice.task_refers(t.value -> 'directives') AS refers, sluice.task_has_specifiers(t.value -> 'directives') AS specifies
                   FROM (SELECT DISTINCT g.project, g.pipe, g.version, g.task FROM given g) k
                   JOIN sluice.pipe_version v ON (v.project, v.pipe, v.version) = (k.project, k.pipe, k.version)
                  CROSS JOIN LATERAL jsonb_array_elements(v.spec -> 'tasks') t
@@ -148,7 +155,7 @@ BEGIN
                        'variables', CASE WHEN g.schedule IS NOT NULL THEN sluice.schedule_variables(g.schedule, g.scheduled_at) END,
                        'outputs', CASE WHEN k.refers THEN sluice.outputs_for(g.run, k.directives) END,
                        -- An agent of the release before does not know the word, and refuses what it would not replace.
-                       'directives', CASE WHEN p.parameters IS NULL AND NOT k.refers THEN k.directives ELSE '[["Substitute", "yes"]]' || k.directives END) ORDER BY g.attempt)
+                       'directives', CASE WHEN p.parameters IS NULL AND NOT k.refers AND NOT k.specifies THEN k.directives ELSE '[["Substitute", "yes"]]' || k.directives END) ORDER BY g.attempt)
           FROM given g JOIN kind k ON (k.project, k.pipe, k.version, k.task) = (g.project, g.pipe, g.version, g.task)
          CROSS JOIN LATERAL (SELECT CASE WHEN g.parameters <> '[]' THEN (
                                 SELECT jsonb_object_agg(e ->> 'name', e -> 'value') FROM jsonb_array_elements(g.parameters) e) END AS parameters OFFSET 0) p

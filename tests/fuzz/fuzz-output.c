@@ -55,14 +55,14 @@ static void check_line(const char *name, const char *line, char *value) {
 
         if (!before)
                 return;
-        if (substitute_value(d, line, look_up, value, &got, &e) < 0) {
+        if (substitute_value(d, line, "u.service", look_up, value, &got, &e) < 0) {
                 HOLDS(e.detail[0]);
                 return;
         }
         after = words_of(d, got, &flags_after);
         HOLDS(strv_length(before) == strv_length(after) && flags == flags_after);
         for (size_t i = 0; before[i]; i++)
-                HOLDS(strchr(before[i], '$') || str_eq(before[i], after[i]));
+                HOLDS(strpbrk(before[i], "$%") || str_eq(before[i], after[i]));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

@@ -6,7 +6,7 @@ from lab.fleet import Run, pipe_text
 from lab.shell import wait_until
 
 ODD = "a  $HOME ${HOME} $$ %n \"d\" 'q' ; | & $(id) `id` \\ \\x41 {x} é \t\n--second\n"
-HEX = 'printf %s "$$a" | od -An -v -tx1 | tr -d " \\n"'
+HEX = 'printf %%s "$$a" | od -An -v -tx1 | tr -d " \\n"'
 EACH = f'for a; do echo "=$$({HEX})"; done'
 
 
@@ -45,6 +45,19 @@ def test_a_value_is_one_unchanged_argument(fleet_of_one):
     assert "odd=" in fleet.ctl("explain", run.id).stdout
 
 
+def test_specifiers_are_what_they_are_in_a_unit_file(fleet_of_one):
+    fleet, node = fleet_of_one, fleet_of_one.agent("a").node
+    words = "%H %l %m %b %v %t %S %C %L %E %T %V %% 50% %%n"
+    deploy(fleet, "specifiers", {}, {"a": {"ExecStart": f"/bin/echo {words} %n %N %d", "Environment": "HOST=%H"}, "b": {"ExecStart": "/usr/bin/printenv HOST",
+                                                                                                                "Environment": "HOST=%H"}})
+    run = given(fleet, "specifiers").wait_succeeded().wait_log_complete()
+    node.put("/run/systemd/system/specifiers.service", f"[Service]\nType=oneshot\nStandardOutput=file:/run/said\nExecStart=/bin/echo {words} %n %N\n")
+    node.run("systemctl daemon-reload && systemctl start specifiers.service", check=True)
+    said = node.run("cat /run/said").text.replace("specifiers", run.attempt("a")["unit"].removesuffix(".service"))
+    assert run.lines("a") == [f"{said} /run/credentials/{run.attempt('a')['unit']}"]
+    assert run.lines("b") == [node.run("hostname").text]
+
+
 def test_what_is_wrong_is_said_before_anything_begins(fleet_of_one):
     fleet = fleet_of_one
     deploy(fleet, "strict", {"n": {"Type": "integer", "Required": "yes"}, "mode": {"Type": "enum", "Values": "full delta"}},
@@ -79,7 +92,7 @@ def test_outputs_reach_later_tasks_though_agentd_dies(fleet_of_one):
     node = fleet.agent("a").node
     deploy(fleet, "flow", {}, {
         "extract": {"ExecStart": r"""/bin/sh -c 'echo rows=5 > $$SLUICE_OUTPUT; echo "note=$$1" >> $$SLUICE_OUTPUT; sleep 3' sh 'a $$HOME "b'"""},
-        "json": {"ExecStart": r"""/bin/sh -c 'printf %s "$$1" > $$SLUICE_OUTPUT' sh '{"n": 1.5, "ok": true, "lines": "a\\nb"}'"""},
+        "json": {"ExecStart": r"""/bin/sh -c 'printf %%s "$$1" > $$SLUICE_OUTPUT' sh '{"n": 1.5, "ok": true, "lines": "a\\nb"}'"""},
         "load": {"After": "extract json", "ExecStart": f"/bin/sh -c '{EACH}' sh ${{extract.rows}} \"${{extract.note}}\" ${{json.n}} ${{json.ok}} ${{json.lines}}"}})
     run = given(fleet, "flow").wait_running("extract")
     node.run("systemctl kill -s KILL agentd.service && systemctl mask --runtime --now agentd.service", check=True)

@@ -80,4 +80,9 @@ SELECT t.run('many') AS r \gset
 SELECT t.events('one', pg_temp.good(:'r', 't' || n, jsonb_build_object('x', repeat('x', 65000)))) FROM generate_series(1, 9) n \g /dev/null
 SELECT is((SELECT string_agg(outcome, ' ' ORDER BY id) FROM sluice.attempt WHERE run = :'r'), 'success success success success success success success success output', 'half a MiB');
 
+-- Specifiers are put in on the host, too.
+SELECT is(sluice.task_has_specifiers(d::jsonb), w, d)
+  FROM (VALUES ('[["ExecStart", "/bin/echo %H"]]', true), ('[["ExecStart", "/bin/echo 100%%"]]', true), ('[["ExecStart", "/bin/echo 100%"], ["CPUQuota", "50%"]]', false)) v (d, w);
+
 SELECT finish();
+

@@ -213,7 +213,8 @@ static char *substituted(const char *name, const char *text) {
         Error e = {};
         char *ret = NULL;
 
-        return substitute_value(directive_find(name), text, look_up, (void *) values, &ret, &e) < 0
+        return substitute_value(directive_find(name), text, "u.service", look_up, (void *) values,
+                                &ret, &e) < 0
                        ? strdup(e.detail)
                        : ret;
 }
@@ -253,6 +254,14 @@ static void test_substitution(void) {
         becomes("ExecStart", "/bin/x --rows=${extract.rows} 'a b'", "/bin/x --rows=5 a\\x20b");
         becomes("ExecStart", "/opt/${way}/x", "/opt/sub/dir/x");
         becomes("WorkingDirectory", "/srv/${way}", "/srv/sub/dir");
+        becomes("ExecStart", "/bin/x %n %%n 50% %N. %", "/bin/x u.service %n 50% u. %");
+        becomes("ExecStart", "%S/x %t %C %L %E %T %V %d ${way}%%",
+                "/var/lib/x /run /var/cache /var/log /etc /tmp /var/tmp "
+                "/run/credentials/u.service sub/dir%");
+        becomes("Environment", "DAY=%%F \"A=%n %\"", "DAY=%F A=u.service\\x20%");
+        becomes("WorkingDirectory", "%S/x", "/var/lib/x");
+        ok_str(substituted("ExecStart", "/bin/date +%F"),
+               "%F stands for nothing here; write %%F for a % and F");
         becomes("WorkingDirectory", "/srv/$${way}", "/srv/${way}");
         ok_str(path, "a value with a $ cannot be part of the program's path");
         ok_str(none, "no value");

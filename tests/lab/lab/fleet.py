@@ -24,7 +24,7 @@ def pipe_text(tasks, selector=None, pipe_lines=()):
 
 
 def _quote(argument):
-    return '"' + argument.replace("\\", "\\\\").replace('"', '\\"').replace("$", "$$") + '"'
+    return '"' + argument.replace("\\", "\\\\").replace('"', '\\"').replace("$", "$$").replace("%", "%%") + '"'
 
 
 def command(argv):
