@@ -38,6 +38,7 @@ typedef struct Task {
         UnitName unit;
         char workspace[128]; /* below /var/lib */
         char *output;        /* owned: $SLUICE_OUTPUT in it */
+        bool apart;          /* then it is not told of its workspace */
 } Task;
 
 static const char *directive_value(const Task *t, const char *name) {
@@ -80,7 +81,8 @@ static void add_service(const Task *t, char ***c, int *r) {
         }
         add(c, r, "--property=StateDirectory=%s", t->workspace);
         add(c, r, "--property=StateDirectoryMode=0700");
-        add(c, r, "--property=WorkingDirectory=/var/lib/%s", t->workspace);
+        if (!t->apart)
+                add(c, r, "--property=WorkingDirectory=/var/lib/%s", t->workspace);
 }
 
 static void add_directives(const Task *t, char ***c, int *r) {
@@ -197,7 +199,8 @@ static void add_identity(const Task *t, char ***c, int *r) {
                         add(c, r, "--property=LogExtraFields=SLUICE_%s=%s", variables[i].name,
                             variables[i].value);
         }
-        add(c, r, "--property=Environment=SLUICE_WORKSPACE=/var/lib/%s", t->workspace);
+        if (!t->apart)
+                add(c, r, "--property=Environment=SLUICE_WORKSPACE=/var/lib/%s", t->workspace);
         add(c, r, "--property=Environment=SLUICE_OUTPUT=/var/lib/%s/%s", t->workspace, t->output);
         for (size_t i = 0; pipe_parameter_preset(t->pipe, i, &name, &value); i++)
                 add_parameter(c, r, name, value_of(t, name, strlen(name), value));
@@ -252,6 +255,7 @@ int task_render(const Pipe *pipe, size_t task, const char *project, const char *
                    .project = project,
                    .pipe_name = name,
                    .name = pipe_task_name(pipe, task),
+                   .apart = pipe_task_is_apart(pipe, task),
                    .values = values };
         Rendered rendered = {};
         int r = name_ids(&t, task + 1);

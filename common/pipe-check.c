@@ -258,6 +258,7 @@ int pipe_check(PipeCheck *c) {
                 check_task(c, i, stood);
         }
         pipe_check_type(c);
+        pipe_check_places(c);
         pipe_check_parameters(c);
         pipe_check_references(c);
         pipe_check_schedules(c);

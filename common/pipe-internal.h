@@ -13,6 +13,8 @@ typedef struct PipeTask {
         char *retry;                                /* owned: a whole number */
         char *retry_backoff, *retry_max_backoff;    /* owned: time spans */
         char **retry_on;                            /* owned: results and exit statuses */
+        Selector selector;                          /* owned; no terms: it goes where its run is */
+        char *selector_text;                        /* owned: as it came, a text or JSON */
         char **directives; /* owned: name, value, name, value, in the order of the text */
 } PipeTask;
 
@@ -41,7 +43,7 @@ struct Pipe {
         char *description;   /* owned */
         char *type;          /* owned */
         Selector selector;   /* owned */
-        char *selector_json; /* owned: as it came, where it came as JSON */
+        char *selector_text; /* owned: as it came, a text or JSON */
         char *priority;      /* owned: a whole number; so is the limit */
         char *concurrency_policy, *concurrency_limit, *concurrency_key; /* owned */
         char *delivery;                                                 /* owned */
@@ -58,10 +60,11 @@ typedef struct PipeWord {
         size_t offset;
         bool list;
         bool lines;
+        size_t selector; /* where its terms are; 0: it is no selector */
 } PipeWord;
 
 #define PIPE_OWN_WORDS 10 /* of [Pipe] */
-#define PIPE_TASK_WORDS 7 /* of [Task], beside directives */
+#define PIPE_TASK_WORDS 8 /* of [Task], beside directives */
 #define PIPE_PARAMETER_WORDS 8
 #define PIPE_SCHEDULE_WORDS 10
 extern const PipeWord pipe_own_words[PIPE_OWN_WORDS];
@@ -142,6 +145,8 @@ int pipe_check_span(const char *key, const char *value, Error *e);
 /* NAME=VALUE, which a schedule gives to its runs, against what is said of the parameter. -EINVAL with words, or -ENOMEM. */
 int pipe_check_assignment(const Pipe *p, const char *assignment, Error *e);
 
+/* Where tasks are placed, and what goes with that. */
+void pipe_check_places(PipeCheck *c);
 /* What goes with batch pipes only, or with streaming ones only. */
 void pipe_check_type(PipeCheck *c);
 /* Schedules; their expressions are brought into normal form, and what is said twice is said once. */

@@ -183,14 +183,16 @@ static int word_take(const PipeWord *word, void *target, const char *value, Erro
 }
 
 /* column is that of the key, *ret_column that of what is wrong. */
-static int selector_take(Parser *p, const char *key, const char *value, unsigned column,
-                         unsigned *ret_column, Error *e) {
+static int selector_take(const PipeWord *word, void *target, const char *key, const char *value,
+                         unsigned column, unsigned *ret_column, Error *e) {
         size_t place;
-        int r = selector_parse(value, &p->pipe->selector, &place, e);
+        int r = selector_parse(value, (Selector *) ((char *) target + word->selector), &place, e);
 
         if (r < 0 && e->detail[0]) {
                 (void) error_prefix(e, "%s=: ", key);
                 *ret_column = column + (unsigned) (value - key + (ptrdiff_t) place);
+                (void) str_replace((char **) ((char *) target + word->offset),
+                                   NULL); /* it is none */
         }
         return r;
 }
@@ -227,8 +229,9 @@ static int pipe_key(Parser *p, const char *key, const char *value, unsigned colu
         if (r < 0)
                 return r;
         p->words[i] = (Place){ p->line, column };
-        return str_eq(key, "AgentSelector") ? selector_take(p, key, value, column, ret_column, e)
-                                            : 0;
+        return pipe_own_words[i].selector ? selector_take(&pipe_own_words[i], p->pipe, key, value,
+                                                          column, ret_column, e)
+                                          : 0;
 }
 
 static int parameter_key(Parser *p, const char *key, const char *value, unsigned column, Error *e) {
@@ -251,7 +254,8 @@ static int unknown_directive(const char *key, Error *e) {
         return directive_refuse(key, e);
 }
 
-static int task_key(Parser *p, const char *key, const char *value, unsigned column, Error *e) {
+static int task_key(Parser *p, const char *key, const char *value, unsigned column,
+                    unsigned *ret_column, Error *e) {
         size_t count = strv_length(p->task->directives) / 2;
         size_t i = pipe_word_find(pipe_task_words, PIPE_TASK_WORDS, key);
         TaskPlaces *places = &p->tasks[p->pipe->tasks.count - 1];
@@ -260,7 +264,11 @@ static int task_key(Parser *p, const char *key, const char *value, unsigned colu
 
         if (i < PIPE_TASK_WORDS) {
                 places->words[i] = (Place){ p->line, column };
-                return word_take(&pipe_task_words[i], p->task, value, e);
+                r = word_take(&pipe_task_words[i], p->task, value, e);
+                return r >= 0 && pipe_task_words[i].selector
+                               ? selector_take(&pipe_task_words[i], p->task, key, value, column,
+                                               ret_column, e)
+                               : r;
         }
         if (!row)
                 return unknown_directive(key, e);
@@ -344,7 +352,7 @@ static int assignment(Parser *p, char *line, unsigned indent) {
                 r = error_set(&e, -EINVAL, "unknown-key", "%s= stands in [Schedule NAME]", key);
         } else {
                 r = p->section == SECTION_PIPE   ? pipe_key(p, key, value, column, &wrong, &e)
-                    : p->section == SECTION_TASK ? task_key(p, key, value, column, &e)
+                    : p->section == SECTION_TASK ? task_key(p, key, value, column, &wrong, &e)
                                                  : parameter_key(p, key, value, column, &e);
         }
         return complain(p, wrong, r, &e);

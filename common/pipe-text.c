@@ -52,7 +52,7 @@ static int selector_text(const Selector *s, char **ret) {
 }
 
 /* Values that came as JSON may hold what a selector's text has other uses for. */
-static int selector_out(Buffer *b, const Selector *s, Error *e) {
+static int selector_out(Buffer *b, const char *key, const Selector *s, Error *e) {
         _cleanup_(freep) char *text = NULL, *again = NULL;
         _cleanup_(selector_done) Selector parsed = {};
         size_t at;
@@ -65,11 +65,11 @@ static int selector_out(Buffer *b, const Selector *s, Error *e) {
                 r = selector_text(&parsed, &again);
         if (r == -EINVAL || (r >= 0 && !str_eq(text, again)))
                 return error_set(e, -EINVAL, "not-a-line",
-                                 "AgentSelector=: a value cannot be written in a pipe file");
-        return r < 0 ? r : line_out(b, "AgentSelector", text);
+                                 "%s=: a value cannot be written in a pipe file", key);
+        return r < 0 ? r : line_out(b, key, text);
 }
 
-static int words_out(Buffer *b, const PipeWord words[], size_t n, const void *source) {
+static int words_out(Buffer *b, const PipeWord words[], size_t n, const void *source, Error *e) {
         int r = 0;
 
         for (size_t i = 0; r >= 0 && i < n; i++) {
@@ -79,17 +79,21 @@ static int words_out(Buffer *b, const PipeWord words[], size_t n, const void *so
                         r = lines_out(b, words[i].key, *(char *const *const *) slot);
                 else if (words[i].list)
                         r = list_out(b, words[i].key, *(char *const *const *) slot);
-                else if (!str_eq(words[i].key, "AgentSelector"))
+                else if (words[i].selector)
+                        r = selector_out(
+                                b, words[i].key,
+                                (const Selector *) ((const char *) source + words[i].selector), e);
+                else
                         r = line_out(b, words[i].key, *(const char *const *) slot);
         }
         return r;
 }
 
-static int task_out(Buffer *b, const PipeTask *t) {
+static int task_out(Buffer *b, const PipeTask *t, Error *e) {
         int r = buffer_printf(b, "\n[Task %s]\n", t->name);
 
         if (r >= 0)
-                r = words_out(b, pipe_task_words, PIPE_TASK_WORDS, t);
+                r = words_out(b, pipe_task_words, PIPE_TASK_WORDS, t, e);
         for (char **d = t->directives; r >= 0 && d && *d; d += 2)
                 r = line_out(b, d[0], d[1]);
         return r;
@@ -98,13 +102,13 @@ static int task_out(Buffer *b, const PipeTask *t) {
 static int parameter_out(Buffer *b, const PipeParameter *t) {
         int r = buffer_printf(b, "\n[Parameter %s]\n", t->name);
 
-        return r < 0 ? r : words_out(b, pipe_parameter_words, PIPE_PARAMETER_WORDS, t);
+        return r < 0 ? r : words_out(b, pipe_parameter_words, PIPE_PARAMETER_WORDS, t, NULL);
 }
 
 static int schedule_out(Buffer *b, const PipeSchedule *s) {
         int r = buffer_printf(b, "\n[Schedule %s]\n", s->name);
 
-        return r < 0 ? r : words_out(b, pipe_schedule_words, PIPE_SCHEDULE_WORDS, s);
+        return r < 0 ? r : words_out(b, pipe_schedule_words, PIPE_SCHEDULE_WORDS, s, NULL);
 }
 
 int pipe_to_text(const Pipe *p, char **ret, Error *e) {
@@ -112,15 +116,13 @@ int pipe_to_text(const Pipe *p, char **ret, Error *e) {
         int r = buffer_append_str(&b, "[Pipe]\n");
 
         if (r >= 0)
-                r = words_out(&b, pipe_own_words, PIPE_OWN_WORDS, p);
-        if (r >= 0)
-                r = selector_out(&b, &p->selector, e);
+                r = words_out(&b, pipe_own_words, PIPE_OWN_WORDS, p, e);
         for (size_t i = 0; r >= 0 && i < p->parameters.count; i++)
                 r = parameter_out(&b, pipe_parameter(p, i));
         for (size_t i = 0; r >= 0 && i < p->schedules.count; i++)
                 r = schedule_out(&b, pipe_schedule(p, i));
         for (size_t i = 0; r >= 0 && i < p->tasks.count; i++)
-                r = task_out(&b, pipe_task(p, i));
+                r = task_out(&b, pipe_task(p, i), e);
         if (r >= 0)
                 r = buffer_take(&b, ret);
         buffer_done(&b);

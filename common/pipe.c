@@ -28,6 +28,7 @@ const JsonField pipe_task_fields[] = {
         { "retry_max_backoff_sec", JSON_TEXT, false, offsetof(PipeTask, retry_max_backoff),
           .max = 64 },
         { "retry_on", JSON_STRV, false, offsetof(PipeTask, retry_on), .max = RETRY_ON_MAX },
+        { "agent_selector", JSON_RAW, false, offsetof(PipeTask, selector_text) },
         { "directives", JSON_PAIRS, true, offsetof(PipeTask, directives),
           .max = PIPE_DIRECTIVES_MAX },
         {},
@@ -36,7 +37,7 @@ const JsonField pipe_task_fields[] = {
 const JsonField pipe_own_fields[] = {
         { "description", JSON_TEXT, false, offsetof(Pipe, description), .max = PIPE_VALUE_MAX },
         { "type", JSON_TEXT, false, offsetof(Pipe, type), .max = 16 },
-        { "agent_selector", JSON_RAW, false, offsetof(Pipe, selector_json) },
+        { "agent_selector", JSON_RAW, false, offsetof(Pipe, selector_text) },
         { "priority", JSON_RAW, false, offsetof(Pipe, priority) },
         { "concurrency_policy", JSON_TEXT, false, offsetof(Pipe, concurrency_policy), .max = 16 },
         { "concurrency_limit", JSON_RAW, false, offsetof(Pipe, concurrency_limit) },
@@ -58,6 +59,8 @@ Pipe *pipe_free(Pipe *p) {
                 return NULL;
         for (size_t i = 0; i < p->schedules.count; i++)
                 free(pipe_schedule(p, i)->persistent); /* the one word that JSON has not */
+        for (size_t i = 0; i < p->tasks.count; i++)
+                selector_done(&pipe_task(p, i)->selector);
         json_done(pipe_own_fields, p);
         selector_done(&p->selector);
         free(p);
@@ -108,11 +111,10 @@ const PipeWord pipe_own_words[PIPE_OWN_WORDS] = {
         { "Delivery", offsetof(Pipe, delivery), false },
         { "OnAgentLoss", offsetof(Pipe, on_agent_loss), false },
         { "Overlap", offsetof(Pipe, overlap), false },
-        { "AgentSelector", offsetof(Pipe, selector_json),
-          false }, /* its text, until it is parsed */
         { "Priority", offsetof(Pipe, priority), false },
         { "ConcurrencyLimit", offsetof(Pipe, concurrency_limit), false },
         { "ConcurrencyKey", offsetof(Pipe, concurrency_key), false },
+        { "AgentSelector", offsetof(Pipe, selector_text), .selector = offsetof(Pipe, selector) },
 };
 
 const PipeWord pipe_task_words[PIPE_TASK_WORDS] = {
@@ -123,6 +125,8 @@ const PipeWord pipe_task_words[PIPE_TASK_WORDS] = {
         { "RetryBackoffSec", offsetof(PipeTask, retry_backoff), false },
         { "RetryMaxBackoffSec", offsetof(PipeTask, retry_max_backoff), false },
         { "RetryOn", offsetof(PipeTask, retry_on), true },
+        { "AgentSelector", offsetof(PipeTask, selector_text),
+          .selector = offsetof(PipeTask, selector) },
 };
 
 size_t pipe_word_find(const PipeWord words[], size_t n, const char *key) {
@@ -159,6 +163,20 @@ static int on_objection(const PipePlace *wrong, const Error *e, void *userdata) 
         return complaints_add(&reader->complaints, 0, 0, &named);
 }
 
+/* Of the pipe, or of a task. */
+static int read_selectors(const PipeWord words[], size_t n, void *target, Error *e) {
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < n; i++) {
+                const char *json = *(char **) ((char *) target + words[i].offset);
+
+                if (words[i].selector && json)
+                        r = selector_from_json(
+                                json, (Selector *) ((char *) target + words[i].selector), e);
+        }
+        return r;
+}
+
 int pipe_from_json(const char *json, size_t size, Pipe **ret, Error *e, char ***ret_all) {
         _cleanup_(pipe_freep) Pipe *p = calloc(1, sizeof(*p));
         _cleanup_(reader_done) Reader reader = { .pipe = p };
@@ -168,8 +186,10 @@ int pipe_from_json(const char *json, size_t size, Pipe **ret, Error *e, char ***
         if (!p)
                 return -ENOMEM;
         r = json_decode(json, size, pipe_own_fields, JSON_REFUSE_UNKNOWN, p, e);
-        if (r >= 0 && p->selector_json)
-                r = selector_from_json(p->selector_json, &p->selector, e);
+        if (r >= 0)
+                r = read_selectors(pipe_own_words, PIPE_OWN_WORDS, p, e);
+        for (size_t i = 0; r >= 0 && i < p->tasks.count; i++)
+                r = read_selectors(pipe_task_words, PIPE_TASK_WORDS, pipe_task(p, i), e);
         if (r < 0)
                 return r;
         r = pipe_check(&check);
@@ -203,6 +223,8 @@ static void task_out(JsonOut *o, const PipeTask *t) {
                 json_out_text(o, "retry_max_backoff_sec", t->retry_max_backoff);
         if (t->retry_on)
                 names_out(o, "retry_on", t->retry_on);
+        if (t->selector.terms.count > 0)
+                selector_to_json(&t->selector, o, "agent_selector");
         json_out_array(o, "directives");
         for (char **d = t->directives; d && *d; d += 2) {
                 json_out_array(o, NULL);
@@ -256,6 +278,10 @@ size_t pipe_task_count(const Pipe *p) {
 
 const char *pipe_task_name(const Pipe *p, size_t i) {
         return pipe_task(p, i)->name;
+}
+
+bool pipe_task_is_apart(const Pipe *p, size_t i) {
+        return pipe_task(p, i)->selector.terms.count > 0;
 }
 
 char *const *pipe_task_directives(const Pipe *p, size_t i) {

@@ -151,6 +151,9 @@ static const Note task_notes[] = {
         { "retry_max_backoff_sec", "The longest of these waits, which grow: a time span." },
         { "retry_on", "Results and exit statuses after which it is tried again.",
           .write = write_results },
+        { "agent_selector",
+          "Which agents may have this task alone: it is placed by itself and has no workspace.",
+          .write = write_selector },
         { "directives", "Names and values, in the order of the text. One is ExecStart." },
         {},
 };

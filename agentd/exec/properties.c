@@ -132,7 +132,8 @@ static void add_service(Atoms *a, const UnitSpec *s) {
         add_text(a, "User", s->user);
         add_list(a, "StateDirectory", "as", (char *[]){ s->state_directory, NULL });
         add_number(a, "StateDirectoryMode", "u", 0700);
-        add_text(a, "WorkingDirectory", s->working_directory);
+        if (s->working_directory)
+                add_text(a, "WorkingDirectory", s->working_directory);
         add_number(a, "MemoryMax", "t", s->memory_max);
         if (s->timeout_stop_usec > 0)
                 add_number(a, "TimeoutStopUSec", "t", s->timeout_stop_usec);

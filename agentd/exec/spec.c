@@ -19,6 +19,8 @@
 
 #define TEXT_MAX 256
 #define VARIABLE_MAX 63U
+/* No directive either: its value is "no". An agent that does not know it refuses the task. */
+#define NO_WORKSPACE "Workspace"
 /* The control plane counts on it, so the host's DefaultTimeoutStopSec= does not decide. */
 #define FENCED_STOP_USEC (90 * USEC_PER_SEC)
 
@@ -163,6 +165,25 @@ static int set_identity(UnitSpec *s, const StartRequest *q, const UnitName *u) {
         return r;
 }
 
+static bool stands_before(char *const *pairs, const char *name, size_t n) {
+        for (size_t k = 0; k < n && pairs[k]; k += 2)
+                if (str_eq(pairs[k], name))
+                        return true;
+        return false;
+}
+
+/* A task that was placed by itself is not told of a workspace: whether anything but its output is in that directory is chance. */
+static int set_workspace(UnitSpec *s, const StartRequest *q, char **workspace) {
+        int r;
+
+        if (q->directives && stands_before(q->directives, NO_WORKSPACE, SIZE_MAX))
+                return 0;
+        r = add_variable(s, "SLUICE_WORKSPACE", *workspace, false);
+        if (r >= 0)
+                s->working_directory = TAKE_PTR(*workspace);
+        return r;
+}
+
 static int set_names(UnitSpec *s, const StartRequest *q, Error *e) {
         _cleanup_(freep) char *workspace = NULL, *name = NULL, *output = NULL;
         char run[UNIT_ID_SIZE];
@@ -196,12 +217,8 @@ static int set_names(UnitSpec *s, const StartRequest *q, Error *e) {
         output = r >= 0 ? str_format("%s/%s", workspace, name) : NULL;
         if (!s->description || !output)
                 return r < 0 ? r : -ENOMEM;
-        r = add_variable(s, "SLUICE_WORKSPACE", workspace, false);
-        if (r >= 0)
-                r = add_variable(s, "SLUICE_OUTPUT", output, false);
-        if (r >= 0)
-                s->working_directory = TAKE_PTR(workspace);
-        return r;
+        r = set_workspace(s, q, &workspace);
+        return r < 0 ? r : add_variable(s, "SLUICE_OUTPUT", output, false);
 }
 
 /* Bytes, also when the task asks for a share of the memory. */
@@ -366,13 +383,6 @@ static int take_directive(Step *step, Error *e) {
         return r;
 }
 
-static bool stands_before(char *const *pairs, size_t i) {
-        for (size_t k = 0; k < i; k += 2)
-                if (str_eq(pairs[k], pairs[i]))
-                        return true;
-        return false;
-}
-
 /* "name=value": no directive, but what a run was given. The value is anything that the environment can hold. */
 static int take_parameter(UnitSpec *s, const char *pair, Error *e) {
         _cleanup_(freep) char *name = strdup(pair), *variable = NULL;
@@ -399,7 +409,7 @@ static int check_directive(const StartRequest *q, size_t i, const Directive *d, 
         if (d->streaming && !q->streaming)
                 return error_set(e, -EINVAL, "bad-directive", "%s= is for streaming pipes only.",
                                  d->name);
-        if (!d->repeats && stands_before(q->directives, i))
+        if (!d->repeats && stands_before(q->directives, q->directives[i], i))
                 return error_set(e, -EINVAL, "bad-directive", "%s= stands twice.", d->name);
         if (q->systemd > 0 && d->since > q->systemd)
                 return error_set(e, -EINVAL, "old-systemd",
@@ -445,6 +455,8 @@ static int set_directives(UnitSpec *s, const StartRequest *q, const Policy *poli
                         r = take_parameter(s, q->directives[i + 1], e);
                         continue;
                 }
+                if (str_eq(q->directives[i], NO_WORKSPACE))
+                        continue; /* set_workspace() has seen to it */
                 if (str_after(q->directives[i], "SLUICE_")) {
                         r = take_variable(s, q->directives[i], q->directives[i + 1], e);
                         continue;

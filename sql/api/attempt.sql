@@ -96,7 +96,7 @@ BEGIN
          WHERE run = v_attempt.run AND name = v_attempt.task;
 
         -- Of a host that is drained, the run goes elsewhere once all of it is there no more.
-        IF v_attempt.outcome = 'interrupted' AND NOT EXISTS (SELECT FROM sluice.assignment WHERE run = v_attempt.run) THEN
+        IF v_attempt.outcome = 'interrupted' AND NOT EXISTS (SELECT FROM sluice.assignment WHERE run = v_attempt.run AND instance = v_attempt.instance) THEN
                 PERFORM sluice.run_unbind(v_attempt.run, v_attempt.instance);
         END IF;
 END

@@ -28,8 +28,8 @@ BEGIN
                                       WHERE (v.project, v.pipe, v.version) = (r.project, r.pipe, r.version) OFFSET 0) v
                 RETURNING id, project, pipe, version
         )
-        INSERT INTO sluice.task (run, name, position, after, after_failure, after_any)
-        SELECT m.id, t.value ->> 'name', t.ordinality - 1, sluice.task_names(t.value -> 'after'),
+        INSERT INTO sluice.task (run, name, position, apart, after, after_failure, after_any)
+        SELECT m.id, t.value ->> 'name', t.ordinality - 1, sluice.task_is_apart(t.value), sluice.task_names(t.value -> 'after'),
                sluice.task_names(t.value -> 'after_failure'), sluice.task_names(t.value -> 'after_any')
           FROM made m
           JOIN sluice.pipe_version v ON (v.project, v.pipe, v.version) = (m.project, m.pipe, m.version)

@@ -161,7 +161,7 @@ $$;
 -- the runs. Attempts that want the same form a class, and so do the seats that suit it, best first: a seat
 -- is the better the more free ones its instance has. The n-th attempt of a class, by priority and age, asks for the n-th seat.
 -- Where two ask for one seat, or more than an instance's memory or a limit allows, the first get it, and the others ask again in
--- the next round. Of a run that has no instance yet only the first attempt asks: the others follow it.
+-- the next round. Of a run that has no instance yet only the first attempt asks: the others follow it. What is placed apart follows nobody.
 CREATE OR REPLACE FUNCTION sluice.place(p_attempts uuid[], p_instances uuid[])
 RETURNS TABLE (attempt uuid, instance uuid)
 LANGUAGE plpgsql SET enable_seqscan = off SET enable_indexscan = off SET enable_indexonlyscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
@@ -177,7 +177,7 @@ DECLARE
 BEGIN
         WHILE v_left > 0 LOOP
                 WITH queued AS MATERIALIZED (
-                        SELECT q.*, row_number() OVER (PARTITION BY q.run ORDER BY q.attempt) AS of_run FROM sluice.queued(p_attempts) q
+                        SELECT q.*, row_number() OVER (PARTITION BY q.run, q.apart ORDER BY q.attempt) AS of_run FROM sluice.queued(p_attempts) q
                 ), wanted AS MATERIALIZED (
                         SELECT d.*, r.subject_room, r.project_room, d.id <> ALL (v_closed) AND coalesce(least(r.subject_room, r.project_room), 1) > 0 AS admits
                           FROM (SELECT DISTINCT q.demand FROM queued q) q
@@ -185,7 +185,7 @@ BEGIN
                          CROSS JOIN LATERAL (SELECT (o.row).*) d
                          CROSS JOIN LATERAL sluice.demand_room(o.row) r
                 ), asking AS MATERIALIZED (
-                        SELECT q.attempt, q.run, q.demand, q.priority, q.instance, q.avoid, l.run IS NULL AS fresh,
+                        SELECT q.attempt, q.run, q.apart, q.demand, q.priority, q.instance, q.avoid, l.run IS NULL AS fresh,
                                q.avoid_until > now() AS avoiding, u.successor,
                                dense_rank() OVER (ORDER BY q.demand, q.instance, q.avoid, q.avoid_until > now(), u.successor) AS class
                           FROM queued q
@@ -193,7 +193,7 @@ BEGIN
                          CROSS JOIN LATERAL (SELECT d.type = 'streaming' AND EXISTS (
                                 SELECT FROM sluice.stream s WHERE s.run = q.run AND s.retiring IS NOT NULL) AS successor) u
                           LEFT JOIN LATERAL (SELECT l.run FROM sluice.live_run l WHERE l.run = q.run OFFSET 0) l ON true
-                         WHERE (d.admits OR l.run IS NOT NULL) AND (q.instance IS NOT NULL OR q.of_run = 1)
+                         WHERE (d.admits OR l.run IS NOT NULL) AND (q.instance IS NOT NULL OR q.apart OR q.of_run = 1)
                 ), numbered AS MATERIALIZED (
                         SELECT a.*, row_number() OVER (PARTITION BY class ORDER BY priority DESC, attempt) AS number FROM asking a
                 ), class AS MATERIALIZED (
@@ -233,14 +233,14 @@ BEGIN
                         -- Joined by sorting: a join would be of each with each, for it is believed that there are few.
                         SELECT u.*, lag(u.id) OVER w AS instance, lag(u.agent) OVER w AS its_agent, lag(u.type) OVER w AS its_type, lag(u.owner) OVER w AS its_owner,
                                lag(u.place) OVER w AS its_place, lag(u.seat) OVER w AS its_seat, lag(u.need) OVER w AS its_need, lag(u.memory_left) OVER w AS its_memory_left
-                          FROM (SELECT false AS asks, class, number, NULL::uuid AS attempt, NULL::uuid AS run, NULL::int AS priority, NULL::boolean AS fresh, NULL::uuid AS demand,
+                          FROM (SELECT false AS asks, class, number, NULL::uuid AS attempt, NULL::uuid AS run, NULL::boolean AS apart, NULL::int AS priority, NULL::boolean AS fresh, NULL::uuid AS demand,
                                        id, agent, type, owner, place, seat, need, memory_left
                                   FROM suiting WHERE number <= count
                                  UNION ALL
-                                SELECT true, class, number, attempt, run, priority, fresh, demand, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM numbered) u
+                                SELECT true, class, number, attempt, run, apart, priority, fresh, demand, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM numbered) u
                         WINDOW w AS (PARTITION BY u.class, u.number ORDER BY u.asks)
                 ), claim AS MATERIALIZED (
-                        SELECT p.attempt, p.run, p.priority, p.fresh, p.demand, p.class, p.instance, p.its_agent AS agent, p.its_type AS type, p.its_seat AS seat,
+                        SELECT p.attempt, p.run, p.apart, p.priority, p.fresh, p.demand, p.class, p.instance, p.its_agent AS agent, p.its_type AS type, p.its_seat AS seat,
                                p.its_need AS need, p.its_memory_left AS memory_left,
                                row_number() OVER (PARTITION BY p.its_owner, p.its_place ORDER BY p.priority DESC, p.attempt) AS turn
                           FROM pair p WHERE p.asks AND p.instance IS NOT NULL
@@ -270,11 +270,11 @@ BEGIN
                           FROM chosen c WHERE a.id = c.attempt
                         RETURNING a.id AS attempt, a.epoch, a.run, c.instance, c.seat, c.need, CASE c.type WHEN 'streaming' THEN c.agent END AS stream_agent
                 ), bound AS (
-                        UPDATE sluice.run r SET instance = c.instance, revision = r.revision + 1
-                          FROM (SELECT DISTINCT run, instance FROM chosen) c WHERE r.id = c.run
+                        UPDATE sluice.run r SET instance = coalesce(c.shared, r.instance), revision = r.revision + 1
+                          FROM (SELECT run, (array_agg(instance) FILTER (WHERE NOT apart))[1] AS shared FROM chosen GROUP BY run) c WHERE r.id = c.run
                 ), begun AS (
                         INSERT INTO sluice.live_run (run, project, subject)
-                        SELECT run, project, subject FROM chosen WHERE fresh
+                        SELECT DISTINCT run, project, subject FROM chosen WHERE fresh
                 ), given AS (
                         INSERT INTO sluice.assignment (attempt, epoch, instance, seat, run, memory_bytes, stream_agent)
                         SELECT m.attempt, m.epoch, m.instance, m.seat, m.run, m.need, m.stream_agent FROM moved m
@@ -288,7 +288,7 @@ BEGIN
 
                 UPDATE sluice.queue q SET instance = r.instance
                   FROM sluice.run r
-                 WHERE q.run = ANY (v_runs) AND q.instance IS NULL AND r.id = q.run;
+                 WHERE q.run = ANY (v_runs) AND q.instance IS NULL AND NOT q.apart AND r.id = q.run;
 
                 PERFORM pg_notify('sluice', 'run ' || r.run) FROM unnest(v_runs) r (run);
                 RETURN QUERY SELECT * FROM unnest(v_attempts, v_instances);
@@ -394,8 +394,12 @@ BEGIN
                 END LOOP;
         END IF;
 
+        -- An instance that somebody else held asks for what is its own by itself.
         IF v_count < cardinality(v_attempts) THEN
                 PERFORM sluice.look();
+                PERFORM pg_notify('sluice', 'instance ' || q.instance)
+                   FROM sluice.queued(v_attempts) q
+                  WHERE q.instance <> p_self IS NOT FALSE AND EXISTS (SELECT FROM sluice.idle e WHERE e.instance = q.instance);
         END IF;
 END
 $$;

@@ -79,13 +79,15 @@ BEGIN
 END
 $$;
 
--- Back to the queue, no try spent. The run may go elsewhere as long as nothing of it began.
+-- Back to the queue, no try spent. The run may go elsewhere as long as nothing of it began there; a task that is placed apart always may.
 CREATE OR REPLACE FUNCTION sluice.attempt_requeue(p_attempt sluice.attempt, p_reason text) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
         v_run sluice.run := sluice.run_find(p_attempt.run);
+        v_task sluice.task;
         v_stay boolean;
 BEGIN
+        SELECT * INTO STRICT v_task FROM sluice.task WHERE run = p_attempt.run AND name = p_attempt.task;
         DELETE FROM sluice.assignment WHERE attempt = p_attempt.id;
         UPDATE sluice.attempt SET state = 'queued', instance = NULL, agent = NULL, assigned_at = NULL
          WHERE id = p_attempt.id;
@@ -95,18 +97,23 @@ BEGIN
                 OR EXISTS (SELECT FROM sluice.stream WHERE run = v_run.id AND retiring IS NOT NULL);
         IF NOT v_stay THEN
                 PERFORM sluice.live_end(v_run.id);
+        END IF;
+        v_stay := v_stay AND (v_run.instance IS DISTINCT FROM p_attempt.instance OR NOT EXISTS (
+                        SELECT FROM sluice.task WHERE run = v_run.id AND apart)
+                  OR EXISTS (SELECT FROM sluice.attempts_of(v_run.id) a JOIN sluice.task t ON t.run = v_run.id AND t.name = a.task
+                              WHERE NOT t.apart AND a.instance = v_run.instance));
+        IF NOT v_stay THEN
                 UPDATE sluice.run SET instance = NULL WHERE id = v_run.id;
-                UPDATE sluice.queue SET instance = NULL WHERE run = v_run.id;
+                UPDATE sluice.queue SET instance = NULL WHERE run = v_run.id AND NOT apart;
         END IF;
 
-        INSERT INTO sluice.queue (attempt, run, demand, priority, instance, avoid, avoid_until, queued_at, verdict)
-        SELECT p_attempt.id, v_run.id, v.demands[t.position + 1], coalesce((v.spec ->> 'priority')::int, 0),
-               CASE WHEN v_stay THEN v_run.instance END,
+        INSERT INTO sluice.queue (attempt, run, apart, demand, priority, instance, avoid, avoid_until, queued_at, verdict)
+        SELECT p_attempt.id, v_run.id, v_task.apart, v.demands[v_task.position + 1], coalesce((v.spec ->> 'priority')::int, 0),
+               CASE WHEN v_stay AND NOT v_task.apart THEN v_run.instance END,
                p_attempt.instance, clock_timestamp() + interval '5 seconds', p_attempt.queued_at,
                'an agent could not take it: ' || coalesce(p_reason, 'no reason given')
-          FROM sluice.pipe_version v, sluice.task t
-         WHERE v.project = v_run.project AND v.pipe = v_run.pipe AND v.version = v_run.version
-           AND t.run = v_run.id AND t.name = p_attempt.task;
+          FROM sluice.pipe_version v
+         WHERE v.project = v_run.project AND v.pipe = v_run.pipe AND v.version = v_run.version;
 END
 $$;
 

@@ -103,17 +103,21 @@ BEGIN
 END
 $$;
 
--- What its tasks made stays behind, so all of it begins again, if any of it does.
+-- What its tasks made stays behind, so all of it begins again, if any of it does: but for what is placed apart, which leaves nothing there
+-- and is done again only after what is (run.sql).
 CREATE OR REPLACE FUNCTION sluice.run_unbind(p_run uuid, p_instance uuid) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
-        IF EXISTS (SELECT FROM sluice.task WHERE run = p_run AND state = 'waiting')
+        IF EXISTS (SELECT FROM sluice.task WHERE run = p_run AND state = 'waiting' AND NOT apart)
+           AND EXISTS (SELECT FROM sluice.run WHERE id = p_run AND instance = p_instance)
            AND NOT EXISTS (SELECT FROM sluice.task WHERE run = p_run AND state IN ('failed', 'cancelled')) THEN
                 UPDATE sluice.task SET state = 'waiting', retry_at = NULL
-                 WHERE run = p_run AND (state IN ('succeeded', 'skipped') OR retry_at IS NOT NULL);
+                 WHERE run = p_run AND NOT apart AND (state IN ('succeeded', 'skipped') OR retry_at IS NOT NULL);
                 UPDATE sluice.run SET instance = NULL WHERE id = p_run;
-                UPDATE sluice.queue SET instance = NULL WHERE run = p_run;
-                PERFORM sluice.live_end(p_run);
+                UPDATE sluice.queue SET instance = NULL WHERE run = p_run AND NOT apart;
+                IF NOT EXISTS (SELECT FROM sluice.assignment WHERE run = p_run) THEN
+                        PERFORM sluice.live_end(p_run);
+                END IF;
                 INSERT INTO sluice.cleanup (instance, run) VALUES (p_instance, p_run) ON CONFLICT DO NOTHING;
         END IF;
 END
@@ -153,16 +157,17 @@ DECLARE
                                          UNION SELECT t.run FROM sluice.task t WHERE t.retry_at IS NOT NULL))
                    AND r.instance = p_instance AND r.cancel_requested_at IS NULL
                    AND sluice.on_agent_loss(v.spec) = 'retry' AND coalesce(v.spec ->> 'delivery', 'at-least-once') = 'at-least-once'
-                   AND NOT EXISTS (SELECT FROM sluice.assignment x WHERE x.run = r.id)
+                   AND NOT EXISTS (SELECT FROM sluice.assignment x WHERE x.run = r.id AND x.instance = p_instance)
+                   AND EXISTS (SELECT FROM sluice.task t WHERE t.run = r.id AND t.state IN ('waiting', 'queued') AND NOT t.apart)
                    AND NOT EXISTS (SELECT FROM sluice.task t WHERE t.run = r.id AND t.state IN ('failed', 'cancelled'))
                  ORDER BY r.id FOR NO KEY UPDATE OF r SKIP LOCKED);
 BEGIN
         UPDATE sluice.attempt
            SET state = 'cancelled', outcome = 'cancelled', ended_at = clock_timestamp(), log_complete = true,
                reason = format('The agent that it waited for was not heard of since %s.', sluice.rfc3339(p_heard))
-         WHERE id = ANY (ARRAY(SELECT q.attempt FROM sluice.queue q WHERE q.run = ANY (v_runs)));
-        DELETE FROM sluice.queue WHERE run = ANY (v_runs);
-        UPDATE sluice.task SET state = 'waiting' WHERE run = ANY (v_runs) AND state = 'queued';
+         WHERE id = ANY (ARRAY(SELECT q.attempt FROM sluice.queue q WHERE q.run = ANY (v_runs) AND NOT q.apart));
+        DELETE FROM sluice.queue WHERE run = ANY (v_runs) AND NOT apart;
+        UPDATE sluice.task SET state = 'waiting' WHERE run = ANY (v_runs) AND state = 'queued' AND NOT apart;
         PERFORM sluice.run_unbind(r.run, p_instance) FROM unnest(v_runs) r (run);
         PERFORM sluice.runs_advance(v_runs);
         PERFORM sluice.dispatch_runs(v_runs, NULL);

@@ -57,7 +57,55 @@ BEGIN
 END
 $$;
 
--- What says when a task is done, and done again.
+-- Why a selector cannot be taken; it does not return then.
+CREATE OR REPLACE FUNCTION sluice.selector_check(p_object jsonb, p_member text) RETURNS void
+LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+        v_wrong jsonb := sluice.selector_objection(sluice.json_array(p_object, p_member, 64));
+BEGIN
+        IF v_wrong IS NOT NULL THEN
+                PERFORM sluice.fail(400, 'bad-spec', format('A term of "%s" is wrong: %s', p_member, left(v_wrong::text, 200)));
+        END IF;
+END
+$$;
+
+-- What a task asks of instances, made with the version of the pipe; the same of many is one row.
+CREATE OR REPLACE FUNCTION sluice.demand_make(p_project text, p_pipe text, p_spec jsonb, p_task jsonb) RETURNS uuid
+LANGUAGE plpgsql AS $$
+DECLARE
+        v sluice.demand;
+BEGIN
+        v.project := p_project;
+        v.type := p_spec ->> 'type';
+        v.selector := sluice.selector_terms(p_spec -> 'agent_selector');
+        IF sluice.task_is_apart(p_task) THEN
+                SELECT coalesce(jsonb_agg(DISTINCT e), '[]') INTO v.selector
+                  FROM jsonb_array_elements(v.selector || sluice.selector_terms(p_task -> 'agent_selector')) e;
+        END IF;
+        v.path := sluice.selector_path(v.selector);
+        v.subject_limit := coalesce((p_spec ->> 'concurrency_limit')::int, CASE WHEN p_spec ->> 'concurrency_key' IS NOT NULL THEN 1 END);
+        v.subject := CASE WHEN v.subject_limit IS NOT NULL
+                          THEN coalesce('key ' || (p_spec ->> 'concurrency_key'), 'pipe ' || p_pipe) END;
+        SELECT m.bytes, m.permyriad INTO v.memory_bytes, v.memory_permyriad
+          FROM jsonb_array_elements(p_task -> 'directives') WITH ORDINALITY d (pair, n)
+         CROSS JOIN sluice.memory_parse(d.pair ->> 1) m
+         WHERE d.pair ->> 0 = 'MemoryMax' ORDER BY d.n DESC LIMIT 1;
+        v.id := md5(jsonb_build_array(v.project, v.type, v.selector, v.memory_bytes, v.memory_permyriad, v.subject, v.subject_limit)::text)::uuid;
+
+        INSERT INTO sluice.demand SELECT v.* ON CONFLICT DO NOTHING;
+        RETURN v.id;
+END
+$$;
+
+-- Whether it is placed by itself, without the workspace of its run.
+CREATE OR REPLACE FUNCTION sluice.task_is_apart(p_task jsonb) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$ -- not sql, which would be planned anew each time
+BEGIN
+        RETURN p_task ? 'agent_selector';
+END
+$$;
+
+-- What says where a task is done, when, and when again.
 CREATE OR REPLACE FUNCTION sluice.task_check(p_task jsonb) RETURNS void
 LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
@@ -68,6 +116,7 @@ BEGIN
                         PERFORM sluice.fail(400, 'bad-spec', format('Elements of "%s" must be text.', v_word));
                 END IF;
         END LOOP;
+        PERFORM sluice.selector_check(p_task, 'agent_selector');
         PERFORM sluice.json_int(p_task, 'retry', false, 1, 1000);
         FOREACH v_word IN ARRAY ARRAY['retry_backoff_sec', 'retry_max_backoff_sec'] LOOP
                 IF sluice.json_text(p_task, v_word) IS NOT NULL AND sluice.timespan_parse(p_task ->> v_word) IS NULL THEN
@@ -101,10 +150,10 @@ BEGIN
                 PERFORM sluice.fail(400, 'bad-spec', 'A pipe needs at least one task.');
         ELSIF p_spec ->> 'type' = 'streaming' AND jsonb_array_length(v_tasks) > 1 THEN
                 PERFORM sluice.fail(400, 'bad-spec', 'A streaming pipe has one task.');
-        ELSIF sluice.selector_objection(sluice.json_array(p_spec, 'agent_selector', 64)) IS NOT NULL THEN
-                PERFORM sluice.fail(400, 'bad-spec', 'A term of "agent_selector" is wrong: '
-                                    || left(sluice.selector_objection(p_spec -> 'agent_selector')::text, 200));
+        ELSIF p_spec ->> 'type' = 'streaming' AND sluice.task_is_apart(v_tasks -> 0) THEN
+                PERFORM sluice.fail(400, 'bad-spec', 'The task of a streaming pipe goes where its run does.');
         END IF;
+        PERFORM sluice.selector_check(p_spec, 'agent_selector');
 
         FOR v_task IN SELECT * FROM jsonb_array_elements(v_tasks) LOOP
                 IF NOT sluice.is_name(sluice.json_text(v_task, 'name', true)) THEN

@@ -277,16 +277,15 @@ BEGIN
         PERFORM sluice.runs_advance(ARRAY(SELECT DISTINCT unnest(v_is.changed)));
         PERFORM sluice.runs_tell(v_is.touched);
 
+        -- What is to go on elsewhere, or waits for another instance, which passed over it meanwhile.
+        IF EXISTS (SELECT FROM sluice.queue) THEN
+                v_is.requeued := v_is.requeued || ARRAY(
+                        SELECT DISTINCT q.run FROM unnest(p_reports) e CROSS JOIN LATERAL (
+                                SELECT q.run FROM sluice.queue q WHERE q.run = v_is.runs[e.n] AND q.instance IS DISTINCT FROM e.instance OFFSET 0) q);
+        END IF;
         IF v_is.requeued <> '{}' THEN
                 PERFORM FROM sluice.instance i WHERE i.id = ANY (v_all) ORDER BY i.id FOR NO KEY UPDATE;
                 v_given := ARRAY(SELECT sluice.dispatch_runs(v_is.requeued, CASE WHEN cardinality(v_all) = 1 THEN v_all[1] END));
-        END IF;
-
-        -- Late news may be of a run that waits for another instance, which passed over it meanwhile.
-        IF EXISTS (SELECT FROM sluice.queue)
-           AND EXISTS (SELECT FROM unnest(p_reports) e CROSS JOIN LATERAL (
-                        SELECT FROM sluice.queue q WHERE q.run = v_is.runs[e.n] AND q.instance IS DISTINCT FROM e.instance OFFSET 0) q) THEN
-                PERFORM sluice.look();
         END IF;
 
         SELECT array_agg(c.id ORDER BY r.n) INTO v_speaks

@@ -71,6 +71,16 @@ DECLARE
         v_waiting uuid[];
         v_over uuid[];
 BEGIN
+        -- What was placed apart and has succeeded does so again when what it came after does.
+        WHILE EXISTS (SELECT FROM sluice.task t WHERE t.run = ANY (p_runs) AND t.apart AND t.state = 'succeeded') LOOP
+                UPDATE sluice.task t SET state = 'waiting'
+                 WHERE t.run = ANY (p_runs) AND t.apart AND t.state = 'succeeded'
+                   AND EXISTS (SELECT FROM sluice.task b
+                                WHERE b.run = t.run AND b.name = ANY (t.after || t.after_failure || t.after_any)
+                                  AND b.state IN ('waiting', 'queued', 'running'));
+                EXIT WHEN NOT FOUND;
+        END LOOP;
+
         FOR v_round IN 1 .. 2 LOOP
                 SELECT array_agg(s.run) FILTER (WHERE s.waiting), array_agg(s.run) FILTER (WHERE NOT s.live)
                   INTO v_waiting, v_over
@@ -114,10 +124,10 @@ BEGIN
                         SELECT FROM sluice.task b
                          WHERE b.run = t.run AND b.name = ANY (t.after_failure || t.after_any)
                            AND b.state IN ('waiting', 'queued', 'running')))
-                RETURNING t.run, t.name, t.position
+                RETURNING t.run, t.name, t.position, t.apart
         ), made AS MATERIALIZED ( -- OFFSET 0 keeps a look-up by key what it is, whatever is believed of the size of the tables
-                SELECT sluice.uuid_v7() AS id, clock_timestamp() AS queued_at, t.run, t.name, v.demands[t.position + 1] AS demand,
-                       coalesce((v.spec ->> 'priority')::int, 0) AS priority, r.instance, CASE WHEN r.revision = 1 THEN 1 -- it is new
+                SELECT sluice.uuid_v7() AS id, clock_timestamp() AS queued_at, t.run, t.name, t.apart, v.demands[t.position + 1] AS demand,
+                       coalesce((v.spec ->> 'priority')::int, 0) AS priority, CASE WHEN NOT t.apart THEN r.instance END AS instance, CASE WHEN r.revision = 1 THEN 1 -- it is new
                                            ELSE 1 + coalesce((SELECT max(a.try) FROM sluice.attempts_of(t.run) a WHERE a.task = t.name), 0) END AS try
                   FROM (SELECT * FROM ready ORDER BY run, position OFFSET 0) t
                  CROSS JOIN LATERAL (SELECT r.* FROM sluice.run r WHERE r.id = t.run OFFSET 0) r
@@ -126,8 +136,8 @@ BEGIN
                 INSERT INTO sluice.attempt (id, run, task, try, queued_at)
                 SELECT m.id, m.run, m.name, m.try, m.queued_at FROM made m
         )
-        INSERT INTO sluice.queue (attempt, run, demand, priority, instance, queued_at)
-        SELECT m.id, m.run, m.demand, m.priority, m.instance, m.queued_at FROM made m;
+        INSERT INTO sluice.queue (attempt, run, apart, demand, priority, instance, queued_at)
+        SELECT m.id, m.run, m.apart, m.demand, m.priority, m.instance, m.queued_at FROM made m;
 END
 $$;
 
@@ -168,7 +178,7 @@ BEGIN
         WITH over AS MATERIALIZED (
                 SELECT t.run, CASE WHEN bool_or(t.state = 'cancelled') THEN 'cancelled'
                                    WHEN bool_or(t.state = 'failed') THEN 'failed'
-                                   ELSE 'succeeded' END AS state
+                                   ELSE 'succeeded' END AS state, bool_or(t.apart) AS apart
                   FROM unnest(p_runs) r (run) CROSS JOIN LATERAL (SELECT t.* FROM sluice.task t WHERE t.run = r.run OFFSET 0) t GROUP BY t.run
         ), ended AS (
                 UPDATE sluice.run r
@@ -184,12 +194,15 @@ BEGIN
                          WHERE o.state = 'failed'
                          ORDER BY a.ended_at, a.id LIMIT 1) f ON true
                  WHERE r.id = o.run AND r.ended_at IS NULL
-                RETURNING r.id, r.instance
+                RETURNING r.id, r.instance, o.apart
         ), freed AS (
                 DELETE FROM sluice.live_run l WHERE l.run = ANY (ARRAY(SELECT e.id FROM ended e)) RETURNING l.project, l.subject
         ), clean AS (
                 INSERT INTO sluice.cleanup (instance, run)
                 SELECT e.instance, e.id FROM ended e WHERE e.instance IS NOT NULL
+                UNION
+                SELECT a.instance, e.id FROM ended e CROSS JOIN LATERAL sluice.attempts_of(e.id) a
+                 WHERE e.apart AND EXISTS (SELECT FROM sluice.instance i WHERE i.id = a.instance)
                     ON CONFLICT DO NOTHING
         )
         SELECT ARRAY(SELECT e.id FROM ended e),

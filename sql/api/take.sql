@@ -138,7 +138,7 @@ BEGIN
                  CROSS JOIN LATERAL (SELECT r.project, r.pipe, r.version, r.schedule, r.scheduled_at, r.parameters FROM sluice.run r WHERE r.id = x.run OFFSET 0) r
                  WHERE x.n <= 64
         ), kind AS MATERIALIZED (
-                SELECT k.*, v.type = 'streaming' AS streaming, coalesce(v.spec ->> 'delivery' = 'at-most-once', false) AS once, sluice.is_fenced(v.spec, t.value) AS fence, t.value -> 'directives' AS directives,
+                SELECT k.*, sluice.task_is_apart(t.value) AS apart, v.type = 'streaming' AS streaming, coalesce(v.spec ->> 'delivery' = 'at-most-once', false) AS once, sluice.is_fenced(v.spec, t.value) AS fence, t.value -> 'directives' AS directives,
                        sluice.task_refers(t.value -> 'directives') AS refers, sluice.task_has_specifiers(t.value -> 'directives') AS specifies
                   FROM (SELECT DISTINCT g.project, g.pipe, g.version, g.task FROM given g) k
                   JOIN sluice.pipe_version v ON (v.project, v.pipe, v.version) = (k.project, k.pipe, k.version)
@@ -155,7 +155,8 @@ BEGIN
                        'variables', CASE WHEN g.schedule IS NOT NULL THEN sluice.schedule_variables(g.schedule, g.scheduled_at) END,
                        'outputs', CASE WHEN k.refers THEN sluice.outputs_for(g.run, k.directives) END,
                        -- An agent of the release before does not know the word, and refuses what it would not replace.
-                       'directives', CASE WHEN p.parameters IS NULL AND NOT k.refers AND NOT k.specifies THEN k.directives ELSE '[["Substitute", "yes"]]' || k.directives END) ORDER BY g.attempt)
+                       'directives', CASE WHEN p.parameters IS NULL AND NOT k.refers AND NOT k.specifies THEN '[]' ELSE '[["Substitute", "yes"]]'::jsonb END
+                                     || CASE WHEN k.apart THEN '[["Workspace", "no"]]' ELSE '[]'::jsonb END || k.directives) ORDER BY g.attempt)
           FROM given g JOIN kind k ON (k.project, k.pipe, k.version, k.task) = (g.project, g.pipe, g.version, g.task)
          CROSS JOIN LATERAL (SELECT CASE WHEN g.parameters <> '[]' THEN (
                                 SELECT jsonb_object_agg(e ->> 'name', e -> 'value') FROM jsonb_array_elements(g.parameters) e) END AS parameters OFFSET 0) p
@@ -182,6 +183,7 @@ BEGIN
                            AND (c.offered_at > clock_timestamp() - interval '30 seconds') IS NOT TRUE
                            AND NOT EXISTS (SELECT FROM sluice.run r -- begun again here after it was lost
                                             WHERE r.id = c.run AND r.instance = i.id AND r.ended_at IS NULL)
+                           AND NOT EXISTS (SELECT FROM sluice.assignment x WHERE x.run = c.run AND x.instance = i.id)
                          ORDER BY c.run LIMIT 64 FOR UPDATE SKIP LOCKED) c
         ), said AS (
                 UPDATE sluice.cleanup c SET offered_at = clock_timestamp()

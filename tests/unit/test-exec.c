@@ -525,6 +525,20 @@ static void output_is(const char *directory, const char *want) {
         buffer_done(&b);
 }
 
+static void test_apart_there_is_no_workspace(void) {
+        UnitSpec s = {};
+        Error e = {};
+
+        ok_int(build(&open_policy, D("Workspace", "no", "ExecStart", "/bin/true"), &s, &e), 0);
+        STRV_FOREACH(v, s.environment)
+                ok_null(str_after(*v, "SLUICE_WORKSPACE="));
+        ok_null(s.working_directory);
+        ok_str(s.state_directory, "sluice/runs/" RUN_ID);
+        ok_true(strv_contains(s.environment,
+                              "SLUICE_OUTPUT=/var/lib/sluice/runs/" RUN_ID "/.output-" ATTEMPT));
+        spec_done(&s);
+}
+
 static void test_output_files(void) {
         char directory[] = "/tmp/sluice-test-XXXXXX", path[64], other[64], big[OUTPUT_FILE_MAX + 1];
 
@@ -575,6 +589,7 @@ int main(void) {
         RUN(test_links_are_followed);
         RUN(test_policy_of_others_allows_nothing);
         RUN(test_parameters_reach_the_environment);
+        RUN(test_apart_there_is_no_workspace);
         RUN(test_output_files);
         return tap_done();
 }

@@ -447,6 +447,56 @@ static void test_branches_and_tries(void) {
         ok_str(again, json);
 }
 
+static void test_tasks_are_placed_apart(void) {
+        static const char text[] =
+                "[Pipe]\nAgentSelector=a\n" SERVICE
+                "[Task b]\nAgentSelector=z=1, b in (c, d)\nExecStart=/bin/true\n";
+        static const struct {
+                const char *text, *words;
+        } wrong[] = {
+                { SERVICE "AgentSelector=\n", "p:3:1: AgentSelector=: a label is expected" },
+                { SERVICE "AgentSelector=a b\n", "p:3:17: AgentSelector=: =, !=, in (...)" },
+                { SERVICE "AgentSelector=a\nAgentSelector=b\n",
+                  "p:4:1: AgentSelector= stands twice" },
+                { SERVICE "AgentSelecter=a\n", "did you mean AgentSelector=?" },
+                { STREAMING SERVICE "AgentSelector=a\n",
+                  "p:5:1: AgentSelector= of a task does not go with Type=streaming" },
+                { SERVICE "AgentSelector=a\nEnvironment=A=1 W=${SLUICE_WORKSPACE}/x\n",
+                  "p:4:1: Environment=: a task with AgentSelector= has no $SLUICE_WORKSPACE" },
+                { "[Task a]\nAgentSelector=a\nExecStart=/bin/sh -c \"ls $$SLUICE_WORKSPACE\"\n",
+                  "p:3:1: ExecStart=: a task with AgentSelector= has no $SLUICE_WORKSPACE" },
+                { SERVICE "AgentSelector=a\nEnvironment=A=SLUICE_WORKSPACE B=$SLUICE_WORKSPACES\n",
+                  NULL },
+        };
+        _cleanup_(freep) char *json = NULL, *again = NULL, *plain = NULL;
+        _cleanup_(pipe_freep) Pipe *p = NULL, *q = NULL, *r = NULL;
+        Error e = {};
+
+        ok_int(pipe_parse("p", text, strlen(text), &p, &e, NULL), 0);
+        ok_str(e.detail, "");
+        ok_int(pipe_task_is_apart(p, 0), false);
+        ok_int(pipe_task_is_apart(p, 1), true);
+        ok_int(pipe_to_json(p, &json), 0);
+        ok_contains(json, "{\"name\":\"b\",\"after\":[],\"agent_selector\":[{\"key\":\"b\","
+                          "\"operator\":\"in\",\"values\":[\"c\",\"d\"]},{\"key\":\"z\","
+                          "\"operator\":\"in\",\"values\":[\"1\"]}],\"directives\"");
+        ok_int(pipe_from_json(json, strlen(json), &q, &e, NULL), 0);
+        ok_int(pipe_to_text(q, &plain, &e), 0);
+        ok_contains(plain,
+                    "\n[Task b]\nAgentSelector=b in (c, d), z in (1)\nExecStart=/bin/true\n");
+        ok_int(pipe_parse("p", plain, strlen(plain), &r, &e, NULL), 0);
+        ok_int(pipe_to_json(r, &again), 0);
+        ok_str(again, json);
+        for (size_t i = 0; i < ELEMENTSOF(wrong); i++) {
+                _cleanup_(pipe_freep) Pipe *w = NULL;
+                Error why = {};
+
+                ok_int(pipe_parse("p", wrong[i].text, strlen(wrong[i].text), &w, &why, NULL) < 0,
+                       wrong[i].words != NULL);
+                ok_contains(wrong[i].words ? why.detail : "", wrong[i].words ? wrong[i].words : "");
+        }
+}
+
 static void test_streaming_form(void) {
         static const char text[] = "[Pipe]\nType=streaming\nOverlap=brief\n[Task "
                                    "a]\nExecStart=/bin/true\nRestart=always\n";
@@ -544,6 +594,7 @@ int main(void) {
         RUN(test_text);
         RUN(test_streaming_words);
         RUN(test_branches_and_tries);
+        RUN(test_tasks_are_placed_apart);
         RUN(test_streaming_form);
         RUN(test_patterns_of_names);
         RUN(test_words);
