@@ -46,7 +46,8 @@ char *const *pipe_task_directives(const Pipe *p, size_t i); /* name, value, name
  * known. False behind the last one. */
 bool pipe_parameter_preset(const Pipe *p, size_t i, const char **ret_name, const char **ret_value);
 bool pipe_is_streaming(const Pipe *p);
-/* When the i-th schedule is due: the caller owns *ret, and *ret_name is the pipe's. -ENOENT behind the last one. */
+/* When the i-th schedule is due: the caller owns *ret, NULL when no clock says it, and *ret_name is the pipe's. -ENOENT behind the
+ * last one. */
 int pipe_schedule_times(const Pipe *p, size_t i, const char **ret_name, ScheduleTimes **ret);
 
 Pipe *pipe_free(Pipe *p);
