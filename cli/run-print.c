@@ -223,6 +223,13 @@ void run_print_values(const JsonArray *values) {
         }
 }
 
+void run_print_cause(const Scheduled *s) {
+        if (s->caused_by)
+                (void) printf(", after run %s of pipe %s", s->caused_by,
+                              s->caused_by_pipe ? s->caused_by_pipe : "-");
+        (void) putchar('\n');
+}
+
 int run_print(const Run *run) {
         const char *outcome = run->outcome ? run->outcome : run->state;
         Colour colour = colour_of_state(outcome);
@@ -239,7 +246,8 @@ int run_print(const Run *run) {
         (void) printf(", by %s\n", run->created_by ? run->created_by : "-");
         if (run->scheduled.schedule) {
                 print_moment("      Due: ", run->scheduled.due_at);
-                (void) printf(", by schedule %s\n", run->scheduled.schedule);
+                (void) printf(", by schedule %s", run->scheduled.schedule);
+                run_print_cause(&run->scheduled);
         }
         if (run->started_at) {
                 print_moment("  Started: ", run->started_at);

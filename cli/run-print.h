@@ -9,6 +9,8 @@
 int run_print_tasks(const Run *run);
 /* What it was given, and which layer each value came from. */
 void run_print_values(const JsonArray *values);
+/* Ends the line about its due time: after which run of another pipe it is, if it is. */
+void run_print_cause(const Scheduled *s);
 /* All about it, as systemctl status. */
 int run_print(const Run *run);
 

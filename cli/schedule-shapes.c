@@ -6,6 +6,9 @@
 static const JsonField spec_fields[] = {
         { "on_calendar", JSON_STRV, false, offsetof(ScheduleSpec, on_calendar) },
         { "cron", JSON_STRV, false, offsetof(ScheduleSpec, cron) },
+        { "after_pipe", JSON_STRV, false, offsetof(ScheduleSpec, after_pipe) },
+        { "after_pipe_failure", JSON_STRV, false, offsetof(ScheduleSpec, after_pipe_failure) },
+        { "after_pipe_any", JSON_STRV, false, offsetof(ScheduleSpec, after_pipe_any) },
         T(ScheduleSpec, time_zone),
         T(ScheduleSpec, missed_runs),
         T(ScheduleSpec, starting_deadline_sec),
@@ -23,8 +26,17 @@ static const JsonField pause_fields[] = {
 };
 
 static const JsonField due_fields[] = {
-        T(Due, due_at),  T(Due, until_at), T(Due, state),    T(Due, run),     T(Due, run_state),
-        T(Due, skipped), T(Due, reason),   T(Due, begin_at), N32(Due, count), {},
+        T(Due, due_at),
+        T(Due, until_at),
+        T(Due, state),
+        T(Due, run),
+        T(Due, run_state),
+        T(Due, skipped),
+        T(Due, reason),
+        T(Due, begin_at),
+        T(Due, caused_by),
+        N32(Due, count),
+        {},
 };
 
 const JsonField schedule_fields[] = {
@@ -40,6 +52,7 @@ const JsonField schedule_fields[] = {
         T(Schedule, error_at),
         T(Schedule, removed_at),
         N32(Schedule, waiting),
+        { "notes", JSON_STRV, false, offsetof(Schedule, notes) },
         OBJECT(Schedule, spec, spec_fields),
         OBJECT(Schedule, paused, pause_fields),
         OBJECT(Schedule, last, due_fields),

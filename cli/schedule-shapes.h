@@ -4,7 +4,7 @@
 #include "shapes.h"
 
 typedef struct ScheduleSpec {
-        char **on_calendar, **cron;
+        char **on_calendar, **cron, **after_pipe, **after_pipe_failure, **after_pipe_any;
         char *time_zone, *missed_runs, *starting_deadline_sec, *randomized_delay_sec;
         bool fixed_random_delay;
 } ScheduleSpec;
@@ -14,7 +14,7 @@ typedef struct SchedulePause {
 } SchedulePause;
 
 typedef struct Due {
-        char *due_at, *until_at, *state, *run, *run_state, *skipped, *reason, *begin_at;
+        char *due_at, *until_at, *state, *run, *run_state, *skipped, *reason, *begin_at, *caused_by;
         uint32_t count;
 } Due;
 
@@ -22,6 +22,7 @@ typedef struct Schedule {
         char *project, *pipe, *name, *concurrency_policy, *next_at, *last_run, *last_run_state,
                 *last_run_at, *error, *error_at, *removed_at;
         uint32_t waiting;
+        char **notes;
         ScheduleSpec spec;
         SchedulePause paused;
         Due last; /* due_at NULL: none yet */

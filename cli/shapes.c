@@ -53,10 +53,8 @@ const JsonField value_fields[] = {
 };
 
 const JsonField scheduled_fields[] = {
-        T(Scheduled, schedule),
-        T(Scheduled, due_at),
-        T(Scheduled, interval_start),
-        {},
+        T(Scheduled, schedule),  T(Scheduled, due_at),         T(Scheduled, interval_start),
+        T(Scheduled, caused_by), T(Scheduled, caused_by_pipe), {},
 };
 
 const JsonField run_fields[] = {
@@ -100,6 +98,7 @@ const JsonField pipe_fields[] = {
         { "spec", JSON_RAW, false, offsetof(PipeFacts, spec) },
         B(PipeFacts, created),
         B(PipeFacts, changed),
+        { "notes", JSON_STRV, false, offsetof(PipeFacts, notes) },
         OBJECT(PipeFacts, stream, stream_fields),
         {},
 };

@@ -29,7 +29,7 @@ typedef struct Value {
 } Value;
 /* The due time that a run is for; schedule NULL: somebody asked for it. */
 typedef struct Scheduled {
-        char *schedule, *due_at, *interval_start;
+        char *schedule, *due_at, *interval_start, *caused_by, *caused_by_pipe;
 } Scheduled;
 
 typedef struct Run {
@@ -50,6 +50,7 @@ typedef struct PipeFacts {
         char *project, *pipe, *version, *type, *description, *created_at, *created_by, *source,
                 *spec;
         bool created, changed;
+        char **notes;  /* of a deployment */
         Stream stream; /* of a streaming pipe; else its texts are NULL */
 } PipeFacts;
 

@@ -77,9 +77,11 @@ static int print_run(const ExplainedRun *run) {
         (void) printf("  Outcome: %s%s%s%s%s\n", colour_begin(colour), outcome, colour_end(colour),
                       run->reason ? "; " : "", run->reason ? run->reason : "");
         run_print_values(&run->parameters);
-        if (run->scheduled.schedule)
-                (void) printf("      Due: %s, by schedule %s\n",
+        if (run->scheduled.schedule) {
+                (void) printf("      Due: %s, by schedule %s",
                               format_time(run->scheduled.due_at, text), run->scheduled.schedule);
+                run_print_cause(&run->scheduled);
+        }
         for (size_t i = 0; r >= 0 && i < run->tasks.count; i++) {
                 const ExplainedAttempt *attempts = tasks[i].attempts.items;
 

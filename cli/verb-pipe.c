@@ -47,6 +47,8 @@ static void print_deployed(const PipeFacts *pipe) {
                       pipe->created   ? "is new"
                       : pipe->changed ? "is current again"
                                       : "is unchanged");
+        STRV_FOREACH(note, pipe->notes)
+                (void) printf("%s: note: %s\n", pipe->pipe, *note);
 }
 
 static int pipe_deploy(Context *x, const PipeFile *file) {

@@ -127,6 +127,14 @@ static void add_row(Table *table, const char *schedule, const ScheduleTimes *t, 
         table_add_colour(table, *mark_words(m, words) ? words : NULL, COLOUR_YELLOW);
 }
 
+/* A schedule that no clock makes due. */
+static void add_untimed(Table *table, const char *schedule) {
+        table_add(table, schedule);
+        for (unsigned i = 0; i < 3; i++)
+                table_add(table, NULL);
+        table_add(table, "runs after a pipe, at no time of its own");
+}
+
 /* The next n due times of a schedule; fewer when it ends. */
 static void preview(ScheduleTimes *t, const char *name, uint64_t n, Table *table, JsonOut *o) {
         uint64_t usec = (uint64_t) time(NULL) * USEC_PER_SEC;
@@ -155,6 +163,11 @@ static int preview_all(Context *x, const Pipe *pipe, uint64_t n, Table *table, J
                 if (r >= 0 && wanted && !str_eq(wanted, name))
                         continue;
                 found = true;
+                if (r >= 0 && !t) {
+                        if (table)
+                                add_untimed(table, name);
+                        continue;
+                }
                 if (r >= 0 && schedule_times_bind(t, atlas_find, &atlas, &missing) < 0)
                         return atlas.r < 0 ? atlas.r : complain(-ENOMEM, "Out of memory.");
                 if (r < 0)

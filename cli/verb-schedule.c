@@ -16,11 +16,35 @@
 
 #define LIMIT_DEFAULT 20U
 
+/* "success of orders", "any end of tidy". */
+static int add_causes(char ***list, const char *words, char *const *pipes) {
+        int r = 0;
+
+        STRV_FOREACH(pipe, pipes)
+                r = r < 0 ? r : strv_append_take(list, str_format("%s %s", words, *pipe));
+        return r;
+}
+
+/* "after success of orders, any end of tidy". New string. */
+static char *causes_text(const ScheduleSpec *s) {
+        _cleanup_(strv_freep) char **list = NULL;
+        _cleanup_(freep) char *text = NULL;
+
+        if (add_causes(&list, "success of", s->after_pipe) < 0 ||
+            add_causes(&list, "failure of", s->after_pipe_failure) < 0 ||
+            add_causes(&list, "any end of", s->after_pipe_any) < 0)
+                return NULL;
+        text = strv_join(list, ", ");
+        return text ? str_format("after %s", text) : NULL;
+}
+
 /* "Mon..Fri *-*-* 02:00:00, 0 4 * * 1 (Europe/London)". New string. */
 static char *expressions_text(const ScheduleSpec *s) {
         _cleanup_(freep) char *events = strv_join(s->on_calendar, ", ");
         _cleanup_(freep) char *lines = strv_join(s->cron, ", ");
 
+        if (!s->on_calendar && !s->cron)
+                return causes_text(s);
         if (!events || !lines)
                 return NULL;
         return str_format("%s%s%s%s%s%s", events, *events && *lines ? ", " : "", lines,
@@ -35,8 +59,11 @@ static void add_state(Table *t, const Schedule *s) {
                 table_add_colour(t, "paused", COLOUR_YELLOW);
         else if (s->waiting > 0)
                 table_addf(t, "%u waiting", s->waiting);
+        else if (s->notes && *s->notes)
+                table_add_colour(t, s->notes[0], COLOUR_YELLOW);
         else
-                table_add(t, s->next_at ? "active" : NULL);
+                table_add(t,
+                          s->next_at || (!s->spec.on_calendar && !s->spec.cron) ? "active" : NULL);
 }
 
 static void add_schedule(const void *item, void *userdata) {
@@ -174,9 +201,12 @@ static void print_schedule(const Schedule *s) {
         if (s->removed_at)
                 (void) printf("  Removed: %s, by a version of the pipe\n",
                               format_time(s->removed_at, text));
-        else
+        else if (s->spec.on_calendar || s->spec.cron)
                 (void) printf("     Next: %s\n",
                               s->next_at ? format_time(s->next_at, text) : "none is known");
+        STRV_FOREACH(note, s->notes)
+                (void) printf("     Note: %s%s%s\n", colour_begin(COLOUR_YELLOW), *note,
+                              colour_end(COLOUR_YELLOW));
         print_pause(&s->paused);
         if (s->error)
                 (void) printf("    Error: %s%s%s\n", colour_begin(COLOUR_RED), s->error,
@@ -255,11 +285,12 @@ static void add_due(const void *item, void *userdata) {
         else
                 table_add(userdata, d->skipped ? d->skipped : d->state);
         table_add(userdata, d->run);
+        table_add(userdata, d->caused_by);
         table_add(userdata, d->reason);
 }
 
 int verb_schedule_history(Context *x) {
-        static const char *const header[] = { "DUE", "OUTCOME", "RUN", "REASON", NULL };
+        static const char *const header[] = { "DUE", "OUTCOME", "RUN", "AFTER", "REASON", NULL };
         _cleanup_(table_freep) Table *table = NULL;
         _cleanup_(freep) char *name = NULL, *path = NULL;
         const char *text = option_value(x, OPTION_LIMIT);

@@ -17,6 +17,12 @@ const JsonField pipe_schedule_fields[] = {
         { "on_calendar", JSON_STRV, false, offsetof(PipeSchedule, on_calendar),
           .max = PIPE_EXPRESSIONS_MAX },
         { "cron", JSON_STRV, false, offsetof(PipeSchedule, cron), .max = PIPE_EXPRESSIONS_MAX },
+        { "after_pipe", JSON_STRV, false, offsetof(PipeSchedule, after),
+          .max = PIPE_EXPRESSIONS_MAX },
+        { "after_pipe_failure", JSON_STRV, false, offsetof(PipeSchedule, after_failure),
+          .max = PIPE_EXPRESSIONS_MAX },
+        { "after_pipe_any", JSON_STRV, false, offsetof(PipeSchedule, after_any),
+          .max = PIPE_EXPRESSIONS_MAX },
         { "time_zone", JSON_TEXT, false, offsetof(PipeSchedule, time_zone), .max = ZONE_NAME_MAX },
         { "missed_runs", JSON_TEXT, false, offsetof(PipeSchedule, missed_runs), .max = 16 },
         { "starting_deadline_sec", JSON_TEXT, false, offsetof(PipeSchedule, starting_deadline),
@@ -34,6 +40,9 @@ const JsonField pipe_schedule_fields[] = {
 const PipeWord pipe_schedule_words[PIPE_SCHEDULE_WORDS] = {
         { "OnCalendar", offsetof(PipeSchedule, on_calendar), true, true },
         { "Cron", offsetof(PipeSchedule, cron), true, true },
+        { "AfterPipe", offsetof(PipeSchedule, after), true, false },
+        { "AfterPipeFailure", offsetof(PipeSchedule, after_failure), true, false },
+        { "AfterPipeAny", offsetof(PipeSchedule, after_any), true, false },
         { "TimeZone", offsetof(PipeSchedule, time_zone), false, false },
         { "Persistent", offsetof(PipeSchedule, persistent), false, false },
         { "MissedRuns", offsetof(PipeSchedule, missed_runs), false, false },
@@ -218,16 +227,57 @@ static void check_parameters(PipeCheck *c, size_t i) {
         }
 }
 
+static void check_names(PipeCheck *c, size_t i, const char *key, char *const *names) {
+        STRV_FOREACH(name, names) {
+                Error e = {};
+                int r = 0;
+
+                if (pipe_name_check(*name) < 0)
+                        r = error_set(&e, -EINVAL, "bad-name", "%s=: \"%.64s\" is no pipe name",
+                                      key, *name);
+                for (char *const *other = names; r >= 0 && other < name; other++)
+                        if (str_eq(*other, *name))
+                                r = error_set(&e, -EINVAL, "duplicate-pipe",
+                                              "%s=: \"%s\" stands twice", key, *name);
+                pipe_object(c, PLACE_SCHEDULE(i, key), r, &e);
+        }
+}
+
+static int occasion_check(const PipeSchedule *s, const char **ret_key, Error *e) {
+        bool timed = s->on_calendar || s->cron,
+             caused = s->after || s->after_failure || s->after_any;
+
+        *ret_key = NULL;
+        if (!timed && !caused)
+                return error_set(e, -EINVAL, "no-time",
+                                 "schedule \"%s\" has neither OnCalendar= nor Cron= nor AfterPipe=",
+                                 s->name);
+        if (timed && caused)
+                return error_set(e, -EINVAL, "two-occasions",
+                                 "schedule \"%s\" runs at times and after a pipe: that is two "
+                                 "schedules, [Schedule NAME] for each",
+                                 s->name);
+        *ret_key = s->persistent ? "Persistent" : "MissedRuns";
+        if (caused && (s->missed_runs || s->persistent))
+                return error_set(e, -EINVAL, "nothing-missed",
+                                 "%s=: what runs after a pipe begins when that ends, and is never "
+                                 "missed",
+                                 *ret_key);
+        return 0;
+}
+
 static void check_schedule(PipeCheck *c, size_t i) {
         PipeSchedule *s = pipe_schedule(c->pipe, i);
+        const char *key;
         Error e = {};
+        int r;
 
         check_name(c, i);
-        if (!s->on_calendar && !s->cron)
-                pipe_object(c, PLACE_SCHEDULE(i, NULL),
-                            error_set(&e, -EINVAL, "no-time",
-                                      "schedule \"%s\" has neither OnCalendar= nor Cron=", s->name),
-                            &e);
+        r = occasion_check(s, &key, &e);
+        pipe_object(c, PLACE_SCHEDULE(i, key), r, &e);
+        check_names(c, i, "AfterPipe", s->after);
+        check_names(c, i, "AfterPipeFailure", s->after_failure);
+        check_names(c, i, "AfterPipeAny", s->after_any);
         settle_expressions(c, i, "OnCalendar", s->on_calendar, event_settle);
         settle_expressions(c, i, "Cron", s->cron, cron_settle);
         check_parameters(c, i);
@@ -269,6 +319,9 @@ static void schedule_out(JsonOut *o, const PipeSchedule *s) {
         json_out_text(o, "name", s->name);
         expressions_out(o, "on_calendar", s->on_calendar);
         expressions_out(o, "cron", s->cron);
+        expressions_out(o, "after_pipe", s->after);
+        expressions_out(o, "after_pipe_failure", s->after_failure);
+        expressions_out(o, "after_pipe_any", s->after_any);
         word_out(o, "time_zone", s->time_zone);
         word_out(o, "missed_runs", s->missed_runs);
         word_out(o, "starting_deadline_sec", s->starting_deadline);
@@ -295,5 +348,9 @@ int pipe_schedule_times(const Pipe *p, size_t i, const char **ret_name, Schedule
         if (!s)
                 return -ENOENT;
         *ret_name = s->name;
+        if (!s->on_calendar && !s->cron) {
+                *ret = NULL;
+                return 0;
+        }
         return schedule_times_new(s->on_calendar, s->cron, s->time_zone, ret, NULL);
 }

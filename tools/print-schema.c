@@ -177,6 +177,13 @@ static const Note schedule_notes[] = {
         { "name", "Its name, once in a pipe.", PIPE_NAME_PATTERN },
         { "on_calendar", "Calendar expressions, see systemd.time(7). These or cron's are there." },
         { "cron", "Lines of five fields, see crontab(5)." },
+        { "after_pipe",
+          "Pipes of the project after whose successful runs it runs; instead of "
+          "times.",
+          PIPE_NAME_PATTERN },
+        { "after_pipe_failure", "Pipes after whose failed runs it runs.", PIPE_NAME_PATTERN },
+        { "after_pipe_any", "Pipes after whose runs it runs, however they end.",
+          PIPE_NAME_PATTERN },
         { "time_zone", "A name of the tz database; UTC is the default." },
         { "missed_runs", "What becomes of runs that were due while nothing could begin; none is "
                          "the default." },

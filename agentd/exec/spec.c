@@ -420,12 +420,17 @@ static int check_directive(const StartRequest *q, size_t i, const Directive *d, 
 
 /* What a schedule says of a run. Values are times and names. */
 static int take_variable(UnitSpec *s, const char *name, const char *value, Error *e) {
-        static const char *const names[] = {
-                "SLUICE_SCHEDULE",           "SLUICE_SCHEDULED_AT",
-                "SLUICE_SCHEDULED_AT_LOCAL", "SLUICE_INTERVAL_START",
-                "SLUICE_INTERVAL_END",       "SLUICE_INTERVAL_START_LOCAL",
-                "SLUICE_INTERVAL_END_LOCAL", NULL
-        };
+        static const char *const names[] = { "SLUICE_SCHEDULE",
+                                             "SLUICE_SCHEDULED_AT",
+                                             "SLUICE_SCHEDULED_AT_LOCAL",
+                                             "SLUICE_INTERVAL_START",
+                                             "SLUICE_INTERVAL_END",
+                                             "SLUICE_INTERVAL_START_LOCAL",
+                                             "SLUICE_INTERVAL_END_LOCAL",
+                                             "SLUICE_CAUSED_BY",
+                                             "SLUICE_CAUSED_BY_PIPE",
+                                             "SLUICE_CAUSED_BY_STATE",
+                                             NULL };
         static const char letters[] =
                 "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_:.+-";
         size_t n = strlen(value);

@@ -37,7 +37,7 @@ DECLARE
 BEGIN
         SELECT * INTO v_before FROM sluice.schedule_due d WHERE d.schedule = p_schedule AND d.due_at < p_due ORDER BY d.due_at DESC LIMIT 1;
 
-        IF v_before.skipped = p_why AND v_before.reason = p_reason AND coalesce(v_before.until_at, v_before.due_at) < p_due THEN
+        IF v_before.cause IS NULL AND v_before.skipped = p_why AND v_before.reason = p_reason AND coalesce(v_before.until_at, v_before.due_at) < p_due THEN
                 UPDATE sluice.schedule_due SET until_at = p_until, count = count + p_count, decided_at = clock_timestamp()
                  WHERE schedule = p_schedule AND due_at = v_before.due_at;
         ELSE
@@ -52,6 +52,9 @@ $$;
 CREATE OR REPLACE FUNCTION sluice.due_drop(p_schedule uuid, p_due timestamptz, p_why text, p_reason text) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
+        -- One that was caused stays by itself: it is the row that says once.
+        UPDATE sluice.schedule_due SET begin_at = NULL, waits_for = NULL, skipped = p_why, reason = p_reason, decided_at = clock_timestamp()
+         WHERE schedule = p_schedule AND due_at = p_due AND begin_at IS NOT NULL AND cause IS NOT NULL;
         DELETE FROM sluice.schedule_due WHERE schedule = p_schedule AND due_at = p_due AND begin_at IS NOT NULL;
         IF FOUND THEN
                 PERFORM sluice.due_skip(p_schedule, p_due, p_due, 1, p_why, p_reason);
@@ -147,23 +150,33 @@ BEGIN
 END
 $$;
 
--- The caller holds the lock of the pipe.
-CREATE OR REPLACE FUNCTION sluice.due_begin(s sluice.schedule, p_due timestamptz, p_deadline timestamptz) RETURNS void
+DROP FUNCTION IF EXISTS sluice.due_begin(sluice.schedule, timestamptz, timestamptz), sluice.dues_begin(); -- of the release before
+
+-- The caller holds the lock of the pipe. p_place: its run may be placed on any instance; else that is left to those who look.
+CREATE OR REPLACE FUNCTION sluice.due_begin(s sluice.schedule, p_due timestamptz, p_deadline timestamptz, p_place boolean) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
         v_run uuid := sluice.uuid_v7();
 BEGIN
         IF sluice.is_paused(s, clock_timestamp()) THEN
                 PERFORM sluice.due_drop(s.id, p_due, 'paused', sluice.pause_words(s));
+        ELSIF s.removed_at IS NOT NULL THEN
+                PERFORM sluice.due_drop(s.id, p_due, 'removed', 'the current version of the pipe does not have the schedule');
         ELSIF clock_timestamp() > p_deadline THEN
                 PERFORM sluice.due_drop(s.id, p_due, 'deadline', format('StartingDeadlineSec=%s was over', s.spec ->> 'starting_deadline_sec'));
         ELSIF sluice.due_has_room(s, p_due) THEN
-                PERFORM sluice.runs_make(ARRAY[v_run], ARRAY[s.project], ARRAY[s.pipe], ARRAY[p.version], ARRAY['schedule ' || s.name],
-                                         ARRAY[jsonb_build_object('at', p_due, 'zone', s.spec -> 'time_zone', 'schedule', sluice.schedule_values(s.spec))])
+                PERFORM sluice.runs_insert(ARRAY[v_run], ARRAY[s.project], ARRAY[s.pipe], ARRAY[p.version], ARRAY['schedule ' || s.name],
+                                           ARRAY[jsonb_build_object('at', p_due, 'zone', s.spec -> 'time_zone', 'schedule', sluice.schedule_values(s.spec))])
                    FROM sluice.pipe p WHERE p.project = s.project AND p.name = s.pipe;
                 UPDATE sluice.run SET schedule = s.id, scheduled_at = p_due WHERE id = v_run;
                 UPDATE sluice.schedule_due SET begin_at = NULL, run = v_run, decided_at = clock_timestamp() WHERE schedule = s.id AND due_at = p_due;
                 UPDATE sluice.schedule SET last_run = v_run, error = NULL, error_at = NULL WHERE id = s.id;
+                IF p_place THEN
+                        PERFORM sluice.runs_begin(ARRAY[v_run]);
+                ELSE
+                        PERFORM sluice.tasks_queue(ARRAY[v_run]);
+                        PERFORM sluice.look();
+                END IF;
         END IF;
 END
 $$;
@@ -171,8 +184,9 @@ $$;
 -- What a run says of the due time that it is for.
 CREATE OR REPLACE FUNCTION sluice.scheduled_json(p_schedule uuid, p_due timestamptz) RETURNS jsonb
 LANGUAGE sql STABLE AS $$
-        SELECT jsonb_build_object('schedule', s.name, 'due_at', sluice.rfc3339(p_due), 'interval_start', sluice.rfc3339(d.interval_start))
-          FROM sluice.schedule s LEFT JOIN sluice.schedule_due d ON d.schedule = s.id AND d.due_at = p_due
+        SELECT jsonb_build_object('schedule', s.name, 'due_at', sluice.rfc3339(p_due), 'interval_start', sluice.rfc3339(d.interval_start),
+                                  'caused_by', d.cause, 'caused_by_pipe', c.pipe)
+          FROM sluice.schedule s LEFT JOIN sluice.schedule_due d ON d.schedule = s.id AND d.due_at = p_due LEFT JOIN sluice.run c ON c.id = d.cause
          WHERE s.id = p_schedule
 $$;
 
@@ -185,17 +199,19 @@ LANGUAGE sql STABLE AS $$
                        ELSE CASE WHEN p_offset_sec < 0 THEN '-' ELSE '+' END || to_char(abs(p_offset_sec) * interval '1 second', 'HH24:MI') END
 $$;
 
--- What the tasks of such a run have in their environment. The interval goes from the due time before to this one.
+-- What the tasks of such a run have in their environment. The interval goes from the due time before to this one; where the end of
+-- another run made it due there is none, but that run.
 CREATE OR REPLACE FUNCTION sluice.schedule_variables(p_schedule uuid, p_due timestamptz) RETURNS jsonb
 LANGUAGE sql STABLE AS $$
         SELECT jsonb_strip_nulls(jsonb_build_object(
                 'SLUICE_SCHEDULE', s.name,
-                'SLUICE_SCHEDULED_AT', sluice.time_words(p_due), 'SLUICE_INTERVAL_END', sluice.time_words(p_due),
+                'SLUICE_SCHEDULED_AT', sluice.time_words(p_due), 'SLUICE_INTERVAL_END', CASE WHEN d.cause IS NULL THEN sluice.time_words(p_due) END,
+                'SLUICE_CAUSED_BY', d.cause, 'SLUICE_CAUSED_BY_PIPE', c.pipe, 'SLUICE_CAUSED_BY_STATE', c.state,
                 'SLUICE_SCHEDULED_AT_LOCAL', CASE WHEN d.offset_sec IS NOT NULL THEN sluice.time_words(p_due, d.offset_sec) END,
                 'SLUICE_INTERVAL_END_LOCAL', CASE WHEN d.offset_sec IS NOT NULL THEN sluice.time_words(p_due, d.offset_sec) END,
                 'SLUICE_INTERVAL_START', sluice.time_words(d.interval_start),
                 'SLUICE_INTERVAL_START_LOCAL', CASE WHEN d.start_offset_sec IS NOT NULL THEN sluice.time_words(d.interval_start, d.start_offset_sec) END))
-          FROM sluice.schedule s LEFT JOIN sluice.schedule_due d ON d.schedule = s.id AND d.due_at = p_due
+          FROM sluice.schedule s LEFT JOIN sluice.schedule_due d ON d.schedule = s.id AND d.due_at = p_due LEFT JOIN sluice.run c ON c.id = d.cause
          WHERE s.id = p_schedule
 $$;
 
@@ -206,14 +222,12 @@ LANGUAGE sql AS $$
          WHERE id = p_schedule AND removed_at IS NULL
 $$;
 
--- Begins what may begin now, up to a hundred; the rest is due still. Pipes and schedules that somebody is busy with are left for the
--- next time.
-CREATE OR REPLACE FUNCTION sluice.dues_begin() RETURNS void
+-- Begins what may begin now of these schedules, up to a hundred; the rest is due still. Pipes and schedules that somebody is busy with
+-- are left for the next time.
+CREATE OR REPLACE FUNCTION sluice.dues_begin(p_schedules uuid[], p_place boolean) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
-        v_schedules uuid[] := ARRAY(SELECT DISTINCT d.schedule
-                                      FROM (SELECT schedule FROM sluice.schedule_due WHERE begin_at <= clock_timestamp() AND waits_for IS NULL
-                                             ORDER BY begin_at LIMIT 100) d);
+        v_schedules uuid[] := p_schedules;
         v_projects text[];
         v_pipes text[];
         v record;
@@ -235,7 +249,7 @@ BEGIN
                   WHERE s.id = ANY (v_schedules) AND d.begin_at <= clock_timestamp() AND d.waits_for IS NULL
                   ORDER BY d.begin_at, d.due_at LIMIT 100 LOOP
                 BEGIN
-                        PERFORM sluice.due_begin(s, v.due_at, v.deadline_at)
+                        PERFORM sluice.due_begin(s, v.due_at, v.deadline_at, p_place)
                            FROM sluice.schedule s
                           WHERE s.id = v.id AND EXISTS (SELECT FROM sluice.schedule_due d
                                                          WHERE d.schedule = v.id AND d.due_at = v.due_at AND d.begin_at IS NOT NULL AND d.waits_for IS NULL);

@@ -258,8 +258,9 @@ DECLARE
         v_token sluice.token := sluice.auth_token(p_auth, 'editor');
 BEGIN
         PERFORM sluice.project_check(p_project);
+        PERFORM sluice.after_lock(p_project, p_spec);
 
-        RETURN sluice.pipe_write(v_token.name, p_project, p_pipe, p_version, p_spec, p_source);
+        RETURN sluice.pipes_written(p_project, jsonb_build_array(sluice.pipe_write(v_token.name, p_project, p_pipe, p_version, p_spec, p_source))) -> 0;
 END
 $$;
 
@@ -273,12 +274,13 @@ DECLARE
         v jsonb;
 BEGIN
         PERFORM sluice.project_check(p_project);
+        PERFORM sluice.after_lock(p_project, e -> 'spec') FROM jsonb_array_elements(sluice.json_array(p_request, 'pipes', 100, true)) e;
 
         FOR v IN SELECT e FROM jsonb_array_elements(sluice.json_array(p_request, 'pipes', 100, true)) e ORDER BY e ->> 'pipe' COLLATE "C" LOOP
                 v_items := v_items || (sluice.pipe_write(v_token.name, p_project, v ->> 'pipe', v ->> 'version', v -> 'spec', v ->> 'source') - 'spec' - 'source');
         END LOOP;
 
-        RETURN json_build_object('items', v_items, 'next', NULL);
+        RETURN json_build_object('items', coalesce(sluice.pipes_written(p_project, v_items), '[]'), 'next', NULL);
 END
 $$;
 
@@ -344,13 +346,15 @@ BEGIN
         IF p_version IS NULL THEN
                 PERFORM sluice.fail(400, 'bad-request', 'Member "version" is missing.');
         END IF;
+        PERFORM sluice.after_lock(p_project, v.spec) FROM sluice.pipe_version v WHERE v.project = p_project AND v.pipe = p_pipe AND v.version = p_version;
         SELECT version INTO v_before FROM sluice.pipe WHERE project = p_project AND name = p_pipe FOR NO KEY UPDATE;
         v_row := sluice.pipe_find(p_project, p_pipe, p_version);
 
         UPDATE sluice.pipe SET version = p_version WHERE project = p_project AND name = p_pipe AND version <> p_version;
         PERFORM sluice.pipe_settle(v_row, v_before, v_token.name);
 
-        RETURN sluice.pipe_json(v_row, true)::jsonb || jsonb_build_object('created', false, 'changed', v_before IS DISTINCT FROM p_version);
+        RETURN sluice.pipes_written(p_project, jsonb_build_array(
+                sluice.pipe_json(v_row, true)::jsonb || jsonb_build_object('created', false, 'changed', v_before IS DISTINCT FROM p_version))) -> 0;
 END
 $$;
 

@@ -275,6 +275,7 @@ BEGIN
 
         SELECT * INTO v_is FROM sluice.reports_apply(p_reports, p_requests, v_void);
         PERFORM sluice.runs_advance(ARRAY(SELECT DISTINCT unnest(v_is.changed)));
+        PERFORM sluice.dues_begin_caused(v_is.changed);
         PERFORM sluice.runs_tell(v_is.touched);
 
         -- What is to go on elsewhere, or waits for another instance, which passed over it meanwhile.

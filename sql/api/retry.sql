@@ -88,7 +88,9 @@ DECLARE
         v_next timestamptz;
 BEGIN
         PERFORM sluice.retry_sweep();
-        PERFORM sluice.dues_begin();
+        PERFORM sluice.dues_begin(ARRAY(SELECT DISTINCT d.schedule
+                                          FROM (SELECT schedule FROM sluice.schedule_due WHERE begin_at <= clock_timestamp() AND waits_for IS NULL
+                                                 ORDER BY begin_at LIMIT 100) d), true);
         -- A schedule that nobody looks at, since no worker here knows how, is no reason to ask all the time.
         v_next := least((SELECT t.retry_at FROM sluice.task t WHERE t.retry_at IS NOT NULL ORDER BY t.retry_at LIMIT 1),
                         (SELECT s.look_at + CASE WHEN s.look_at < clock_timestamp() - interval '1 second' THEN clock_timestamp() + interval '1 second' - s.look_at ELSE '0' END

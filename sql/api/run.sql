@@ -215,6 +215,7 @@ BEGIN
         END IF;
         PERFORM sluice.streams_tell(v_ended);
         PERFORM sluice.dues_wake(v_ended);
+        PERFORM sluice.dues_cause(v_ended);
         RETURN v_ended;
 END
 $$;

@@ -28,8 +28,10 @@ BEGIN
         FOR v IN SELECT value FROM jsonb_array_elements(v_list) LOOP
                 IF NOT sluice.is_name(sluice.json_text(v, 'name', true)) THEN
                         PERFORM sluice.fail(400, 'bad-spec', format('"%s" is not a schedule name.', left(v ->> 'name', 80)));
-                ELSIF sluice.json_array(v, 'on_calendar', 64) || sluice.json_array(v, 'cron', 64) = '[]' THEN
-                        PERFORM sluice.fail(400, 'bad-spec', format('Schedule "%s" has no expression.', v ->> 'name'));
+                END IF;
+                PERFORM sluice.after_check(v);
+                IF (sluice.json_array(v, 'on_calendar', 64) || sluice.json_array(v, 'cron', 64) <> '[]')::int + EXISTS (SELECT FROM sluice.after_causes(v))::int <> 1 THEN
+                        PERFORM sluice.fail(400, 'bad-spec', format('Schedule "%s" must have expressions, or run after a pipe, and not both.', v ->> 'name'));
                 END IF;
                 IF EXISTS (SELECT FROM jsonb_array_elements(sluice.json_array(v, 'parameters', 64)) p
                             WHERE jsonb_typeof(p) <> 'string' OR p #>> '{}' !~ '^[a-z][a-z0-9_]*=') THEN
@@ -55,6 +57,12 @@ $$;
 CREATE OR REPLACE FUNCTION sluice.schedule_times(p_spec jsonb) RETURNS jsonb
 LANGUAGE sql IMMUTABLE AS $$
         SELECT jsonb_build_array(p_spec -> 'on_calendar', p_spec -> 'cron', p_spec -> 'time_zone')
+$$;
+
+-- When to look at it first: what the clock does not make due, never.
+CREATE OR REPLACE FUNCTION sluice.schedule_first_look(p_spec jsonb) RETURNS timestamptz
+LANGUAGE sql VOLATILE AS $$
+        SELECT CASE WHEN p_spec ?| ARRAY['on_calendar', 'cron'] THEN clock_timestamp() END
 $$;
 
 -- A due time that nobody has looked at yet, though its moment has come, is not lost when its schedule changes.
@@ -83,12 +91,12 @@ BEGIN
                 SELECT * INTO s FROM sluice.schedule WHERE project = p_row.project AND pipe = p_row.pipe AND name = v_spec ->> 'name';
                 IF s.id IS NULL THEN
                         INSERT INTO sluice.schedule (project, pipe, name, spec, policy, look_at)
-                        VALUES (p_row.project, p_row.pipe, v_spec ->> 'name', v_spec, v_policy, clock_timestamp());
+                        VALUES (p_row.project, p_row.pipe, v_spec ->> 'name', v_spec, v_policy, sluice.schedule_first_look(v_spec));
                 ELSIF s.removed_at IS NOT NULL OR sluice.schedule_times(s.spec) <> sluice.schedule_times(v_spec) THEN
                         PERFORM sluice.schedule_close(s);
                         UPDATE sluice.schedule
                            SET spec = v_spec, policy = v_policy, after_at = greatest(after_at, clock_timestamp()), last_at = NULL, next_at = NULL,
-                               look_at = clock_timestamp(), removed_at = NULL, error = NULL, error_at = NULL
+                               look_at = sluice.schedule_first_look(v_spec), removed_at = NULL, error = NULL, error_at = NULL
                          WHERE id = s.id;
                 ELSE
                         UPDATE sluice.schedule SET spec = v_spec, policy = v_policy WHERE id = s.id AND (spec, policy) <> (v_spec, v_policy);
@@ -104,6 +112,7 @@ BEGIN
                 UPDATE sluice.schedule SET removed_at = clock_timestamp(), look_at = NULL, next_at = NULL, error = NULL, error_at = NULL WHERE id = s.id;
         END LOOP;
 
+        PERFORM sluice.after_settle(p_row.project, p_row.pipe);
         IF v_list <> '[]' THEN
                 PERFORM pg_notify('sluice', 'tick');
         END IF;
@@ -118,7 +127,7 @@ BEGIN
                 'state', CASE WHEN d.run IS NOT NULL THEN 'run' WHEN d.skipped IS NOT NULL THEN 'skipped' ELSE 'waiting' END,
                 'run', d.run, 'run_state', (SELECT r.state FROM sluice.run r WHERE r.id = d.run),
                 'skipped', d.skipped, 'reason', coalesce(d.reason, 'waits for the end of run ' || d.waits_for),
-                'interval_start', sluice.rfc3339(d.interval_start), 'begin_at', sluice.rfc3339(d.begin_at), 'waits_for', d.waits_for,
+                'interval_start', sluice.rfc3339(d.interval_start), 'begin_at', sluice.rfc3339(d.begin_at), 'waits_for', d.waits_for, 'caused_by', d.cause,
                 'deadline_at', sluice.rfc3339(d.deadline_at), 'decided_at', sluice.rfc3339(d.decided_at));
 END
 $$;
@@ -128,7 +137,7 @@ LANGUAGE plpgsql STABLE AS $$
 BEGIN
         RETURN json_build_object(
                 'schedule', s.id, 'project', s.project, 'pipe', s.pipe, 'name', s.name, 'spec', s.spec, 'concurrency_policy', s.policy,
-                'next_at', sluice.rfc3339(s.next_at),
+                'next_at', sluice.rfc3339(s.next_at), 'notes', CASE WHEN s.removed_at IS NULL THEN sluice.after_notes(s.project, s.pipe, s.id) ELSE '[]' END,
                 'last', (SELECT sluice.due_json(d) FROM sluice.schedule_due d WHERE d.schedule = s.id ORDER BY d.due_at DESC LIMIT 1),
                 'last_run', s.last_run, 'last_run_state', (SELECT r.state FROM sluice.run r WHERE r.id = s.last_run),
                 'last_run_at', (SELECT sluice.rfc3339(r.scheduled_at) FROM sluice.run r WHERE r.id = s.last_run),

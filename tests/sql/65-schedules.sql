@@ -88,7 +88,7 @@ SELECT is(pg_temp.dues('late'), '5 queued, 4 removed', 'or is skipped, where its
 -- What the database refuses.
 SELECT throws_ok(format($$SELECT pg_temp.deploy('bad', %L, %L)$$, s, more), 'ZF400', words, words)
   FROM (VALUES ('[{"name": "A", "cron": ["@daily"]}]', '{}', '"A" is not a schedule name.'),
-               ('[{"name": "a"}]', '{}', 'Schedule "a" has no expression.'),
+               ('[{"name": "a"}]', '{}', 'Schedule "a" must have expressions, or run after a pipe, and not both.'),
                ('[{"name": "a", "cron": ["@daily"]}, {"name": "a", "cron": ["@daily"]}]', '{}', 'A schedule is there twice.'),
                ('[{"name": "a", "cron": ["@daily"], "missed_runs": "some"}]', '{}', 'Member "missed_runs" must be one of none, last, all.'),
                ('[{"name": "a", "cron": ["@daily"], "starting_deadline_sec": "soon"}]', '{}', 'Member "starting_deadline_sec" is no time span.'),
@@ -118,7 +118,7 @@ SELECT pg_temp.fire('p', '{30, 1}') \g /dev/null
 SELECT is((SELECT count(*) FROM sluice.run WHERE pipe = 'p' AND scheduled_at IS NOT NULL), 3::int8, 'a due time that was there is not there again');
 SELECT is((SELECT (created_by, schedule = :'s', state)::text FROM sluice.run WHERE pipe = 'p' AND scheduled_at = pg_temp.at(1)), '("schedule s",t,queued)',
           'a run names its schedule and its due time');
-SELECT is(t.get(d.run) -> 'scheduled', jsonb_build_object('schedule', 's', 'due_at', sluice.rfc3339(d.due_at), 'interval_start', NULL), 'also to people')
+SELECT is(t.get(d.run) -> 'scheduled', jsonb_build_object('schedule', 's', 'due_at', sluice.rfc3339(d.due_at), 'interval_start', NULL, 'caused_by', NULL, 'caused_by_pipe', NULL), 'also to people')
   FROM sluice.schedule_due d WHERE d.schedule = :'s' AND d.due_at = pg_temp.at(1);
 SELECT is(api.run_explain(t.h('viewer'), d.run) #>> '{scheduled,schedule}', 's', 'and in its explanation')
   FROM sluice.schedule_due d WHERE d.schedule = :'s' AND d.due_at = pg_temp.at(1);

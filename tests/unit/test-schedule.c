@@ -59,6 +59,11 @@ static void test_forms(void) {
                 "[{\"name\":\"a\",\"cron\":[\"@daily\"],\"parameters\":[\"day=today\"]}]");
         form_is("[Schedule a]\nOnCalendar=daily\nOnCalendar=\nOnCalendar=hourly\nPersistent=off\n",
                 "[{\"name\":\"a\",\"on_calendar\":[\"*-*-* *:00:00\"]}]");
+        form_is("[Schedule a]\nAfterPipe=orders, stock\nAfterPipe=parts stock\nAfterPipeFailure=x\n"
+                "AfterPipeAny=y\nTimeZone=Europe/London\n",
+                "[{\"name\":\"a\",\"after_pipe\":[\"orders\",\"stock\",\"parts\"],"
+                "\"after_pipe_failure\":[\"x\"],\"after_pipe_any\":[\"y\"],"
+                "\"time_zone\":\"Europe/London\"}]");
 }
 
 static void test_refusals(void) {
@@ -70,6 +75,13 @@ static void test_refusals(void) {
                   "p:2:1: unknown key OnCalender= in [Schedule]; did you mean OnCalendar=?" },
                 { "[Schedule a]\nOnCalendar=daily\n  OnCalendar = Mon 25:00\n",
                   "p:3:20: OnCalendar=: " },
+                { "[Schedule a]\nAfterPipe=b\nCron=@daily\n",
+                  "p:1:1: schedule \"a\" runs at times and after a pipe: that is two" },
+                { "[Schedule a]\nAfterPipe=B\n", "p:2:1: AfterPipe=: \"B\" is no pipe name" },
+                { "[Schedule a]\nAfterPipe=b\nPersistent=no\n",
+                  "p:3:1: Persistent=: what runs after a pipe begins when that ends" },
+                { "[Schedule a]\nAfterPipe=b\nMissedRuns=all\n", "p:3:1: MissedRuns=: what runs" },
+                { "[Task a]\nAfterPipe=b\n", "p:2:1: AfterPipe= stands in [Schedule NAME]" },
                 { "[Schedule a]\nCron=5/10 * * * *\n", "p:2:7: Cron=: " },
                 { "[Schedule a]\nCron=@reboot\n", "p:2:6: Cron=: " },
                 { "[Schedule a]\nCron=@daily\nTimeZone=Central European\n",
