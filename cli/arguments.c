@@ -40,6 +40,8 @@ static const struct {
         [OPTION_SKIP] = { "--skip", 0, true },
         [OPTION_PARAM] = { "--param", 0, true },
         [OPTION_FOR] = { "--for", 0, true },
+        [OPTION_ON] = { "--on", 0, true },
+        [OPTION_TRIAL] = { "--trial", 0, true },
 };
 
 const char *option_name(Option o) {

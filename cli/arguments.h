@@ -30,6 +30,8 @@ typedef enum Option {
         OPTION_SKIP,
         OPTION_PARAM,
         OPTION_FOR,
+        OPTION_ON,
+        OPTION_TRIAL,
         _OPTION_MAX,
 } Option;
 

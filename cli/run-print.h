@@ -9,6 +9,8 @@
 int run_print_tasks(const Run *run);
 /* What it was given, and which layer each value came from. */
 void run_print_values(const JsonArray *values);
+/* That it is the trial of a draft, when it is. */
+void run_print_trial(bool trial);
 /* All about it, as systemctl status. */
 int run_print(const Run *run);
 

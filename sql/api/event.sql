@@ -79,22 +79,26 @@ BEGIN
 END
 $$;
 
--- Back to the queue, no try spent. The run may go elsewhere as long as nothing of it began.
+-- Back to the queue, no try spent. The run may go elsewhere as long as nothing of it began; a trial stays where it is.
 CREATE OR REPLACE FUNCTION sluice.attempt_requeue(p_attempt sluice.attempt, p_reason text) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
         v_run sluice.run := sluice.run_find(p_attempt.run);
+        v_begun boolean;
         v_stay boolean;
 BEGIN
         DELETE FROM sluice.assignment WHERE attempt = p_attempt.id;
         UPDATE sluice.attempt SET state = 'queued', instance = NULL, agent = NULL, assigned_at = NULL
          WHERE id = p_attempt.id;
 
-        v_stay := v_run.started_at IS NOT NULL
+        v_begun := v_run.started_at IS NOT NULL
                 OR EXISTS (SELECT FROM sluice.assignment WHERE run = v_run.id)
                 OR EXISTS (SELECT FROM sluice.stream WHERE run = v_run.id AND retiring IS NOT NULL);
-        IF NOT v_stay THEN
+        v_stay := v_begun OR sluice.is_draft(v_run.version);
+        IF NOT v_begun THEN
                 PERFORM sluice.live_end(v_run.id);
+        END IF;
+        IF NOT v_stay THEN
                 UPDATE sluice.run SET instance = NULL WHERE id = v_run.id;
                 UPDATE sluice.queue SET instance = NULL WHERE run = v_run.id;
         END IF;

@@ -66,6 +66,7 @@ BEGIN
 
         PERFORM sluice.partition_maintain();
         DELETE FROM sluice.idempotency WHERE created_at < now() - interval '1 day';
+        PERFORM sluice.drafts_forget();
         PERFORM sluice.dispatch_sweep();
 END
 $$;
