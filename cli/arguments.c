@@ -41,6 +41,8 @@ static const struct {
         [OPTION_PARAM] = { "--param", 0, true },
         [OPTION_PARAM_FROM] = { "--param-from", 0, true },
         [OPTION_FOR] = { "--for", 0, true },
+        [OPTION_ON] = { "--on", 0, true },
+        [OPTION_TRIAL] = { "--trial", 0, true },
 };
 
 const char *option_name(Option o) {

@@ -31,6 +31,8 @@ typedef enum Option {
         OPTION_PARAM,
         OPTION_PARAM_FROM,
         OPTION_FOR,
+        OPTION_ON,
+        OPTION_TRIAL,
         _OPTION_MAX,
 } Option;
 

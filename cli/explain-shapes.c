@@ -47,6 +47,7 @@ const JsonField explained_run_fields[] = {
         MUST(ExplainedRun, state),
         T(ExplainedRun, outcome),
         T(ExplainedRun, reason),
+        B(ExplainedRun, trial),
         OBJECT(ExplainedRun, scheduled, scheduled_fields),
         ARRAY(ExplainedRun, tasks, task_fields, ExplainedTask),
         ARRAY(ExplainedRun, parameters, value_fields, Value),

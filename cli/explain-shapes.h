@@ -28,6 +28,7 @@ typedef struct ExplainedTask {
 
 typedef struct ExplainedRun {
         char *run, *project, *pipe, *version, *state, *outcome, *reason;
+        bool trial;
         Scheduled scheduled;
         JsonArray tasks;      /* ExplainedTask */
         JsonArray parameters; /* Value */

@@ -230,6 +230,11 @@ void run_print_cause(const Scheduled *s) {
         (void) putchar('\n');
 }
 
+void run_print_trial(bool trial) {
+        if (trial)
+                (void) printf("    Trial: of a draft, which is not deployed\n");
+}
+
 int run_print(const Run *run) {
         const char *outcome = run->outcome ? run->outcome : run->state;
         Colour colour = colour_of_state(outcome);
@@ -238,6 +243,7 @@ int run_print(const Run *run) {
         (void) printf("      Run: %s\n", run->run);
         (void) printf("     Pipe: %s, version %s, project %s\n", run->pipe, run->version,
                       run->project ? run->project : "-");
+        run_print_trial(run->trial);
         if (run->rerun_of)
                 (void) printf(" Rerun of: %s\n", run->rerun_of);
         (void) printf("  Outcome: %s%s%s%s%s\n", colour_begin(colour), outcome, colour_end(colour),

@@ -11,6 +11,8 @@ int run_print_tasks(const Run *run);
 void run_print_values(const JsonArray *values);
 /* Ends the line about its due time: after which run of another pipe it is, if it is. */
 void run_print_cause(const Scheduled *s);
+/* That it is the trial of a draft, when it is. */
+void run_print_trial(bool trial);
 /* All about it, as systemctl status. */
 int run_print(const Run *run);
 

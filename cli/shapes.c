@@ -72,6 +72,7 @@ const JsonField run_fields[] = {
         T(Run, rerun_of),
         T(Run, etag),
         B(Run, log_complete),
+        B(Run, trial),
         OBJECT(Run, scheduled, scheduled_fields),
         ARRAY(Run, tasks, task_fields, Task),
         ARRAY(Run, parameters, value_fields, Value),

@@ -35,7 +35,7 @@ typedef struct Scheduled {
 typedef struct Run {
         char *run, *project, *pipe, *version, *state, *outcome, *reason, *created_by, *created_at,
                 *started_at, *ended_at, *rerun_of, *etag;
-        bool log_complete;
+        bool log_complete, trial;
         Scheduled scheduled;
         JsonArray tasks;      /* Task; empty in lists */
         JsonArray parameters; /* Value; empty in lists */

@@ -74,6 +74,7 @@ static int print_run(const ExplainedRun *run) {
 
         (void) printf("      Run: %s\n     Pipe: %s, version %s, project %s\n", run->run, run->pipe,
                       run->version, dash(run->project));
+        run_print_trial(run->trial);
         (void) printf("  Outcome: %s%s%s%s%s\n", colour_begin(colour), outcome, colour_end(colour),
                       run->reason ? "; " : "", run->reason ? run->reason : "");
         run_print_values(&run->parameters);

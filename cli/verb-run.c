@@ -1,4 +1,4 @@
-/* run, rerun and cancel: what starts and ends runs. */
+/* run, pipe try, rerun and cancel: what starts and ends runs. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -131,6 +131,33 @@ int verb_run(Context *x) {
         if (option_value(x, OPTION_PIPE_VERSION))
                 json_out_text(&o, "version", option_value(x, OPTION_PIPE_VERSION));
         if (parameters_to_json(&o, "parameters", x->arguments->params, false) < 0) {
+                json_out_done(&o);
+                return EXIT_FAILURE;
+        }
+        json_out_end_object(&o);
+        return start_run(x, path, &o);
+}
+
+/* A draft, on one agent. */
+int verb_pipe_try(Context *x) {
+        _cleanup_(freep) char *path =
+                path_format("/api/v1/projects/%s/trials", x->settings->project);
+        _cleanup_(pipe_file_done) PipeFile file = {};
+        const char *on = option_value(x, OPTION_ON), *instance = on ? strchr(on, '/') : NULL;
+        JsonOut o = {};
+
+        if (!on || !*on || on == instance)
+                return complain(EXIT_FAILURE, "On which agent? Say --on=AGENT, or --on=AGENT/HOST "
+                                              "of one that has several instances.");
+        if (pipe_file_read(x->words[0], &file) < 0)
+                return EXIT_FAILURE;
+        json_out_object(&o, NULL);
+        json_out_text(&o, "pipe", file.name);
+        json_out_text_n(&o, "text", file.text, file.size);
+        json_out_text_n(&o, "agent", on, strcspn(on, "/"));
+        if (instance)
+                json_out_text(&o, "instance", instance + 1);
+        if (parameters_to_json(&o, x->arguments->params, false) < 0) {
                 json_out_done(&o);
                 return EXIT_FAILURE;
         }

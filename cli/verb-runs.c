@@ -19,7 +19,7 @@ static void add_run(const void *item, void *userdata) {
         char age[FORMAT_MAX], span[FORMAT_MAX];
 
         table_add(userdata, run->run);
-        table_add(userdata, run->pipe);
+        table_addf(userdata, "%s%s", run->pipe, run->trial ? " (trial)" : "");
         table_add_colour(userdata, outcome, colour_of_state(outcome));
         table_add(userdata, format_age(run->created_at, age));
         table_add(userdata, format_between(run->started_at, run->ended_at, span));
@@ -42,16 +42,22 @@ int verb_runs(Context *x) {
                 "RUN", "PIPE", "OUTCOME", "CREATED", "DURATION", NULL
         };
         _cleanup_(table_freep) Table *table = NULL;
-        const char *text = option_value(x, OPTION_LIMIT), *state = option_value(x, OPTION_STATE);
+        const char *text = option_value(x, OPTION_LIMIT), *state = option_value(x, OPTION_STATE),
+                   *trial = option_value(x, OPTION_TRIAL);
+        bool trials = false;
         uint64_t limit = LIMIT_DEFAULT;
         char *path;
         int status;
 
         if (text && parse_u64_range(text, 1, 100000, &limit) < 0)
                 return complain(EXIT_FAILURE, "--limit=%s is no number from 1 to 100000.", text);
+        if (trial && parse_bool(trial, &trials) < 0)
+                return complain(EXIT_FAILURE, "--trial=%.40s is neither yes nor no.", trial);
         if (state && state_from_string(KIND_RUN, state) < 0)
                 return complain_state(state);
-        path = path_format("/api/v1/projects/%s/runs", x->settings->project);
+        path = trial ? path_format("/api/v1/projects/%s/runs?trial=%s", x->settings->project,
+                                   trials ? "true" : "false")
+                     : path_format("/api/v1/projects/%s/runs", x->settings->project);
         if (!path || table_new(header, &table) < 0 ||
             path_add_option(&path, x, OPTION_PIPE, "pipe") < 0 ||
             path_add_option(&path, x, OPTION_STATE, "state") < 0) {

@@ -33,6 +33,9 @@ static const struct {
           "check pipe files, without a control plane" },
         { "pipe", "render", 1, 1, O(TASK) | O(PARAM), true, verb_pipe_render, "FILE",
           "print the systemd-run command of each task" },
+        { "pipe", "try", 1, 1, O(ON) | O(WAIT) | O(FOLLOW) | O(IDEMPOTENCY_KEY) | O(PARAM), false,
+          verb_pipe_try, "FILE",
+          "run a draft on the agent of --on=, without deploying it; otherwise as run" },
         { "pipe", "list", 0, 0, 0, false, verb_pipe_list, "", "list pipes" },
         { "pipe", "show", 1, 1, O(PIPE_VERSION), false, verb_pipe_show, "PIPE",
           "show a pipe as it was deployed" },
@@ -73,7 +76,7 @@ static const struct {
         { "rerun", NULL, 1, 1,
           O(WAIT) | O(FOLLOW) | O(PIPE_VERSION) | O(IDEMPOTENCY_KEY) | O(ALL) | O(FROM) | O(SKIP),
           false, verb_rerun, "RUN", "start a run of what is left to do of one that is over" },
-        { "runs", NULL, 0, 0, O(PIPE) | O(STATE) | O(LIMIT), false, verb_runs, "",
+        { "runs", NULL, 0, 0, O(PIPE) | O(STATE) | O(TRIAL) | O(LIMIT), false, verb_runs, "",
           "list runs, the newest first" },
         { "cancel", NULL, 1, 1, O(WAIT), false, verb_cancel, "RUN", "stop a run" },
         { "logs", NULL, 1, 1, O(FOLLOW) | O(TASK), false, verb_logs, "RUN",
@@ -122,22 +125,27 @@ static const struct {
 static const char options_help[] =
         "\nOptions:\n"
         "  -o --output=FORMAT     table or json; for logs: short, cat, json or export\n"
-        "  -w --wait              run, rerun, cancel: wait for the end of the run\n"
-        "  -f --follow            run, rerun, logs: show lines as they come, to the end\n"
+        "  -w --wait              run, rerun, pipe try, cancel: wait for the end of the run\n"
+        "  -f --follow            run, rerun, pipe try, logs: show lines as they come, to the\n"
+        "                         end\n"
+        "     --on=AGENT[/INSTANCE]\n"
+        "                         pipe try: there; the instance by its id or its host\n"
         "  -t --task=TASK         logs, pipe render: of this task only\n"
         "  -p --pipe=PIPE         runs, schedule list, webhook list: of this pipe only\n"
         "     --state=STATE       runs: in this state only\n"
+        "     --trial=BOOLEAN     runs: trials of drafts only, or none of them\n"
         "  -n --limit=NUMBER      runs, schedule history, webhook history: at most as many\n"
         "                         (default 20);\n"
         "                         schedule preview: so many of each schedule (default 10)\n"
         "     --pipe-version=TEXT run, rerun, pipe show, pipe rollback: this version\n"
-        "     --param=NAME=VALUE  run, pipe render, webhook create: the value of a parameter;\n"
-        "                         may be repeated\n"
+        "     --param=NAME=VALUE  run, pipe try, pipe render, webhook create: the value of a\n"
+        "                         parameter; may be repeated\n"
         "     --param-from=NAME=POINTER\n"
         "                         webhook create: where in the message the value is, as\n"
         "                         \"day=/data/day\"; may be repeated\n"
         "     --idempotency-key=KEY\n"
-        "                         run, rerun: the same key again starts no second run\n"
+        "                         run, rerun, pipe try: the same key again starts no second\n"
+        "                         run\n"
         "     --all               rerun: also what has succeeded\n"
         "     --from=TASKS        rerun: also these, as \"a,b\", and what comes after them\n"
         "     --skip=TASKS        rerun: not these; what comes after them goes on\n"

@@ -21,6 +21,7 @@ int sluicectl_main(int argc, char *argv[]);
 int verb_pipe_deploy(Context *x);
 int verb_pipe_verify(Context *x);
 int verb_pipe_render(Context *x);
+int verb_pipe_try(Context *x);
 int verb_pipe_list(Context *x);
 int verb_pipe_show(Context *x);
 int verb_pipe_versions(Context *x);

@@ -65,6 +65,7 @@ static const struct {
         { "stream_start", CALL_SAFE },
         { "stream_stop", CALL_SAFE },
         { "tick", CALL_SAFE },
+        { "trial_create", CALL_KEYED },
         { "webhook_create", CALL_ONCE },
         { "webhook_delete", CALL_SAFE },
         { "webhook_deliveries", CALL_SAFE },

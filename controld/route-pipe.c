@@ -66,9 +66,15 @@ void route_pipe_put(Exchange *x) {
                        on_pipe_put);
 }
 
+/* text or spec says what the pipe is. */
 typedef struct Named {
-        char *pipe, *text;
+        char *pipe, *text, *spec;
 } Named;
+
+typedef struct Trial {
+        Named draft;
+        char *agent, *instance, *parameters;
+} Trial;
 
 static const JsonField named_fields[] = {
         { "pipe", JSON_TEXT, true, offsetof(Named, pipe), .max = 63 },
@@ -81,13 +87,33 @@ static const JsonField batch_fields[] = {
         {},
 };
 
-/* One element of what api.pipe_put_many() takes. What is wrong is added to the complaints. */
-static int add_pipe(JsonOut *o, const Named *n, Error *e, char ***complaints) {
+static const JsonField trial_fields[] = {
+        { "pipe", JSON_TEXT, true, offsetof(Trial, draft.pipe), .max = 63 },
+        { "text", JSON_TEXT, false, offsetof(Trial, draft.text), .max = PIPE_TEXT_MAX },
+        { "spec", JSON_RAW, false, offsetof(Trial, draft.spec) },
+        { "agent", JSON_TEXT, true, offsetof(Trial, agent), .max = 64 },
+        { "instance", JSON_TEXT, false, offsetof(Trial, instance), .max = 255 },
+        { "parameters", JSON_RAW, false, offsetof(Trial, parameters) },
+        {},
+};
+
+static int read_named(const Named *n, Pipe **ret, Error *e, char ***ret_wrong) {
+        _cleanup_(freep) char *name = str_format("%s.pipe", n->pipe);
+
+        if (!name)
+                return -ENOMEM;
+        if (n->text)
+                return pipe_parse(name, n->text, strlen(n->text), ret, e, ret_wrong);
+        return pipe_from_json(n->spec, strlen(n->spec), ret, e, ret_wrong);
+}
+
+/* Its members in what the database takes. What is wrong is added to the complaints. */
+static int add_named(JsonOut *o, const Named *n, Error *e, char ***complaints) {
         _cleanup_(pipe_freep) Pipe *pipe = NULL;
         _cleanup_(strv_freep) char **wrong = NULL;
-        _cleanup_(freep) char *name = str_format("%s.pipe", n->pipe), *spec = NULL;
+        _cleanup_(freep) char *spec = NULL;
         char version[PIPE_VERSION_SIZE];
-        int r = name ? pipe_parse(name, n->text, strlen(n->text), &pipe, e, &wrong) : -ENOMEM;
+        int r = read_named(n, &pipe, e, &wrong);
 
         STRV_FOREACH(w, wrong) {
                 int added = strv_length(*complaints) < PIPE_COMPLAINTS_MAX
@@ -103,12 +129,10 @@ static int add_pipe(JsonOut *o, const Named *n, Error *e, char ***complaints) {
                 r = pipe_version(pipe, version);
         if (r < 0)
                 return r;
-        json_out_object(o, NULL);
         json_out_text(o, "pipe", n->pipe);
         json_out_text(o, "version", version);
         json_out_raw(o, "spec", spec);
-        json_out_text(o, "source", n->text);
-        json_out_end_object(o);
+        json_out_text(o, "source", n->text ? n->text : n->spec);
         return 0;
 }
 
@@ -124,8 +148,11 @@ static int parse_batch(const char *body, size_t size, char **ret, Error *e, char
         json_out_array(&o, "pipes");
         for (size_t i = 0; r >= 0 && i < pipes.count; i++) {
                 Error wrong = {};
-                int k = add_pipe(&o, &items[i], &wrong, complaints);
+                int k;
 
+                json_out_object(&o, NULL);
+                k = add_named(&o, &items[i], &wrong, complaints);
+                json_out_end_object(&o);
                 if (k < 0 && result >= 0) {
                         result = k;
                         *e = wrong;
@@ -140,14 +167,15 @@ static int parse_batch(const char *body, size_t size, char **ret, Error *e, char
         return result;
 }
 
-static void on_pipes_put(const PgReply *reply, void *userdata) {
+static void on_answer(const PgReply *reply, void *userdata) {
         Exchange *x = userdata;
 
         x->call = NULL;
         if (reply->r < 0)
                 exchange_reply_pg(x, reply);
         else
-                exchange_reply_json(x, 200, pg_text(reply->rows, 0, 0));
+                exchange_reply_json(x, x->route->success ? x->route->success : 200,
+                                    pg_text(reply->rows, 0, 0));
 }
 
 void route_pipes_put(Exchange *x) {
@@ -164,5 +192,49 @@ void route_pipes_put(Exchange *x) {
         exchange_query(
                 x, x->route->statement,
                 (PgParam[]){ exchange_auth(x), text_param(x->params[0]), text_param(x->text) },
-                on_pipes_put);
+                on_answer);
+}
+
+/* What api.trial_create() takes. */
+static int trial_request(const Trial *t, char **ret, Error *e, char ***complaints) {
+        JsonOut o = {};
+        int r;
+
+        if (!t->draft.text == !t->draft.spec)
+                return error_set(e, -EINVAL, "bad-request",
+                                 "A draft has a member \"text\", or \"spec\".");
+        json_out_object(&o, NULL);
+        r = add_named(&o, &t->draft, e, complaints);
+        json_out_text(&o, "agent", t->agent);
+        if (t->instance)
+                json_out_text(&o, "instance", t->instance);
+        if (t->parameters)
+                json_out_raw(&o, "parameters", t->parameters);
+        json_out_end_object(&o);
+        if (r >= 0)
+                r = json_out_take(&o, ret);
+        json_out_done(&o);
+        return r;
+}
+
+void route_trial_create(Exchange *x) {
+        _cleanup_(strv_freep) char **complaints = NULL;
+        Trial trial = {};
+        Error e = {};
+        size_t size;
+        const char *body = http_request_body(x->request, &size);
+        int r = json_decode(body, size, trial_fields, 0, &trial, &e);
+
+        if (r >= 0)
+                r = trial_request(&trial, &x->text, &e, &complaints);
+        json_done(trial_fields, &trial);
+        if (r < 0) {
+                exchange_reply_complaints(x, r, &e, complaints);
+                return;
+        }
+        exchange_query(
+                x, x->route->statement,
+                (PgParam[]){ exchange_auth(x), text_param(x->params[0]), text_param(x->text),
+                             text_param(http_request_header(x->request, "Idempotency-Key")) },
+                on_answer);
 }

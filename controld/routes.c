@@ -29,16 +29,16 @@ static const JsonField project_set_fields[] = {
 };
 static const JsonField run_fields[] = {
         { "pipe", JSON_TEXT, true, offsetof(NamedBody, text[0]), .max = 63 },
-        { "version", JSON_TEXT, false, offsetof(NamedBody, text[1]), .max = 16 },
+        { "version", JSON_TEXT, false, offsetof(NamedBody, text[1]), .max = 22 },
         { "parameters", JSON_MAP, false, offsetof(NamedBody, list[0]), .max = PARAMETERS_MAX },
         {},
 };
 static const JsonField deploy_fields[] = {
-        { "version", JSON_TEXT, true, offsetof(NamedBody, text[0]), .max = 16 },
+        { "version", JSON_TEXT, true, offsetof(NamedBody, text[0]), .max = 22 },
         {},
 };
 static const JsonField rerun_fields[] = {
-        { "version", JSON_TEXT, false, offsetof(NamedBody, text[0]), .max = 16 },
+        { "version", JSON_TEXT, false, offsetof(NamedBody, text[0]), .max = 22 },
         { "all", JSON_BOOL, false, offsetof(NamedBody, flag) },
         { "from", JSON_STRV, false, offsetof(NamedBody, list[0]), .max = 256 },
         { "skip", JSON_STRV, false, offsetof(NamedBody, list[1]), .max = 256 },
@@ -237,14 +237,18 @@ const Route routes[] = {
           .binds = { { BIND_AUTH }, { BIND_QUERY, .name = "name" } } },
 
         { "GET", "/api/v1/projects/{project}/runs", true, .handler = route_statement,
-          .statement =
-                  S("run_list", "api.run_list($1, $2, $3, $4, $5::text::int, $6::text::uuid)", 6),
+          .statement = S("run_list",
+                         "api.run_list($1, $2, $3, $4, $5::text::int, $6::text::uuid, $7)", 7),
           .binds = { { BIND_AUTH },
                      { BIND_PATH, 0 },
                      { BIND_QUERY, .name = "pipe" },
                      { BIND_QUERY, .name = "state" },
                      { BIND_LIMIT },
-                     { BIND_QUERY, .name = "after" } } },
+                     { BIND_QUERY, .name = "after" },
+                     { BIND_QUERY, .name = "trial" } } },
+        { "POST", "/api/v1/projects/{project}/trials", true, BODY_JSON, PIPE_TEXT_MAX,
+          route_trial_create, S("trial_create", "api.trial_create($1, $2, $3::text::jsonb, $4)", 4),
+          .success = 201 },
         { "POST",
           "/api/v1/projects/{project}/runs",
           true,

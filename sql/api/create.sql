@@ -63,7 +63,7 @@ LANGUAGE plpgsql STABLE SET enable_seqscan = off SET enable_hashjoin = off SET e
 BEGIN
         RETURN QUERY
         SELECT r.id, json_build_object(
-                        'run', r.id, 'project', r.project, 'pipe', r.pipe, 'version', r.version, 'state', r.state, 'outcome', r.outcome,
+                        'run', r.id, 'project', r.project, 'pipe', r.pipe, 'version', r.version, 'trial', sluice.is_draft(r.version), 'state', r.state, 'outcome', r.outcome,
                         'exit_status', r.exit_status, 'reason', r.reason, 'created_by', r.created_by,
                         'created_at', sluice.rfc3339(r.created_at), 'started_at', NULL, 'ended_at', NULL, 'cancel_requested_at', NULL,
                         'rerun_of', r.rerun_of, 'etag', r.revision::text, 'log_complete', false, 'scheduled', NULL, 'parameters', r.parameters, 'tasks', (
@@ -114,6 +114,16 @@ BEGIN
 END
 $$;
 
+-- For a request that makes one run: NULL when it has no key, or a new one; else the run that it has made before.
+CREATE OR REPLACE FUNCTION sluice.run_before(p_token uuid, p_key text, p_request text, p_run uuid) RETURNS json
+LANGUAGE plpgsql AS $$
+DECLARE
+        v_before uuid[] := CASE WHEN p_key IS NOT NULL THEN sluice.idempotency_take(p_token, p_key, p_request, ARRAY[p_run]) END;
+BEGIN
+        RETURN CASE WHEN v_before IS NOT NULL THEN sluice.run_json(sluice.run_find(v_before[1]), true, false) END;
+END
+$$;
+
 -- What an Idempotency-Key stands for.
 CREATE OR REPLACE FUNCTION sluice.run_request(p_project text, p_pipe text, p_version text, p_parameters jsonb) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
@@ -129,13 +139,10 @@ DECLARE
         v_token sluice.token := sluice.auth_token(p_auth, 'operator');
         v_pipe sluice.pipe_version;
         v_run uuid := sluice.uuid_v7();
-        v_before uuid[];
+        v_before json := sluice.run_before(v_token.id, p_idempotency_key, sluice.run_request(p_project, p_pipe, p_version, p_parameters), v_run);
 BEGIN
-        IF p_idempotency_key IS NOT NULL THEN
-                v_before := sluice.idempotency_take(v_token.id, p_idempotency_key, sluice.run_request(p_project, p_pipe, p_version, p_parameters), ARRAY[v_run]);
-                IF v_before IS NOT NULL THEN
-                        RETURN sluice.run_json(sluice.run_find(v_before[1]), true, false);
-                END IF;
+        IF v_before IS NOT NULL THEN
+                RETURN v_before;
         END IF;
 
         v_pipe := sluice.pipe_find(p_project, p_pipe, p_version);
@@ -173,6 +180,7 @@ BEGIN
                   JOIN sluice.pipe p ON p.project = r.value ->> 'project' AND p.name = r.value #>> '{body,pipe}'
                   JOIN sluice.pipe_version v ON v.project = p.project AND v.pipe = p.name
                                             AND v.version = coalesce(r.value #>> '{body,version}', p.version) AND v.type = 'batch'
+                                            AND NOT sluice.is_draft(v.version)
                  WHERE coalesce(length(r.value ->> 'key') BETWEEN 1 AND 255, true)
                    AND (NOT v.spec ? 'parameters' AND r.value #> '{body,parameters}' IS NULL
                         OR (sluice.parameters_resolve(v.spec, (SELECT j.parameters FROM sluice.project j WHERE j.name = p.project),

@@ -161,7 +161,7 @@ $$;
 -- the runs. Attempts that want the same form a class, and so do the seats that suit it, best first: a seat
 -- is the better the more free ones its instance has. The n-th attempt of a class, by priority and age, asks for the n-th seat.
 -- Where two ask for one seat, or more than an instance's memory or a limit allows, the first get it, and the others ask again in
--- the next round. Of a run that has no instance yet only the first attempt asks: the others follow it. What is placed apart follows nobody.
+-- the next round. Of a run that has not begun only the first attempt asks: the others follow it. What is placed apart follows nobody.
 CREATE OR REPLACE FUNCTION sluice.place(p_attempts uuid[], p_instances uuid[])
 RETURNS TABLE (attempt uuid, instance uuid)
 LANGUAGE plpgsql SET enable_seqscan = off SET enable_indexscan = off SET enable_indexonlyscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
@@ -193,7 +193,7 @@ BEGIN
                          CROSS JOIN LATERAL (SELECT d.type = 'streaming' AND EXISTS (
                                 SELECT FROM sluice.stream s WHERE s.run = q.run AND s.retiring IS NOT NULL) AS successor) u
                           LEFT JOIN LATERAL (SELECT l.run FROM sluice.live_run l WHERE l.run = q.run OFFSET 0) l ON true
-                         WHERE (d.admits OR l.run IS NOT NULL) AND (q.instance IS NOT NULL OR q.apart OR q.of_run = 1)
+                         WHERE (d.admits OR l.run IS NOT NULL) AND (q.instance IS NOT NULL AND l.run IS NOT NULL OR q.apart OR q.of_run = 1)
                 ), numbered AS MATERIALIZED (
                         SELECT a.*, row_number() OVER (PARTITION BY class ORDER BY priority DESC, attempt) AS number FROM asking a
                 ), class AS MATERIALIZED (

@@ -89,14 +89,14 @@ BEGIN
 END
 $$;
 
--- The first run of the pipe that is not over, whoever asked for it. Those before live_from have ended; whoever makes one with an
+-- The first run of the pipe that is not over, whoever asked for it; trials are none of it. Those before live_from have ended; whoever makes one with an
 -- earlier identifier has committed it within an hour.
 CREATE OR REPLACE FUNCTION sluice.schedule_in_the_way(s sluice.schedule) RETURNS uuid
 LANGUAGE plpgsql AS $$
 DECLARE
         v_run uuid := (SELECT r.id FROM sluice.run r
                         WHERE r.project = s.project AND r.pipe = s.pipe AND r.id >= coalesce(s.live_from, '00000000-0000-0000-0000-000000000000')
-                          AND r.ended_at IS NULL
+                          AND r.ended_at IS NULL AND NOT sluice.is_draft(r.version)
                         ORDER BY r.id LIMIT 1);
 BEGIN
         UPDATE sluice.schedule

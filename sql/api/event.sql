@@ -79,12 +79,14 @@ BEGIN
 END
 $$;
 
--- Back to the queue, no try spent. The run may go elsewhere as long as nothing of it began there; a task that is placed apart always may.
+-- Back to the queue, no try spent. The run may go elsewhere as long as nothing of it began there; a task that is placed apart always may, and a
+-- trial stays where it is.
 CREATE OR REPLACE FUNCTION sluice.attempt_requeue(p_attempt sluice.attempt, p_reason text) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
         v_run sluice.run := sluice.run_find(p_attempt.run);
         v_task sluice.task;
+        v_begun boolean;
         v_stay boolean;
 BEGIN
         SELECT * INTO STRICT v_task FROM sluice.task WHERE run = p_attempt.run AND name = p_attempt.task;
@@ -92,13 +94,13 @@ BEGIN
         UPDATE sluice.attempt SET state = 'queued', instance = NULL, agent = NULL, assigned_at = NULL
          WHERE id = p_attempt.id;
 
-        v_stay := v_run.started_at IS NOT NULL
+        v_begun := v_run.started_at IS NOT NULL
                 OR EXISTS (SELECT FROM sluice.assignment WHERE run = v_run.id)
                 OR EXISTS (SELECT FROM sluice.stream WHERE run = v_run.id AND retiring IS NOT NULL);
-        IF NOT v_stay THEN
+        IF NOT v_begun THEN
                 PERFORM sluice.live_end(v_run.id);
         END IF;
-        v_stay := v_stay AND (v_run.instance IS DISTINCT FROM p_attempt.instance OR NOT EXISTS (
+        v_stay := sluice.is_draft(v_run.version) OR v_begun AND (v_run.instance IS DISTINCT FROM p_attempt.instance OR NOT EXISTS (
                         SELECT FROM sluice.task WHERE run = v_run.id AND apart)
                   OR EXISTS (SELECT FROM sluice.attempts_of(v_run.id) a JOIN sluice.task t ON t.run = v_run.id AND t.name = a.task
                               WHERE NOT t.apart AND a.instance = v_run.instance));

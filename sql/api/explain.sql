@@ -1,6 +1,8 @@
 -- Why things are as they are: a run that waits, was refused, or ended as it did; an agent that does nothing.
 SET LOCAL check_function_bodies = off;
 
+DROP FUNCTION IF EXISTS sluice.candidate_verdict(sluice.queue, sluice.demand, sluice.agent, sluice.instance, timestamptz); -- of the release before
+
 -- The terms of a selector that do not hold for these labels, in words; NULL when all hold.
 CREATE OR REPLACE FUNCTION sluice.selector_failing(p_labels jsonb, p_selector jsonb) RETURNS text
 LANGUAGE sql IMMUTABLE AS $$
@@ -11,43 +13,73 @@ LANGUAGE sql IMMUTABLE AS $$
          WHERE NOT sluice.selector_matches(p_labels, jsonb_build_array(t))
 $$;
 
--- Why this instance (NULL: an agent that has none) does not have a queued attempt.
-CREATE OR REPLACE FUNCTION sluice.candidate_verdict(q sluice.queue, d sluice.demand, a sluice.agent, i sluice.instance, p_seen timestamptz)
-RETURNS text LANGUAGE plpgsql STABLE AS $$
+-- Whether this instance (NULL: an agent that has none) can take an attempt of this demand; q: the queued one, or NULL. code says it for
+-- programs, words for people, and rank how far it is from taking it: 0 is now, from 10 on never as it is.
+CREATE OR REPLACE FUNCTION sluice.candidate_judge(q sluice.queue, d sluice.demand, a sluice.agent, i sluice.instance, p_seen timestamptz,
+                                                  OUT code text, OUT words text, OUT rank int)
+LANGUAGE plpgsql STABLE AS $$
 DECLARE
+        v_codes text[] := '{ready,avoided,slots,memory,streaming,paused,draining,quarantined,not-connected,never-connected,too-small,elsewhere,labels,type}';
         v_state record;
+        v_flag sluice.agent_flag;
         v_used int;
         v_left int8;
         v_need int8 := sluice.memory_need(d.memory_bytes, d.memory_permyriad, i.memory_bytes);
         v_holders text;
 BEGIN
         SELECT * INTO v_state FROM sluice.instance_state(i, p_seen);
+        SELECT * INTO v_flag FROM sluice.agent_flag f WHERE f.agent = a.id ORDER BY f.flag LIMIT 1;
         SELECT count(*), i.memory_bytes - coalesce(sum(x.memory_bytes), 0),
                string_agg(x.run::text, ', ' ORDER BY x.run) FILTER (WHERE x.n <= 4) || CASE WHEN count(*) > 4 THEN format(' and %s more', count(*) - 4) ELSE '' END
           INTO v_used, v_left, v_holders
           FROM (SELECT y.*, row_number() OVER (ORDER BY y.run) AS n FROM sluice.assignment y WHERE y.instance = i.id) x;
 
-        RETURN CASE
-                WHEN a.type <> d.type THEN format('is of type %s, not %s', a.type, d.type)
-                WHEN NOT a.labels @@ d.path THEN 'has other labels than ' || sluice.selector_failing(a.labels, d.selector)
-                WHEN i.id IS NULL THEN 'has never connected'
-                WHEN q.instance <> i.id THEN 'is not where the run began'
-                WHEN i.quarantined_at IS NOT NULL THEN format('is quarantined since %s: %s', sluice.rfc3339(i.quarantined_at), i.quarantine_reason)
-                WHEN v_state.status <> 'Running' THEN format('is not connected since %s: %s', sluice.rfc3339(v_state.since), v_state.reason)
-                WHEN EXISTS (SELECT FROM sluice.agent_flag f WHERE f.agent = a.id)
-                THEN (SELECT format('is %s by %s since %s%s', CASE flag WHEN 'draining' THEN 'drained' ELSE flag END, set_by, sluice.rfc3339(since),
-                                    ': ' || reason) FROM sluice.agent_flag f WHERE f.agent = a.id ORDER BY flag LIMIT 1)
-                WHEN i.draining THEN 'is draining'
-                WHEN q.avoid = i.id AND q.avoid_until > clock_timestamp()
-                THEN format('could not take it just now, and is asked again at %s', sluice.rfc3339(q.avoid_until))
-                WHEN a.type = 'streaming' AND sluice.stream_room(a.id) = 0
-                THEN (SELECT format('has the streaming run %s', x.run) FROM sluice.assignment x WHERE x.stream_agent = a.id AND NOT x.retiring)
-                WHEN v_used >= i.slots AND a.type <> 'streaming' THEN format('its %s slots are taken by %s', i.slots, v_holders)
-                WHEN v_need > i.memory_bytes THEN format('its memory of %s is less than MemoryMax= of %s',
-                                                         sluice.bytes_text(i.memory_bytes), sluice.bytes_text(v_need))
-                WHEN v_need > v_left THEN format('of its memory %s is not given away, less than MemoryMax= of %s; it has %s',
-                                                 sluice.bytes_text(greatest(v_left, 0)), sluice.bytes_text(v_need), v_holders)
-                ELSE 'can take it' END;
+        IF a.type <> d.type THEN
+                code := 'type';
+                words := format('is of type %s, not %s', a.type, d.type);
+        ELSIF NOT a.labels @@ d.path THEN
+                code := 'labels';
+                words := 'has other labels than ' || sluice.selector_failing(a.labels, d.selector);
+        ELSIF i.id IS NULL THEN
+                code := 'never-connected';
+                words := 'has never connected';
+        ELSIF q.instance <> i.id THEN
+                code := 'elsewhere';
+                words := 'is not where the run ' || CASE WHEN EXISTS (SELECT FROM sluice.live_run l WHERE l.run = q.run) THEN 'began' ELSE 'is tried' END;
+        ELSIF i.quarantined_at IS NOT NULL THEN
+                code := 'quarantined';
+                words := format('is quarantined since %s: %s', sluice.rfc3339(i.quarantined_at), i.quarantine_reason);
+        ELSIF v_state.status <> 'Running' THEN
+                code := 'not-connected';
+                words := format('is not connected since %s: %s', sluice.rfc3339(v_state.since), v_state.reason);
+        ELSIF v_flag.agent IS NOT NULL THEN
+                code := v_flag.flag;
+                words := format('is %s by %s since %s%s', CASE v_flag.flag WHEN 'draining' THEN 'drained' ELSE v_flag.flag END, v_flag.set_by,
+                                sluice.rfc3339(v_flag.since), ': ' || v_flag.reason);
+        ELSIF i.draining THEN
+                code := 'draining';
+                words := 'is draining';
+        ELSIF q.avoid = i.id AND q.avoid_until > clock_timestamp() THEN
+                code := 'avoided';
+                words := format('could not take it just now, and is asked again at %s', sluice.rfc3339(q.avoid_until));
+        ELSIF v_need > i.memory_bytes THEN
+                code := 'too-small';
+                words := format('its memory of %s is less than MemoryMax= of %s', sluice.bytes_text(i.memory_bytes), sluice.bytes_text(v_need));
+        ELSIF a.type = 'streaming' AND sluice.stream_room(a.id) = 0 THEN
+                code := 'streaming';
+                words := (SELECT format('has the streaming run %s', x.run) FROM sluice.assignment x WHERE x.stream_agent = a.id AND NOT x.retiring);
+        ELSIF v_used >= i.slots AND a.type <> 'streaming' THEN
+                code := 'slots';
+                words := format('its %s slots are taken by %s', i.slots, v_holders);
+        ELSIF v_need > v_left THEN
+                code := 'memory';
+                words := format('of its memory %s is not given away, less than MemoryMax= of %s; it has %s',
+                                sluice.bytes_text(greatest(v_left, 0)), sluice.bytes_text(v_need), v_holders);
+        ELSE
+                code := 'ready';
+                words := 'can take it';
+        END IF;
+        rank := array_position(v_codes, code) - 1;
 END
 $$;
 
@@ -58,7 +90,7 @@ LANGUAGE sql STABLE AS $$
                         'agent', s.name, 'agent_id', s.agent, 'instance', s.instance, 'hostname', s.hostname, 'suits', s.suits, 'verdict', s.verdict)
                         ORDER BY s.suits DESC, s.connected DESC, s.name, s.instance), '[]')
           FROM (SELECT a.name, a.id AS agent, i.id AS instance, i.hostname, c.suits, c.connected,
-                       sluice.candidate_verdict(q, d, a, i, p.last_seen_at) AS verdict
+                       (sluice.candidate_judge(q, d, a, i, p.last_seen_at)).words AS verdict
                   FROM sluice.demand d
                  CROSS JOIN sluice.agent a
                   LEFT JOIN sluice.instance i ON i.agent = a.id
@@ -146,7 +178,7 @@ BEGIN
          WHERE t.run = p_run;
 
         RETURN json_build_object(
-                'run', v_run.id, 'project', v_run.project, 'pipe', v_run.pipe, 'version', v_run.version, 'state', v_run.state,
+                'run', v_run.id, 'project', v_run.project, 'pipe', v_run.pipe, 'version', v_run.version, 'trial', sluice.is_draft(v_run.version), 'state', v_run.state,
                 'outcome', v_run.outcome, 'reason', v_run.reason, 'created_at', sluice.rfc3339(v_run.created_at),
                 'scheduled', sluice.scheduled_json(v_run.schedule, v_run.scheduled_at), 'parameters', v_run.parameters, 'tasks', v_tasks);
 END

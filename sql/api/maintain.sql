@@ -67,6 +67,7 @@ BEGIN
         PERFORM sluice.partition_maintain();
         DELETE FROM sluice.idempotency WHERE created_at < now() - interval '1 day';
         DELETE FROM sluice.webhook_delivery WHERE received_at < now() - interval '90 days';
+        PERFORM sluice.drafts_forget();
         PERFORM sluice.dispatch_sweep();
 END
 $$;

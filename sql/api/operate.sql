@@ -117,7 +117,7 @@ DECLARE
         v_agent sluice.agent := sluice.agent_find(p_agent);
         v_runs uuid[] := ARRAY(SELECT DISTINCT x.run FROM sluice.assignment x JOIN sluice.instance i ON i.id = x.instance
                                 WHERE i.agent = v_agent.id ORDER BY 1);
-        v_bound uuid[];
+        v_trials uuid[] := sluice.trials_on(v_agent.id);
         v_attempt uuid;
         v_run uuid;
 BEGIN
@@ -125,7 +125,7 @@ BEGIN
                 PERFORM sluice.fail(400, 'bad-request', 'Parameter "force" is true or false.');
         END IF;
 
-        PERFORM FROM sluice.run WHERE id = ANY (v_runs) ORDER BY id FOR NO KEY UPDATE;
+        PERFORM FROM sluice.run WHERE id = ANY (v_runs || v_trials) ORDER BY id FOR NO KEY UPDATE;
         PERFORM sluice.agent_hold(v_agent.id);
 
         IF EXISTS (SELECT FROM sluice.assignment x JOIN sluice.instance i ON i.id = x.instance
@@ -143,7 +143,9 @@ BEGIN
                 PERFORM sluice.run_advance(v_run);
         END LOOP;
 
-        -- What waits for it waits for anybody now.
+        PERFORM sluice.run_stop(r, v_token.name, format('agent "%s", on which it was tried, was deleted by %s', v_agent.name, v_token.name)) FROM unnest(v_trials) r;
+
+        -- What else waits for it waits for anybody now.
         UPDATE sluice.queue q SET instance = NULL FROM sluice.instance i WHERE i.agent = v_agent.id AND q.instance = i.id;
         DELETE FROM sluice.key_agent WHERE agent = v_agent.id;
         DELETE FROM sluice.instance WHERE agent = v_agent.id;

@@ -207,6 +207,28 @@ BEGIN
 END
 $$;
 
+-- What is wrong with a pipe of this name, version and spec, wherever it is to be kept.
+CREATE OR REPLACE FUNCTION sluice.pipe_check(p_pipe text, p_version text, p_spec jsonb) RETURNS void
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+        IF p_pipe IS NULL OR NOT sluice.is_name(p_pipe) THEN
+                PERFORM sluice.fail(400, 'bad-name', format('"%s" is not a pipe name.', left(p_pipe, 80)),
+                                    'Names are 1 to 63 of a-z, 0-9, _ and -, and begin with a letter or digit.');
+        ELSIF p_version IS NULL OR p_version !~ '^[0-9a-f]{16}$' THEN
+                PERFORM sluice.fail(400, 'bad-version', 'A version is 16 hexadecimal digits.');
+        END IF;
+        PERFORM sluice.spec_check(p_spec);
+        PERFORM sluice.schedules_check(p_spec);
+END
+$$;
+
+-- What the tasks of a pipe ask for, by position.
+CREATE OR REPLACE FUNCTION sluice.demands_make(p_project text, p_pipe text, p_spec jsonb) RETURNS uuid[]
+LANGUAGE sql AS $$
+        SELECT ARRAY(SELECT sluice.demand_make(p_project, p_pipe, p_spec, t)
+                       FROM jsonb_array_elements(p_spec -> 'tasks') WITH ORDINALITY x (t, n) ORDER BY n)
+$$;
+
 -- The answer carries `created`, whether this version is new, and `changed`, whether another one was current before. The project exists.
 CREATE OR REPLACE FUNCTION sluice.pipe_write(p_by text, p_project text, p_pipe text, p_version text, p_spec jsonb, p_source text) RETURNS jsonb
 LANGUAGE plpgsql AS $$
@@ -215,18 +237,11 @@ DECLARE
         v_created boolean := true;
         v_before text;
 BEGIN
-        IF p_pipe IS NULL OR NOT sluice.is_name(p_pipe) THEN
-                PERFORM sluice.fail(400, 'bad-name', format('"%s" is not a pipe name.', left(p_pipe, 80)),
-                                    'Names are 1 to 63 of a-z, 0-9, _ and -, and begin with a letter or digit.');
-        ELSIF p_version IS NULL OR p_version !~ '^[0-9a-f]{16}$' THEN
-                PERFORM sluice.fail(400, 'bad-version', 'A version is 16 hexadecimal digits.');
-        END IF;
         -- The controld of the release before says selectors in another form.
         IF jsonb_typeof(p_spec -> 'agent_selector') = 'object' THEN
                 p_spec := p_spec || jsonb_build_object('agent_selector', sluice.selector_terms(p_spec -> 'agent_selector'));
         END IF;
-        PERFORM sluice.spec_check(p_spec);
-        PERFORM sluice.schedules_check(p_spec);
+        PERFORM sluice.pipe_check(p_pipe, p_version, p_spec);
 
         -- This row's lock puts deployments of one pipe in order, and is in nobody's way who refers to the pipe.
         SELECT version INTO v_before FROM sluice.pipe WHERE project = p_project AND name = p_pipe FOR NO KEY UPDATE;
@@ -235,8 +250,7 @@ BEGIN
 
         INSERT INTO sluice.pipe_version (project, pipe, version, type, description, spec, source, created_by, demands)
         SELECT p_project, p_pipe, p_version, p_spec ->> 'type', p_spec ->> 'description', p_spec, p_source, p_by,
-               ARRAY(SELECT sluice.demand_make(p_project, p_pipe, p_spec, t)
-                       FROM jsonb_array_elements(p_spec -> 'tasks') WITH ORDINALITY x (t, n) ORDER BY n)
+               sluice.demands_make(p_project, p_pipe, p_spec)
             ON CONFLICT DO NOTHING RETURNING * INTO v_row;
 
         IF v_row.id IS NULL THEN
@@ -311,10 +325,13 @@ BEGIN
         SELECT v.* INTO v_row
           FROM sluice.pipe p
           JOIN sluice.pipe_version v ON v.project = p.project AND v.pipe = p.name
-         WHERE p.project = p_project AND p.name = p_pipe AND v.version = coalesce(p_version, p.version);
+         WHERE p.project = p_project AND p.name = p_pipe AND v.version = coalesce(p_version, p.version) AND NOT sluice.is_draft(v.version);
 
         IF v_row.id IS NOT NULL THEN
                 RETURN v_row;
+        ELSIF EXISTS (SELECT FROM sluice.pipe_version WHERE project = p_project AND pipe = p_pipe AND version = p_version) THEN
+                PERFORM sluice.fail(409, 'draft', format('"%s" is a draft that was tried: it is no version of pipe "%s".', left(p_version, 80), left(p_pipe, 80)),
+                                    'Deploy its file first, sluicectl pipe deploy FILE, or try it again: sluicectl pipe try FILE --on=AGENT.');
         ELSIF EXISTS (SELECT FROM sluice.pipe WHERE project = p_project AND name = p_pipe) THEN
                 PERFORM sluice.fail(404, 'version-not-found', format(
                         'Pipe "%s" has no version "%s".', p_pipe, left(p_version, 80)));
@@ -331,7 +348,10 @@ LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, sluice, p
 BEGIN
         PERFORM sluice.auth_token(p_auth, 'viewer');
 
-        RETURN sluice.pipe_json(sluice.pipe_find(p_project, p_pipe, p_version), true);
+        PERFORM sluice.project_check(p_project);
+        RETURN sluice.pipe_json(coalesce((SELECT v FROM sluice.pipe_version v -- a draft can be looked at by its name
+                                           WHERE (v.project, v.pipe, v.version) = (p_project, p_pipe, p_version) AND sluice.is_draft(v.version)),
+                                         sluice.pipe_find(p_project, p_pipe, p_version)), true);
 END
 $$;
 
@@ -384,7 +404,7 @@ BEGIN
         PERFORM sluice.pipe_find(p_project, p_pipe, NULL);
 
         RETURN (SELECT json_build_object('items', json_agg(sluice.pipe_json(v, false) ORDER BY v.id DESC), 'next', NULL)
-                  FROM sluice.pipe_version v WHERE v.project = p_project AND v.pipe = p_pipe);
+                  FROM sluice.pipe_version v WHERE v.project = p_project AND v.pipe = p_pipe AND NOT sluice.is_draft(v.version));
 END
 $$;
 

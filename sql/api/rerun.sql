@@ -68,21 +68,22 @@ DECLARE
         v_token sluice.token := sluice.auth_token(p_auth, 'operator');
         v_old sluice.run := sluice.run_find(p_run);
         v_run uuid := sluice.uuid_v7();
-        v_before uuid[];
+        v_before json := sluice.run_before(v_token.id, p_idempotency_key, 'rerun ' || md5(p_run || ' ' || p_request::text), v_run);
         v_pipe sluice.pipe_version;
         v_skip text[];
         v_settled text[];
 BEGIN
-        IF p_idempotency_key IS NOT NULL THEN
-                v_before := sluice.idempotency_take(v_token.id, p_idempotency_key, 'rerun ' || md5(p_run || ' ' || p_request::text), ARRAY[v_run]);
-                IF v_before IS NOT NULL THEN
-                        RETURN sluice.run_json(sluice.run_find(v_before[1]), true, false);
-                END IF;
+        IF v_before IS NOT NULL THEN
+                RETURN v_before;
         END IF;
 
         IF v_old.ended_at IS NULL THEN
                 PERFORM sluice.fail(409, 'run-not-over', format('Run %s is %s.', p_run, v_old.state),
                                     'It can be done again when it is over; to end it: sluicectl cancel RUN.');
+        END IF;
+        IF sluice.is_draft(v_old.version) THEN
+                PERFORM sluice.fail(409, 'draft', format('Run %s was a trial of a draft, which is no version of pipe "%s".', p_run, v_old.pipe),
+                                    'Try it again: sluicectl pipe try FILE --on=AGENT; or deploy its file and run the pipe.');
         END IF;
         v_pipe := sluice.pipe_find(v_old.project, v_old.pipe, nullif(coalesce(sluice.json_text(p_request, 'version'), v_old.version), 'current'));
         PERFORM sluice.batch_check(v_pipe.pipe, v_pipe.type);

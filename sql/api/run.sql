@@ -1,12 +1,13 @@
 -- Runs: created, shown, cancelled, and moved along the graph of their tasks.
 SET LOCAL check_function_bodies = off;
 
-DROP FUNCTION IF EXISTS sluice.run_json(sluice.run, boolean), sluice.run_step(uuid), sluice.run_end(sluice.run); -- of the release before
+DROP FUNCTION IF EXISTS sluice.run_json(sluice.run, boolean), sluice.run_step(uuid), sluice.run_end(sluice.run),
+        api.run_list(bytea, text, text, text, int, uuid); -- of the release before
 CREATE OR REPLACE FUNCTION sluice.run_json(r sluice.run, p_tasks boolean, p_why boolean) RETURNS json
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
         v_json jsonb := jsonb_build_object(
-                'run', r.id, 'project', r.project, 'pipe', r.pipe, 'version', r.version, 'state', r.state,
+                'run', r.id, 'project', r.project, 'pipe', r.pipe, 'version', r.version, 'trial', sluice.is_draft(r.version), 'state', r.state,
                 'outcome', r.outcome, 'exit_status', r.exit_status, 'reason', r.reason,
                 'created_by', r.created_by, 'created_at', sluice.rfc3339(r.created_at),
                 'started_at', sluice.rfc3339(r.started_at), 'ended_at', sluice.rfc3339(r.ended_at),
@@ -237,7 +238,7 @@ END
 $$;
 
 CREATE OR REPLACE FUNCTION api.run_list(p_auth bytea, p_project text, p_pipe text, p_state text, p_limit int,
-                                        p_after uuid) RETURNS json
+                                        p_after uuid, p_trial text DEFAULT NULL) RETURNS json
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, sluice, pg_temp AS $$
 DECLARE
         v_limit int := sluice.page_limit(p_limit);
@@ -248,6 +249,8 @@ BEGIN
         IF p_state <> ALL (sluice.state_words('run')) THEN
                 PERFORM sluice.fail(400, 'bad-state', format('There is no run state "%s".', left(p_state, 80)),
                                     'States are ' || array_to_string(sluice.state_words('run'), ', ') || '.');
+        ELSIF p_trial NOT IN ('true', 'false') THEN
+                PERFORM sluice.fail(400, 'bad-request', 'Parameter "trial" is true or false.');
         END IF;
 
         RETURN (SELECT sluice.page(array_agg(sluice.run_json(x.r, false, false) ORDER BY x.id DESC),
@@ -257,6 +260,7 @@ BEGIN
                          WHERE r.project = p_project
                            AND (p_pipe IS NULL OR r.pipe = p_pipe)
                            AND (p_state IS NULL OR r.state = p_state)
+                           AND (p_trial IS NULL OR sluice.is_draft(r.version) = p_trial::boolean)
                            AND (p_after IS NULL OR r.id < p_after)
                          ORDER BY r.id DESC LIMIT v_limit + 1) x);
 END
@@ -317,6 +321,6 @@ END
 $$;
 
 REVOKE ALL ON FUNCTION api.run_get(bytea, uuid, text),
-        api.run_list(bytea, text, text, text, int, uuid), api.run_cancel(bytea, uuid) FROM PUBLIC;
+        api.run_list(bytea, text, text, text, int, uuid, text), api.run_cancel(bytea, uuid) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION api.run_get(bytea, uuid, text),
-        api.run_list(bytea, text, text, text, int, uuid), api.run_cancel(bytea, uuid) TO sluice_controld;
+        api.run_list(bytea, text, text, text, int, uuid, text), api.run_cancel(bytea, uuid) TO sluice_controld;
