@@ -157,7 +157,7 @@ int verb_pipe_try(Context *x) {
         json_out_text_n(&o, "agent", on, strcspn(on, "/"));
         if (instance)
                 json_out_text(&o, "instance", instance + 1);
-        if (parameters_to_json(&o, x->arguments->params, false) < 0) {
+        if (parameters_to_json(&o, "parameters", x->arguments->params, false) < 0) {
                 json_out_done(&o);
                 return EXIT_FAILURE;
         }
