@@ -40,6 +40,10 @@ static const struct {
         [OPTION_SKIP] = { "--skip", 0, true },
         [OPTION_PARAM] = { "--param", 0, true },
         [OPTION_FOR] = { "--for", 0, true },
+        [OPTION_TO] = { "--to", 0, true },
+        [OPTION_CONCURRENCY] = { "--concurrency", 0, true },
+        [OPTION_AGAIN] = { "--again", 0, false },
+        [OPTION_DRY_RUN] = { "--dry-run", 0, false },
 };
 
 const char *option_name(Option o) {

@@ -30,6 +30,10 @@ typedef enum Option {
         OPTION_SKIP,
         OPTION_PARAM,
         OPTION_FOR,
+        OPTION_TO,
+        OPTION_CONCURRENCY,
+        OPTION_AGAIN,
+        OPTION_DRY_RUN,
         _OPTION_MAX,
 } Option;
 
