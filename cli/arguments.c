@@ -43,6 +43,10 @@ static const struct {
         [OPTION_FOR] = { "--for", 0, true },
         [OPTION_ON] = { "--on", 0, true },
         [OPTION_TRIAL] = { "--trial", 0, true },
+        [OPTION_TO] = { "--to", 0, true },
+        [OPTION_CONCURRENCY] = { "--concurrency", 0, true },
+        [OPTION_AGAIN] = { "--again", 0, false },
+        [OPTION_DRY_RUN] = { "--dry-run", 0, false },
 };
 
 const char *option_name(Option o) {

@@ -33,6 +33,10 @@ typedef enum Option {
         OPTION_FOR,
         OPTION_ON,
         OPTION_TRIAL,
+        OPTION_TO,
+        OPTION_CONCURRENCY,
+        OPTION_AGAIN,
+        OPTION_DRY_RUN,
         _OPTION_MAX,
 } Option;
 

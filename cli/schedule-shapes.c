@@ -61,3 +61,34 @@ const JsonField schedule_fields[] = {
 
 PAGE(schedule_page_fields, schedule_fields, Schedule);
 PAGE(due_page_fields, due_fields, Due);
+
+static const JsonField backfill_due_fields[] = {
+        MUST(BackfillDue, due_at),
+        T(BackfillDue, run),
+        T(BackfillDue, run_state),
+        T(BackfillDue, passed_over),
+        {},
+};
+
+const JsonField backfill_fields[] = {
+        MUST(Backfill, backfill),
+        MUST(Backfill, pipe),
+        MUST(Backfill, schedule),
+        MUST(Backfill, state),
+        T(Backfill, from),
+        T(Backfill, to),
+        T(Backfill, reason),
+        T(Backfill, created_by),
+        T(Backfill, created_at),
+        N32(Backfill, concurrency),
+        N32(Backfill, total),
+        N32(Backfill, passed_over),
+        N32(Backfill, waiting),
+        N32(Backfill, running),
+        N32(Backfill, succeeded),
+        N32(Backfill, failed),
+        ARRAY(Backfill, dues, backfill_due_fields, BackfillDue),
+        {},
+};
+
+PAGE(backfill_page_fields, backfill_fields, Backfill);

@@ -28,4 +28,15 @@ typedef struct Schedule {
         Due last; /* due_at NULL: none yet */
 } Schedule;
 
-extern const JsonField schedule_fields[], schedule_page_fields[], due_page_fields[];
+typedef struct BackfillDue {
+        char *due_at, *run, *run_state, *passed_over;
+} BackfillDue;
+
+typedef struct Backfill {
+        char *backfill, *pipe, *schedule, *from, *to, *state, *reason, *created_by, *created_at;
+        uint32_t concurrency, total, passed_over, waiting, running, succeeded, failed;
+        JsonArray dues; /* BackfillDue; empty in lists */
+} Backfill;
+
+extern const JsonField schedule_fields[], schedule_page_fields[], due_page_fields[],
+        backfill_fields[], backfill_page_fields[];

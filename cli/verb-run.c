@@ -37,8 +37,7 @@ static int exit_status_of(int r) {
         return r == -EINTR ? INTERRUPTED : r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-/* However often the request is sent, there is one run of this key. */
-static int idempotency_header(const Context *x, char **ret) {
+int idempotency_header(const Context *x, char **ret) {
         const char *given = option_value(x, OPTION_IDEMPOTENCY_KEY);
         char key[ID_TEXT_SIZE];
         Id id;

@@ -117,8 +117,7 @@ static int take_names(const Reply *reply, Names *n) {
         return r;
 }
 
-/* The one that is named, or the only one of the pipe. New string. */
-static int find_name(Context *x, char **ret) {
+int schedule_find_name(Context *x, char **ret) {
         _cleanup_(freep) char *path = NULL, *all = NULL;
         Reply reply = {};
         Names names = {};
@@ -148,7 +147,7 @@ static int find_name(Context *x, char **ret) {
 static int ask(Context *x, const char *method, const char *suffix, const char *json,
                char **ret_name, Reply *reply) {
         _cleanup_(freep) char *base = NULL, *path = NULL;
-        int r = find_name(x, ret_name);
+        int r = schedule_find_name(x, ret_name);
 
         if (r < 0)
                 return r;
@@ -299,7 +298,7 @@ int verb_schedule_history(Context *x) {
 
         if (text && parse_u64_range(text, 1, 100000, &limit) < 0)
                 return complain(EXIT_FAILURE, "--limit=%s is no number from 1 to 100000.", text);
-        if (find_name(x, &name) < 0)
+        if (schedule_find_name(x, &name) < 0)
                 return EXIT_FAILURE;
         path = path_format("/api/v1/projects/%s/pipes/%s/schedules/%s/dues", x->settings->project,
                            x->words[0], name);

@@ -63,6 +63,16 @@ static const struct {
           "PIPE [SCHEDULE]", "skip what is due, until it is resumed or --for= is over" },
         { "schedule", "resume", 1, 2, 0, false, verb_schedule_resume, "PIPE [SCHEDULE]",
           "run again at the next due time" },
+        { "schedule", "backfill", 1, 2,
+          O(FROM) | O(TO) | O(CONCURRENCY) | O(AGAIN) | O(DRY_RUN) | O(PARAM) | O(IDEMPOTENCY_KEY),
+          false, verb_schedule_backfill, "PIPE [SCHEDULE]",
+          "make the runs of past due times, the oldest first" },
+        { "backfill", "list", 1, 2, 0, false, verb_backfill_list, "PIPE [SCHEDULE]",
+          "list the backfills of a schedule, and how far they are" },
+        { "backfill", "show", 1, 1, 0, false, verb_backfill_show, "BACKFILL",
+          "show a backfill and its due times" },
+        { "backfill", "cancel", 1, 1, 0, false, verb_backfill_cancel, "BACKFILL",
+          "begin no more runs of a backfill" },
         { "start", NULL, 1, 1, 0, false, verb_start, "PIPE",
           "have a streaming pipe run from now on" },
         { "stop", NULL, 1, 1, 0, false, verb_stop, "PIPE", "stop a streaming pipe" },
@@ -138,16 +148,22 @@ static const char options_help[] =
         "                         (default 20);\n"
         "                         schedule preview: so many of each schedule (default 10)\n"
         "     --pipe-version=TEXT run, rerun, pipe show, pipe rollback: this version\n"
-        "     --param=NAME=VALUE  run, pipe try, pipe render, webhook create: the value of a\n"
-        "                         parameter; may be repeated\n"
+        "     --param=NAME=VALUE  run, pipe try, pipe render, webhook create, schedule\n"
+        "                         backfill: the value of a parameter; may be repeated\n"
         "     --param-from=NAME=POINTER\n"
         "                         webhook create: where in the message the value is, as\n"
         "                         \"day=/data/day\"; may be repeated\n"
         "     --idempotency-key=KEY\n"
-        "                         run, rerun, pipe try: the same key again starts no second\n"
-        "                         run\n"
+        "                         run, rerun, pipe try, schedule backfill: the same key\n"
+        "                         again starts no second one\n"
         "     --all               rerun: also what has succeeded\n"
-        "     --from=TASKS        rerun: also these, as \"a,b\", and what comes after them\n"
+        "     --from=TASKS        rerun: also these, as \"a,b\", and what comes after them;\n"
+        "                         schedule backfill: from this time on, as \"2024-03-01 02:00\"\n"
+        "     --to=TIME           schedule backfill: before this time (default now)\n"
+        "     --concurrency=NUMBER\n"
+        "                         schedule backfill: so many runs at a time (default 1)\n"
+        "     --again             schedule backfill: also due times that have had a run\n"
+        "     --dry-run           schedule backfill: only show what would run\n"
         "     --skip=TASKS        rerun: not these; what comes after them goes on\n"
         "     --type=TYPE         key create: enrolment or api; agent create: batch or streaming;\n"
         "                         webhook create: how messages are signed, standard or github\n"

@@ -36,6 +36,10 @@ int verb_schedule_preview(Context *x);
 int verb_schedule_history(Context *x);
 int verb_schedule_pause(Context *x);
 int verb_schedule_resume(Context *x);
+int verb_schedule_backfill(Context *x);
+int verb_backfill_list(Context *x);
+int verb_backfill_show(Context *x);
+int verb_backfill_cancel(Context *x);
 int verb_start(Context *x);
 int verb_stop(Context *x);
 int verb_restart(Context *x);
@@ -89,6 +93,11 @@ int print_json(const Reply *reply);
 int pipes_deploy(Context *x, const PipeFile *const *files, size_t n);
 /* Changes the project that the verb's first word names. */
 int project_patch(Context *x, const char *json, Reply *ret);
+
+/* "Idempotency-Key: …": however often the request is sent with it, it counts once. New string. */
+int idempotency_header(const Context *x, char **ret);
+/* The schedule that the second word names, or the only one of the pipe that the first one names. New string. */
+int schedule_find_name(Context *x, char **ret);
 
 /* "NAME=VALUE" each, as a member of that name: an object of texts; without VALUE null, where that may be. Complains about what is none, or stands twice. */
 int parameters_to_json(JsonOut *o, const char *key, char *const *words, bool null_too);

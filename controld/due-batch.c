@@ -18,8 +18,9 @@ typedef struct Spec {
 } Spec;
 
 typedef struct Item {
-        char *schedule; /* owned */
+        char *schedule, *backfill; /* owned; backfill NULL: it is the schedule itself */
         Spec spec;
+        uint64_t until_usec;            /* of a backfill */
         uint64_t after_usec, last_usec; /* last: 0 when it is not known */
         ScheduleTimes *times;           /* owned; NULL: its error says why */
         Error error;
@@ -47,6 +48,8 @@ static const JsonField spec_fields[] = {
 
 static const JsonField item_fields[] = {
         { "schedule", JSON_TEXT, true, offsetof(Item, schedule), .max = 36 },
+        { "backfill", JSON_TEXT, false, offsetof(Item, backfill), .max = 36 },
+        { "until_usec", JSON_U64, false, offsetof(Item, until_usec) },
         { "spec", JSON_OBJECT, true, offsetof(Item, spec), .fields = spec_fields },
         { "after_usec", JSON_U64, true, offsetof(Item, after_usec) },
         { "last_usec", JSON_U64, false, offsetof(Item, last_usec) },
@@ -137,17 +140,11 @@ static void moment_out(JsonOut *o, const Item *item, const char *key, const char
         json_out_u64(o, local_key, usec + (uint64_t) (offset_sec * (int64_t) USEC_PER_SEC));
 }
 
-/* The n-th of what was found. Its interval begins with the due time before it. */
-static void due_out(JsonOut *o, const Item *item, const Found *f, size_t n) {
-        uint64_t due_usec = found_at(f, n), start_usec = item->last_usec;
-        bool known = start_usec > 0;
+/* Its interval begins with the due time before it; start_usec 0: that is to be found. */
+static void due_out(JsonOut *o, const Item *item, uint64_t due_usec, uint64_t start_usec) {
+        bool known =
+                start_usec > 0 || schedule_times_previous(item->times, due_usec, &start_usec) >= 0;
 
-        if (n > 0) {
-                start_usec = found_at(f, n - 1);
-                known = true;
-        }
-        if (!known)
-                known = schedule_times_previous(item->times, due_usec, &start_usec) >= 0;
         json_out_object(o, NULL);
         moment_out(o, item, "at_usec", "local_usec", due_usec);
         if (known)
@@ -178,11 +175,31 @@ static void times_out(JsonOut *o, const Item *item, uint64_t now_usec, const Fou
                 json_out_u64(o, "last_usec", found_at(f, (all ? f->count : missed) - 1));
         json_out_array(o, "dues");
         for (size_t i = missed; all && i < f->count; i++)
-                due_out(o, item, f, i);
+                due_out(o, item, found_at(f, i), i > 0 ? found_at(f, i - 1) : item->last_usec);
         json_out_end_array(o);
 }
 
 /* Returns how many times were worked out. */
+static size_t range_out(JsonOut *o, const Item *item) {
+        uint64_t usec = item->after_usec, start_usec = 0;
+        size_t n = 0;
+        bool more = false;
+
+        json_out_array(o, "dues");
+        while (schedule_times_next(item->times, usec, &usec) >= 0 && usec <= item->until_usec) {
+                more = n == DUE_BACKFILL_MAX;
+                if (more)
+                        break;
+                due_out(o, item, usec, start_usec);
+                start_usec = usec;
+                n++;
+        }
+        json_out_end_array(o);
+        json_out_bool(o, "more", more);
+        return n;
+}
+
+/* The same. */
 static size_t item_out(JsonOut *o, Item *item, uint64_t now_usec, Zones *z) {
         Found found = {};
         const char *zone = NULL;
@@ -191,8 +208,13 @@ static size_t item_out(JsonOut *o, Item *item, uint64_t now_usec, Zones *z) {
                 (void) error_set(&item->error, -EINVAL, "zone", "%s", zones_error(z, zone));
         json_out_object(o, NULL);
         json_out_text(o, "schedule", item->schedule);
-        json_out_u64(o, "after_usec", item->after_usec);
-        if (item->times && !zone) {
+        if (item->backfill)
+                json_out_text(o, "backfill", item->backfill);
+        else
+                json_out_u64(o, "after_usec", item->after_usec);
+        if (item->times && !zone && item->backfill) {
+                found.count = range_out(o, item);
+        } else if (item->times && !zone) {
                 uint64_t until_usec = now_usec > item->after_usec ? now_usec : item->after_usec;
 
                 find(item, until_usec, &found);

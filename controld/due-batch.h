@@ -1,5 +1,5 @@
-/* The work on schedules that api.schedules_due() has given: which of their due times have come, and which is next. Everything that
- * is decided about them is decided by the database, which gets this back (sql/api/due.sql). No I/O, no clock. */
+/* The work on schedules that api.schedules_due() has given: which of their due times have come, and which is next; and of backfills,
+ * which due times are in their range. Everything that is decided about them is decided by the database, which gets this back (sql/api/due.sql). No I/O, no clock. */
 #pragma once
 
 #include "cleanup.h"
@@ -8,8 +8,9 @@
 
 #define DUE_KEPT                                                                                   \
         100 /* of the due times that are looked at together; others before them are a number */
-#define DUE_LOOK_MAX 10000 /* times of a schedule that are worked out at once */
-#define DUE_WORK_MAX 20000 /* times that are worked out in one go; an item is not begun beyond */
+#define DUE_LOOK_MAX 10000    /* times of a schedule that are worked out at once */
+#define DUE_BACKFILL_MAX 1000 /* due times of a backfill */
+#define DUE_WORK_MAX 20000    /* times that are worked out in one go; an item is not begun beyond */
 
 typedef struct DueBatch DueBatch;
 

@@ -15,7 +15,7 @@ typedef struct NamedBody {
         char *text[6];
         char **list[2];
         uint32_t number[2];
-        bool flag;
+        bool flag, other_flag;
 } NamedBody;
 
 static const JsonField project_fields[] = {
@@ -58,6 +58,15 @@ static const JsonField agent_fields[] = {
 static const JsonField flag_fields[] = {
         { "reason", JSON_TEXT, false, offsetof(NamedBody, text[0]), .max = 1000 },
         { "deadline_sec", JSON_U32, false, offsetof(NamedBody, number[0]), .max = 31536000 },
+        {},
+};
+static const JsonField backfill_fields[] = {
+        { "from", JSON_TEXT, true, offsetof(NamedBody, text[0]), .max = 40 },
+        { "to", JSON_TEXT, false, offsetof(NamedBody, text[1]), .max = 40 },
+        { "concurrency", JSON_U32, false, offsetof(NamedBody, number[0]), .max = 100 },
+        { "again", JSON_BOOL, false, offsetof(NamedBody, flag) },
+        { "dry_run", JSON_BOOL, false, offsetof(NamedBody, other_flag) },
+        { "parameters", JSON_MAP, false, offsetof(NamedBody, list[0]), .max = PARAMETERS_MAX },
         {},
 };
 static const JsonField pause_fields[] = {
@@ -232,6 +241,38 @@ const Route routes[] = {
                               " $4::text::int8, $5::text::jsonb)",
                               5 },
           .fields = message_fields, .size = sizeof(NamedBody), .success = 202, .lenient = true },
+        { "POST",
+          "/api/v1/projects/{project}/pipes/{pipe}/schedules/{schedule}/backfills",
+          true,
+          BODY_JSON,
+          128 * KIB,
+          route_statement,
+          S("backfill_create", "api.backfill_create($1, $2, $3, $4, $5::text::jsonb, $6)", 6),
+          { { BIND_AUTH },
+            { BIND_PATH, 0 },
+            { BIND_PATH, 1 },
+            { BIND_PATH, 2 },
+            { BIND_BODY },
+            { BIND_HEADER, .name = "Idempotency-Key" } },
+          backfill_fields,
+          sizeof(NamedBody),
+          201 },
+        { "GET", "/api/v1/projects/{project}/pipes/{pipe}/schedules/{schedule}/backfills", true,
+          .handler = route_statement,
+          .statement = S("backfill_list",
+                         "api.backfill_list($1, $2, $3, $4, $5::text::int, $6::text::uuid)", 6),
+          .binds = { { BIND_AUTH },
+                     { BIND_PATH, 0 },
+                     { BIND_PATH, 1 },
+                     { BIND_PATH, 2 },
+                     { BIND_LIMIT },
+                     { BIND_QUERY, .name = "after" } } },
+        { "GET", "/api/v1/backfills/{backfill}", true, .handler = route_statement,
+          .statement = S("backfill_get", "api.backfill_get($1, $2::text::uuid)", 2),
+          .binds = { { BIND_AUTH }, { BIND_PATH_UUID, 0 } } },
+        { "POST", "/api/v1/backfills/{backfill}/cancel", true, .handler = route_statement,
+          .statement = S("backfill_cancel", "api.backfill_cancel($1, $2::text::uuid)", 2),
+          .binds = { { BIND_AUTH }, { BIND_PATH_UUID, 0 } } },
         { "GET", "/api/v1/time-zones", true, .handler = route_statement,
           .statement = S("zone_get", "api.zone_get($1, $2)", 2),
           .binds = { { BIND_AUTH }, { BIND_QUERY, .name = "name" } } },

@@ -181,12 +181,24 @@ BEGIN
 END
 $$;
 
+-- The interval of a due time, as the schedule has it, or a backfill; and the run that made it due.
+CREATE OR REPLACE FUNCTION sluice.due_facts(p_schedule uuid, p_due timestamptz) RETURNS TABLE (interval_start timestamptz, offset_sec int, start_offset_sec int, cause uuid)
+LANGUAGE plpgsql STABLE ROWS 1 AS $$
+BEGIN
+        RETURN QUERY
+        SELECT coalesce(d.interval_start, b.interval_start), coalesce(d.offset_sec, b.offset_sec), coalesce(d.start_offset_sec, b.start_offset_sec), d.cause
+          FROM (VALUES (1)) one
+          LEFT JOIN sluice.schedule_due d ON d.schedule = p_schedule AND d.due_at = p_due
+          LEFT JOIN LATERAL (SELECT f.* FROM sluice.backfill_due f WHERE f.schedule = p_schedule AND f.due_at = p_due LIMIT 1) b ON true;
+END
+$$;
+
 -- What a run says of the due time that it is for.
 CREATE OR REPLACE FUNCTION sluice.scheduled_json(p_schedule uuid, p_due timestamptz) RETURNS jsonb
 LANGUAGE sql STABLE AS $$
         SELECT jsonb_build_object('schedule', s.name, 'due_at', sluice.rfc3339(p_due), 'interval_start', sluice.rfc3339(d.interval_start),
                                   'caused_by', d.cause, 'caused_by_pipe', c.pipe)
-          FROM sluice.schedule s LEFT JOIN sluice.schedule_due d ON d.schedule = s.id AND d.due_at = p_due LEFT JOIN sluice.run c ON c.id = d.cause
+          FROM sluice.schedule s CROSS JOIN sluice.due_facts(p_schedule, p_due) d LEFT JOIN sluice.run c ON c.id = d.cause
          WHERE s.id = p_schedule
 $$;
 
@@ -211,7 +223,7 @@ LANGUAGE sql STABLE AS $$
                 'SLUICE_INTERVAL_END_LOCAL', CASE WHEN d.offset_sec IS NOT NULL THEN sluice.time_words(p_due, d.offset_sec) END,
                 'SLUICE_INTERVAL_START', sluice.time_words(d.interval_start),
                 'SLUICE_INTERVAL_START_LOCAL', CASE WHEN d.start_offset_sec IS NOT NULL THEN sluice.time_words(d.interval_start, d.start_offset_sec) END))
-          FROM sluice.schedule s LEFT JOIN sluice.schedule_due d ON d.schedule = s.id AND d.due_at = p_due LEFT JOIN sluice.run c ON c.id = d.cause
+          FROM sluice.schedule s CROSS JOIN sluice.due_facts(p_schedule, p_due) d LEFT JOIN sluice.run c ON c.id = d.cause
          WHERE s.id = p_schedule
 $$;
 
@@ -266,6 +278,7 @@ $$;
 CREATE OR REPLACE FUNCTION sluice.dues_wake(p_runs uuid[]) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
+        PERFORM sluice.backfills_wake(p_runs);
         UPDATE sluice.schedule_due SET waits_for = NULL WHERE waits_for IS NOT NULL AND waits_for = ANY (p_runs);
         IF FOUND THEN
                 PERFORM pg_notify('sluice', 'tick');
@@ -287,12 +300,28 @@ BEGIN
         SELECT json_agg(json_build_object('schedule', t.id, 'spec', t.spec, 'after_usec', sluice.to_usec(t.after_at), 'last_usec', sluice.to_usec(t.last_at)))
           INTO v_items FROM taken t;
 
+        -- Backfills that are to be planned come along: due times after after_usec, up to until_usec.
+        WITH due AS (
+                SELECT b.id FROM sluice.backfill b WHERE b.state = 'planning' AND b.ended_at IS NULL AND b.look_at <= clock_timestamp()
+                 ORDER BY b.look_at LIMIT 8 FOR NO KEY UPDATE SKIP LOCKED
+        ), taken AS (
+                UPDATE sluice.backfill b SET look_at = clock_timestamp() + interval '10 seconds' FROM due WHERE b.id = due.id RETURNING b.*
+        )
+        SELECT coalesce(v_items::jsonb || jsonb_agg(i), jsonb_agg(i), v_items::jsonb)::json INTO v_items
+          FROM (SELECT jsonb_build_object('schedule', t.schedule, 'backfill', t.id, 'spec', s.spec, 'after_usec', sluice.to_usec(t.from_at) - 1,
+                                          'until_usec', sluice.to_usec(t.to_at) - 1) AS i
+                  FROM taken t JOIN sluice.schedule s ON s.id = t.schedule) x;
+
         -- The clock is read after the rows were: none of them says a later time.
         RETURN CASE WHEN v_items IS NOT NULL THEN json_build_object('now_usec', sluice.to_usec(clock_timestamp()), 'items', v_items) END;
 END
 $$;
 
--- The tables of these time zones, for common/zone.c, from ten years ago until in twenty; or what is wrong with the name.
+-- So far back the offsets of time zones are known to workers.
+CREATE OR REPLACE FUNCTION sluice.zones_reach() RETURNS interval
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT interval '10 years' $$;
+
+-- The tables of these time zones, for common/zone.c, from eleven years ago until in twenty; or what is wrong with the name.
 CREATE OR REPLACE FUNCTION api.zones(p_names text[]) RETURNS json
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, sluice, pg_temp AS $$
 DECLARE
@@ -302,7 +331,7 @@ BEGIN
         FOREACH v_name IN ARRAY p_names LOOP
                 BEGIN
                         v_list := v_list || jsonb_build_object('name', v_name, 'transitions', sluice.zone_transitions(
-                                v_name, clock_timestamp() - interval '10 years', clock_timestamp() + interval '20 years'));
+                                v_name, clock_timestamp() - sluice.zones_reach() - interval '1 year', clock_timestamp() + interval '20 years'));
                 EXCEPTION WHEN SQLSTATE 'ZF400' THEN
                         v_list := v_list || jsonb_build_object('name', v_name, 'error', SQLERRM);
                 END;
@@ -310,6 +339,15 @@ BEGIN
 
         RETURN json_build_object('items', v_list);
 END
+$$;
+
+-- Due times as a worker says them, in its order.
+CREATE OR REPLACE FUNCTION sluice.dues_read(p_dues jsonb) RETURNS TABLE (due_at timestamptz, interval_start timestamptz, offset_sec int, start_offset_sec int)
+LANGUAGE sql IMMUTABLE AS $$
+        SELECT sluice.of_usec((d ->> 'at_usec')::int8), sluice.of_usec((d ->> 'start_usec')::int8),
+               (((d ->> 'local_usec')::int8 - (d ->> 'at_usec')::int8) / 1000000)::int,
+               (((d ->> 'start_local_usec')::int8 - (d ->> 'start_usec')::int8) / 1000000)::int
+          FROM jsonb_array_elements(p_dues) WITH ORDINALITY x (d, n) ORDER BY n
 $$;
 
 -- What was worked out for one schedule. The due times are those after `after_usec`, up to `until_usec`.
@@ -320,7 +358,7 @@ DECLARE
         v_until timestamptz := sluice.of_usec((p_item ->> 'until_usec')::int8);
         v_next timestamptz := sluice.of_usec((p_item ->> 'next_usec')::int8);
         v_missed jsonb := p_item -> 'missed';
-        v_last_missed int8;
+        v_last_missed timestamptz;
 BEGIN
         SELECT * INTO s FROM sluice.schedule
          WHERE id = (p_item ->> 'schedule')::uuid AND after_at = sluice.of_usec((p_item ->> 'after_usec')::int8) AND removed_at IS NULL FOR NO KEY UPDATE;
@@ -341,13 +379,9 @@ BEGIN
                                              ELSE 'of due times that are looked at together, the last hundred count' END);
         END IF;
 
-        SELECT max((d ->> 'at_usec')::int8) INTO v_last_missed
-          FROM jsonb_array_elements(p_item -> 'dues') d WHERE sluice.of_usec((d ->> 'at_usec')::int8) < clock_timestamp() - sluice.on_time();
-        PERFORM sluice.due_take(s, sluice.of_usec((d ->> 'at_usec')::int8), sluice.of_usec((d ->> 'start_usec')::int8),
-                                (((d ->> 'local_usec')::int8 - (d ->> 'at_usec')::int8) / 1000000)::int,
-                                (((d ->> 'start_local_usec')::int8 - (d ->> 'start_usec')::int8) / 1000000)::int, (d ->> 'at_usec')::int8 >= v_last_missed)
-           FROM (SELECT d FROM jsonb_array_elements(p_item -> 'dues') WITH ORDINALITY x (d, n) ORDER BY n) x
-          WHERE sluice.of_usec((d ->> 'at_usec')::int8) > s.after_at AND sluice.of_usec((d ->> 'at_usec')::int8) <= v_until;
+        SELECT max(d.due_at) INTO v_last_missed FROM sluice.dues_read(p_item -> 'dues') d WHERE d.due_at < clock_timestamp() - sluice.on_time();
+        PERFORM sluice.due_take(s, d.due_at, d.interval_start, d.offset_sec, d.start_offset_sec, d.due_at >= v_last_missed)
+           FROM sluice.dues_read(p_item -> 'dues') d WHERE d.due_at > s.after_at AND d.due_at <= v_until;
 
         -- At least once a day, since the tz database may have changed.
         UPDATE sluice.schedule
@@ -365,9 +399,15 @@ DECLARE
 BEGIN
         FOR v_item IN SELECT value FROM jsonb_array_elements(p_items) ORDER BY value ->> 'schedule' LOOP
                 BEGIN
-                        PERFORM sluice.schedule_fire(v_item);
+                        IF v_item ? 'backfill' THEN
+                                PERFORM sluice.backfill_plan(v_item);
+                        ELSE
+                                PERFORM sluice.schedule_fire(v_item);
+                        END IF;
                 EXCEPTION WHEN OTHERS THEN
-                        PERFORM sluice.schedule_fail((v_item ->> 'schedule')::uuid, 'Its due times cannot be taken: ' || SQLERRM, clock_timestamp() + interval '1 minute');
+                        PERFORM sluice.backfill_later((v_item ->> 'backfill')::uuid, 'Its due times cannot be taken: ' || SQLERRM, interval '1 minute');
+                        PERFORM sluice.schedule_fail((v_item ->> 'schedule')::uuid, 'Its due times cannot be taken: ' || SQLERRM, clock_timestamp() + interval '1 minute')
+                          WHERE NOT v_item ? 'backfill';
                 END;
         END LOOP;
 END

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "due-batch.h"
 #include "str.h"
@@ -146,8 +147,57 @@ static void test_nonsense(void) {
         }
 }
 
+/* A backfill of this line of cron over so many hours from NIGHT on, both ends included. */
+static const char *range(Zones *z, const char *cron, unsigned hours) {
+        static char *answer;
+        _cleanup_(due_batch_freep) DueBatch *b = NULL;
+        char json[2048];
+        Error e = {};
+
+        free(answer);
+        answer = NULL;
+        (void) snprintf(
+                json, sizeof(json),
+                "{\"now_usec\":1,\"items\":[{\"schedule\":\"x\",\"backfill\":\"b\",\"spec\":{"
+                "\"cron\":[\"%s\"],\"time_zone\":\"Europe/London\"},\"after_usec\":%llu,"
+                "\"until_usec\":%llu}]}",
+                cron, NIGHT - 1, NIGHT + hours * HOUR);
+        ok_int(due_batch_new(json, &b, &e), 0);
+        ok_int(due_batch_work(b, z, &answer), 1);
+        return answer ? answer : "";
+}
+
+static size_t count_of(const char *text, const char *what) {
+        size_t n = 0;
+
+        for (; (text = strstr(text, what)); text += strlen(what))
+                n++;
+        return n;
+}
+
+static void test_backfills(void) {
+        char *names[] = { (char *) "Europe/London", NULL };
+        _cleanup_(zones_freep) Zones *z = zones_of("{\"items\":[" LONDON "]}", names);
+        const char *answer;
+
+        /* 00:00, and 01:00 and 02:00 in one. */
+        ok_str(range(z, "0 0-2 * * *", 1),
+               "[{\"schedule\":\"x\",\"backfill\":\"b\",\"dues\":[{\"at_usec\":1711843200000000,"
+               "\"local_usec\":1711843200000000,\"start_usec\":1711764000000000,"
+               "\"start_local_usec\":1711764000000000},{\"at_usec\":1711846800000000,"
+               "\"local_usec\":1711850400000000,\"start_usec\":1711843200000000,"
+               "\"start_local_usec\":1711843200000000}],\"more\":false}]");
+        ok_str(range(z, "0 12 * * *", 1),
+               "[{\"schedule\":\"x\",\"backfill\":\"b\",\"dues\":[],\"more\":false}]");
+        answer = range(z, "* * * * *", 2000);
+        ok_int((int) count_of(answer, "at_usec"), DUE_BACKFILL_MAX);
+        ok_contains(answer, "\"more\":true");
+        ok_contains(range(z, "0 12 30 2 *", 2000), "\"dues\":[]");
+}
+
 int main(void) {
         RUN(test_due);
+        RUN(test_backfills);
         RUN(test_many);
         RUN(test_errors);
         RUN(test_zones_are_asked_for);
