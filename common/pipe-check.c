@@ -259,6 +259,7 @@ int pipe_check(PipeCheck *c) {
         }
         pipe_check_type(c);
         pipe_check_places(c);
+        pipe_check_secrets(c);
         pipe_check_parameters(c);
         pipe_check_references(c);
         pipe_check_schedules(c);

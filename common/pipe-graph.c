@@ -73,6 +73,22 @@ static void index_names(PipeCheck *c, Graph *g) {
         }
 }
 
+/* Beyond what is said, nobody asks what was meant. */
+static int unknown_task(const PipeCheck *c, const Graph *g, const char *key, const char *name,
+                        Error *e) {
+        const char *near = NULL;
+        unsigned least = 4;
+
+        for (size_t i = 0; c->objections < PIPE_COMPLAINTS_MAX && i < g->n; i++)
+                if (str_distance(g->names[i], name) < least) {
+                        near = g->names[i];
+                        least = str_distance(near, name);
+                }
+        return error_set(e, -EINVAL, "unknown-task", "%s=%.64s: this pipe has no such task%s%s%s",
+                         key, name, near ? "; did you mean " : "", near ? near : "",
+                         near ? "?" : "");
+}
+
 static void add_edges(PipeCheck *c, Graph *g, size_t task, const char *key, char *const *names,
                       unsigned how) {
         STRV_FOREACH(name, names) {
@@ -81,8 +97,7 @@ static void add_edges(PipeCheck *c, Graph *g, size_t task, const char *key, char
                 int r = 0;
 
                 if (at == g->n || !str_eq(g->names[at], *name))
-                        r = error_set(&e, -EINVAL, "unknown-task",
-                                      "%s=%.64s: this pipe has no such task", key, *name);
+                        r = unknown_task(c, g, key, *name, &e);
                 else if (g->by_name[at] == task)
                         r = error_set(&e, -EINVAL, "cycle", "%s= of task \"%s\" names itself", key,
                                       *name);

@@ -90,6 +90,12 @@ extern const char *const pipe_retry_results[]; /* what RetryOn= takes, beside ex
 
 /* The row of a word; n when it is none. */
 size_t pipe_word_find(const PipeWord words[], size_t n, const char *key);
+/* What is said of a key that a section does not have, and of a section that there is not: where it is right, or what was meant. -EINVAL. */
+int pipe_unknown_key(const PipeWord words[], size_t n, const char *key, const char *section,
+                     Error *e);
+int pipe_unknown_directive(const char *key, Error *e);
+int pipe_unknown_schedule_key(const char *key, Error *e);
+int pipe_unknown_section(const char *name, Error *e);
 
 /* What is wrong: a directive of a task; or an expression of a schedule, at a byte of it; or a word, of a task, a schedule or of
  * [Pipe]; or a task; or a schedule; or the whole. */
@@ -130,6 +136,7 @@ int pipe_check(PipeCheck *c);
 int pipe_line_check(const char *key, const char *value, Error *e);
 /* What each parameter says; and the references in tasks' directives, but for when outputs are there. */
 void pipe_check_parameters(PipeCheck *c);
+void pipe_check_secrets(PipeCheck *c);
 void pipe_check_references(PipeCheck *c);
 /* Whether a task has always succeeded before another begins; -ENOENT: there is none of that name. */
 typedef int (*pipe_succeeded_t)(const void *graph, size_t task, const char *before);

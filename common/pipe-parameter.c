@@ -317,7 +317,11 @@ static int on_output(const Reference *reference, void *userdata) {
                 return 0;
         (void) snprintf(name, sizeof(name), "%.*s", (int) reference->name_size, reference->name);
         r = l->succeeded(l->graph, l->task, name);
-        if (r < 0)
+        if (str_eq(name, pipe_task(l->c->pipe, l->task)->name))
+                r = error_set(&e, -EINVAL, "output-not-there",
+                              "%s=: %.*s: a task cannot have its own output", l->row->name,
+                              (int) reference->size, reference->text);
+        else if (r < 0)
                 r = error_set(&e, -EINVAL, "unknown-task",
                               "%s=: %.*s: this pipe has no task \"%s\"", l->row->name,
                               (int) reference->size, reference->text, name);

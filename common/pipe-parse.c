@@ -11,8 +11,6 @@
 #include "str.h"
 #include "strv.h"
 
-#define NEAR_MAX 4 /* letters; further away is no likeness */
-
 typedef enum Section {
         SECTION_NONE,
         SECTION_PIPE,
@@ -140,10 +138,7 @@ static int section_open(Parser *p, char *line, unsigned indent) {
                 r = schedule_open(p, str_strip(name + strlen("Schedule ")), &e);
         } else {
                 name[strcspn(name, " ")] = '\0';
-                r = error_set(&e, -EINVAL, "unknown-section",
-                              "unknown section [%.64s]; there are [Pipe], [Parameter NAME], "
-                              "[Schedule NAME] and [Task NAME]",
-                              name);
+                r = pipe_unknown_section(name, &e);
         }
         p->lost |= p->section == SECTION_LOST;
         return complain(p, column, r, &e);
@@ -197,34 +192,13 @@ static int selector_take(const PipeWord *word, void *target, const char *key, co
         return r;
 }
 
-static const char *nearest_word(const PipeWord words[], size_t n, const char *key,
-                                const char *near) {
-        unsigned least = near ? str_distance(near, key) : NEAR_MAX;
-
-        for (size_t i = 0; i < n; i++)
-                if (str_distance(words[i].key, key) < least) {
-                        near = words[i].key;
-                        least = str_distance(near, key);
-                }
-        return near;
-}
-
-static int unknown_key(const PipeWord words[], size_t n, const char *key, const char *section,
-                       Error *e) {
-        const char *near = nearest_word(words, n, key, NULL);
-
-        return error_set(e, -EINVAL, "unknown-key", "unknown key %.64s= in [%s]%s%s%s", key,
-                         section, near ? "; did you mean " : "", near ? near : "",
-                         near ? "=?" : "");
-}
-
 static int pipe_key(Parser *p, const char *key, const char *value, unsigned column,
                     unsigned *ret_column, Error *e) {
         size_t i = pipe_word_find(pipe_own_words, PIPE_OWN_WORDS, key);
         int r;
 
         if (i == PIPE_OWN_WORDS)
-                return unknown_key(pipe_own_words, PIPE_OWN_WORDS, key, "Pipe", e);
+                return pipe_unknown_key(pipe_own_words, PIPE_OWN_WORDS, key, "Pipe", e);
         r = word_take(&pipe_own_words[i], p->pipe, value, e);
         if (r < 0)
                 return r;
@@ -239,19 +213,10 @@ static int parameter_key(Parser *p, const char *key, const char *value, unsigned
         size_t i = pipe_word_find(pipe_parameter_words, PIPE_PARAMETER_WORDS, key);
 
         if (i == PIPE_PARAMETER_WORDS)
-                return unknown_key(pipe_parameter_words, PIPE_PARAMETER_WORDS, key, "Parameter", e);
+                return pipe_unknown_key(pipe_parameter_words, PIPE_PARAMETER_WORDS, key,
+                                        "Parameter", e);
         p->parameters[n].words[i] = (Place){ p->line, column };
         return word_take(&pipe_parameter_words[i], pipe_parameter(p->pipe, n), value, e);
-}
-
-static int unknown_directive(const char *key, Error *e) {
-        const char *near = nearest_word(pipe_task_words, PIPE_TASK_WORDS, key, NULL);
-        const char *other = directive_nearest(key);
-
-        if (near && (!other || str_distance(near, key) < str_distance(other, key)))
-                return error_set(e, -EINVAL, "unknown-directive",
-                                 "%.64s= is not allowed in [Task]; did you mean %s=?", key, near);
-        return directive_refuse(key, e);
 }
 
 static int task_key(Parser *p, const char *key, const char *value, unsigned column,
@@ -271,7 +236,7 @@ static int task_key(Parser *p, const char *key, const char *value, unsigned colu
                                : r;
         }
         if (!row)
-                return unknown_directive(key, e);
+                return pipe_unknown_directive(key, e);
         if (count >= PIPE_DIRECTIVES_MAX)
                 return error_set(e, -E2BIG, "too-many-directives", "more than %d directives",
                                  PIPE_DIRECTIVES_MAX);
@@ -280,33 +245,14 @@ static int task_key(Parser *p, const char *key, const char *value, unsigned colu
         return r < 0 ? r : strv_append(&p->task->directives, value);
 }
 
-/* What timer units know, and a schedule does otherwise. */
-static const struct {
-        const char *key, *instead;
-} timer_words[] = {
-        { "AccuracySec", "a run begins when it is due; RandomizedDelaySec= spreads runs" },
-        { "OnActiveSec", "there is no unit to count from; OnCalendar=*:0/15 is every 15 minutes" },
-        { "OnBootSec", "there is no boot to count from; OnCalendar=*:0/15 is every 15 minutes" },
-        { "OnStartupSec",
-          "there is no start to count from; OnCalendar=*:0/15 is every 15 minutes" },
-        { "OnUnitActiveSec", "intervals are written as OnCalendar=*:0/15, every 15 minutes" },
-        { "OnUnitInactiveSec", "intervals are written as OnCalendar=*:0/15, every 15 minutes" },
-        { "Unit", "a schedule starts the pipe that it stands in" },
-};
-
 static int schedule_key(Parser *p, const char *key, const char *value, unsigned column, Error *e) {
         size_t i = pipe_word_find(pipe_schedule_words, PIPE_SCHEDULE_WORDS, key);
         SchedulePlaces *places = &p->schedules[p->pipe->schedules.count - 1];
         size_t n;
         int r;
 
-        for (size_t k = 0; k < ELEMENTSOF(timer_words); k++)
-                if (str_eq(timer_words[k].key, key))
-                        return error_set(e, -EINVAL, "unknown-key",
-                                         "%s= is no key of [Schedule]: %s", key,
-                                         timer_words[k].instead);
         if (i == PIPE_SCHEDULE_WORDS)
-                return unknown_key(pipe_schedule_words, PIPE_SCHEDULE_WORDS, key, "Schedule", e);
+                return pipe_unknown_schedule_key(key, e);
         r = word_take(&pipe_schedule_words[i], p->schedule, value, e);
         if (r < 0)
                 return r;
@@ -316,12 +262,6 @@ static int schedule_key(Parser *p, const char *key, const char *value, unsigned 
         n = strv_length(*(char ***) ((char *) p->schedule + pipe_schedule_words[i].offset));
         places->expressions[i][n - 1] = (Place){ p->line, column + (unsigned) (value - key) };
         return 0;
-}
-
-static bool is_of_schedules(const char *key) {
-        return pipe_word_find(pipe_schedule_words, PIPE_SCHEDULE_WORDS, key) <
-                       PIPE_SCHEDULE_WORDS &&
-               pipe_word_find(pipe_own_words, PIPE_OWN_WORDS, key) == PIPE_OWN_WORDS;
 }
 
 static int assignment(Parser *p, char *line, unsigned indent) {
@@ -348,8 +288,6 @@ static int assignment(Parser *p, char *line, unsigned indent) {
                 p->section = SECTION_LOST;
         } else if (p->section == SECTION_SCHEDULE) {
                 r = schedule_key(p, key, value, column, &e);
-        } else if (is_of_schedules(key)) {
-                r = error_set(&e, -EINVAL, "unknown-key", "%s= stands in [Schedule NAME]", key);
         } else {
                 r = p->section == SECTION_PIPE   ? pipe_key(p, key, value, column, &wrong, &e)
                     : p->section == SECTION_TASK ? task_key(p, key, value, column, &wrong, &e)

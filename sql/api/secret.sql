@@ -12,16 +12,17 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
         ('a Google API key', 'AIza[A-Za-z0-9_\-]{35}'),
         ('a Stripe key', '[rs]k_live_[A-Za-z0-9]{16}'),
         ('an API key', '(^|[^A-Za-z0-9])sk-[A-Za-z0-9_\-]{32}'),
-        ('an npm or PyPI token', 'npm_[A-Za-z0-9]{36}|pypi-[A-Za-z0-9_\-]{50}'),
+        ('an npm token', 'npm_[A-Za-z0-9]{36}'),
+        ('a PyPI token', 'pypi-[A-Za-z0-9_\-]{50}'),
         ('a JSON web token', 'eyJ[A-Za-z0-9_\-]{8,}\.eyJ[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]{8,}'),
         ('a token or key of Sluice', 'sluice_[a-z]k_[A-Za-z0-9_\-]{43}'),
-        ('an address with a password', '[A-Za-z][A-Za-z0-9+.\-]*://[^/?#@: ]*:[^/?#@ ]+@'),
-        ('a password', '(^|[^A-Za-z])[Pp]ass(word|wd)=[^ ]')
+        ('an address with a password', '[A-Za-z][A-Za-z0-9+.\-]*://[^/?#@: ]*:[^/?#@ $]+@'),
+        ('a password', '(^|[^A-Za-z])[Pp]ass(word|wd)=[^ $]')
 $$;
 
 CREATE OR REPLACE FUNCTION sluice.secret_names() RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-        SELECT '(^|_)(password|passwd|passphrase|secret|token|credentials?|(api|access|private|secret)_?key)$'
+        SELECT '(passw(or)?d|passphrase|(^|_)(secret|token|credentials?|(api|access|private|secret)_?key))$'
 $$;
 
 -- What the value looks like, or its name says that it is; NULL: nothing of the kind.

@@ -114,8 +114,8 @@ static void test_refusals(void) {
                 { PARAMETER "[Schedule a]\nCron=@daily\nParameter=day\n",
                   "p:5:11: Parameter=: NAME=VALUE is expected" },
                 { "[Schedule A]\nCron=@daily\n", "p:1:1: \"A\" is no schedule name" },
-                { "[Schedule]\nCron=@daily\n", "p:1:2: unknown section [Schedule]; there are "
-                                               "[Pipe], [Parameter NAME], [Schedule NAME]" },
+                { "[Schedule]\nCron=@daily\n",
+                  "p:1:2: unknown section [Schedule]: a schedule has a name" },
                 { "[Pipe]\nOnCalendar=daily\n", "p:2:1: OnCalendar= stands in [Schedule NAME]" },
                 { "[Pipe]\nConcurrencyPolicy=forbid\n",
                   "p:2:1: ConcurrencyPolicy= is about the runs of schedules" },
