@@ -70,6 +70,8 @@ static const struct {
           "show a backfill and its due times" },
         { "backfill", "cancel", 1, 1, 0, false, verb_backfill_cancel, "BACKFILL",
           "begin no more runs of a backfill" },
+        { "events", NULL, 0, 0, O(LIMIT), false, verb_events, "",
+          "list what there was to hear of: schedules that were late, and are not any more" },
         { "start", NULL, 1, 1, 0, false, verb_start, "PIPE",
           "have a streaming pipe run from now on" },
         { "stop", NULL, 1, 1, 0, false, verb_stop, "PIPE", "stop a streaming pipe" },
@@ -128,7 +130,7 @@ static const char options_help[] =
         "  -t --task=TASK         logs, pipe render: of this task only\n"
         "  -p --pipe=PIPE         runs, schedule list: of this pipe only\n"
         "     --state=STATE       runs: in this state only\n"
-        "  -n --limit=NUMBER      runs, schedule history: at most as many (default 20);\n"
+        "  -n --limit=NUMBER      runs, schedule history, events: at most as many (default 20);\n"
         "                         schedule preview: so many of each schedule (default 10)\n"
         "     --pipe-version=TEXT run, rerun, pipe show, pipe rollback: this version\n"
         "     --param=NAME=VALUE  run, pipe render, schedule backfill: the value of a parameter;\n"
