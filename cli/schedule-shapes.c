@@ -13,6 +13,7 @@ static const JsonField spec_fields[] = {
         T(ScheduleSpec, missed_runs),
         T(ScheduleSpec, starting_deadline_sec),
         T(ScheduleSpec, randomized_delay_sec),
+        T(ScheduleSpec, expect_by_sec),
         { "fixed_random_delay", JSON_BOOL, false, offsetof(ScheduleSpec, fixed_random_delay) },
         {},
 };
@@ -22,6 +23,13 @@ static const JsonField pause_fields[] = {
         T(SchedulePause, until),
         T(SchedulePause, by),
         T(SchedulePause, reason),
+        {},
+};
+
+static const JsonField late_fields[] = {
+        T(ScheduleLate, since),
+        T(ScheduleLate, due_at),
+        T(ScheduleLate, reason),
         {},
 };
 
@@ -55,6 +63,7 @@ const JsonField schedule_fields[] = {
         { "notes", JSON_STRV, false, offsetof(Schedule, notes) },
         OBJECT(Schedule, spec, spec_fields),
         OBJECT(Schedule, paused, pause_fields),
+        OBJECT(Schedule, late, late_fields),
         OBJECT(Schedule, last, due_fields),
         {},
 };
@@ -92,3 +101,15 @@ const JsonField backfill_fields[] = {
 };
 
 PAGE(backfill_page_fields, backfill_fields, Backfill);
+
+static const JsonField event_fields[] = {
+        MUST(Event, kind),
+        T(Event, pipe),
+        T(Event, schedule),
+        T(Event, due_at),
+        T(Event, at),
+        T(Event, words),
+        {},
+};
+
+PAGE(event_page_fields, event_fields, Event);

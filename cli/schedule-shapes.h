@@ -5,13 +5,18 @@
 
 typedef struct ScheduleSpec {
         char **on_calendar, **cron, **after_pipe, **after_pipe_failure, **after_pipe_any;
-        char *time_zone, *missed_runs, *starting_deadline_sec, *randomized_delay_sec;
+        char *time_zone, *missed_runs, *starting_deadline_sec, *randomized_delay_sec,
+                *expect_by_sec;
         bool fixed_random_delay;
 } ScheduleSpec;
 
 typedef struct SchedulePause {
         char *since, *until, *by, *reason; /* since NULL: it is not paused */
 } SchedulePause;
+
+typedef struct ScheduleLate {
+        char *since, *due_at, *reason; /* since NULL: it is not late */
+} ScheduleLate;
 
 typedef struct Due {
         char *due_at, *until_at, *state, *run, *run_state, *skipped, *reason, *begin_at, *caused_by;
@@ -25,6 +30,7 @@ typedef struct Schedule {
         char **notes;
         ScheduleSpec spec;
         SchedulePause paused;
+        ScheduleLate late;
         Due last; /* due_at NULL: none yet */
 } Schedule;
 
@@ -38,5 +44,9 @@ typedef struct Backfill {
         JsonArray dues; /* BackfillDue; empty in lists */
 } Backfill;
 
+typedef struct Event {
+        char *kind, *pipe, *schedule, *due_at, *at, *words;
+} Event;
+
 extern const JsonField schedule_fields[], schedule_page_fields[], due_page_fields[],
-        backfill_fields[], backfill_page_fields[];
+        backfill_fields[], backfill_page_fields[], event_page_fields[];

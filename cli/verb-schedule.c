@@ -55,6 +55,8 @@ static char *expressions_text(const ScheduleSpec *s) {
 static void add_state(Table *t, const Schedule *s) {
         if (s->error)
                 table_add_colour(t, "error", COLOUR_RED);
+        else if (s->late.since)
+                table_add_colour(t, "late", COLOUR_RED);
         else if (s->paused.since)
                 table_add_colour(t, "paused", COLOUR_YELLOW);
         else if (s->waiting > 0)
@@ -186,7 +188,18 @@ static void print_rules(const Schedule *s) {
         if (p->randomized_delay_sec)
                 (void) printf(", RandomizedDelaySec=%s%s", p->randomized_delay_sec,
                               p->fixed_random_delay ? ", FixedRandomDelay=yes" : "");
+        if (p->expect_by_sec)
+                (void) printf(", ExpectBySec=%s", p->expect_by_sec);
         (void) putchar('\n');
+}
+
+static void print_late(const ScheduleLate *l) {
+        char since[FORMAT_MAX], due[FORMAT_MAX];
+
+        if (l->since)
+                (void) printf("     Late: %ssince %s%s; due %s: %s\n", colour_begin(COLOUR_RED),
+                              format_time(l->since, since), colour_end(COLOUR_RED),
+                              format_time(l->due_at, due), l->reason ? l->reason : "-");
 }
 
 static void print_schedule(const Schedule *s) {
@@ -207,6 +220,7 @@ static void print_schedule(const Schedule *s) {
                 (void) printf("     Note: %s%s%s\n", colour_begin(COLOUR_YELLOW), *note,
                               colour_end(COLOUR_YELLOW));
         print_pause(&s->paused);
+        print_late(&s->late);
         if (s->error)
                 (void) printf("    Error: %s%s%s\n", colour_begin(COLOUR_RED), s->error,
                               colour_end(COLOUR_RED));

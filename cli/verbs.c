@@ -73,6 +73,8 @@ static const struct {
           "show a backfill and its due times" },
         { "backfill", "cancel", 1, 1, 0, false, verb_backfill_cancel, "BACKFILL",
           "begin no more runs of a backfill" },
+        { "events", NULL, 0, 0, O(LIMIT), false, verb_events, "",
+          "list what there was to hear of: schedules that were late, and are not any more" },
         { "start", NULL, 1, 1, 0, false, verb_start, "PIPE",
           "have a streaming pipe run from now on" },
         { "stop", NULL, 1, 1, 0, false, verb_stop, "PIPE", "stop a streaming pipe" },
@@ -144,8 +146,8 @@ static const char options_help[] =
         "  -p --pipe=PIPE         runs, schedule list, webhook list: of this pipe only\n"
         "     --state=STATE       runs: in this state only\n"
         "     --trial=BOOLEAN     runs: trials of drafts only, or none of them\n"
-        "  -n --limit=NUMBER      runs, schedule history, webhook history: at most as many\n"
-        "                         (default 20);\n"
+        "  -n --limit=NUMBER      runs, events, schedule history, webhook history: at most\n"
+        "                         as many (default 20);\n"
         "                         schedule preview: so many of each schedule (default 10)\n"
         "     --pipe-version=TEXT run, rerun, pipe show, pipe rollback: this version\n"
         "     --param=NAME=VALUE  run, pipe try, pipe render, webhook create, schedule\n"

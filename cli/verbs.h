@@ -40,6 +40,7 @@ int verb_schedule_backfill(Context *x);
 int verb_backfill_list(Context *x);
 int verb_backfill_show(Context *x);
 int verb_backfill_cancel(Context *x);
+int verb_events(Context *x);
 int verb_start(Context *x);
 int verb_stop(Context *x);
 int verb_restart(Context *x);

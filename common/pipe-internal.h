@@ -36,6 +36,7 @@ typedef struct PipeSchedule {
         char *missed_runs;                          /* owned */
         char *starting_deadline, *randomized_delay; /* owned: time spans */
         char *fixed_random_delay;                   /* owned: a boolean */
+        char *expect_by;                            /* owned: a time span */
         char *concurrency_policy;                   /* owned */
         char **parameters;                          /* owned: NAME=VALUE */
 } PipeSchedule;
@@ -67,7 +68,7 @@ typedef struct PipeWord {
 #define PIPE_OWN_WORDS 10 /* of [Pipe] */
 #define PIPE_TASK_WORDS 8 /* of [Task], beside directives */
 #define PIPE_PARAMETER_WORDS 8
-#define PIPE_SCHEDULE_WORDS 13
+#define PIPE_SCHEDULE_WORDS 14
 extern const PipeWord pipe_own_words[PIPE_OWN_WORDS];
 extern const PipeWord pipe_task_words[PIPE_TASK_WORDS];
 extern const PipeWord pipe_parameter_words[PIPE_PARAMETER_WORDS];

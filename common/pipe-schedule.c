@@ -32,6 +32,7 @@ const JsonField pipe_schedule_fields[] = {
         { "fixed_random_delay", JSON_RAW, false, offsetof(PipeSchedule, fixed_random_delay) },
         { "concurrency_policy", JSON_TEXT, false, offsetof(PipeSchedule, concurrency_policy),
           .max = 16 },
+        { "expect_by_sec", JSON_TEXT, false, offsetof(PipeSchedule, expect_by), .max = 64 },
         { "parameters", JSON_STRV, false, offsetof(PipeSchedule, parameters),
           .max = PIPE_EXPRESSIONS_MAX },
         {},
@@ -50,6 +51,7 @@ const PipeWord pipe_schedule_words[PIPE_SCHEDULE_WORDS] = {
         { "RandomizedDelaySec", offsetof(PipeSchedule, randomized_delay), false, false },
         { "FixedRandomDelay", offsetof(PipeSchedule, fixed_random_delay), false, false },
         { "ConcurrencyPolicy", offsetof(PipeSchedule, concurrency_policy), false, false },
+        { "ExpectBySec", offsetof(PipeSchedule, expect_by), false, false },
         { "Parameter", offsetof(PipeSchedule, parameters), true, true },
 };
 
@@ -183,6 +185,7 @@ static void check_words(PipeCheck *c, size_t i) {
               pipe_check_span("StartingDeadlineSec", s->starting_deadline, &e));
         CHECK("RandomizedDelaySec", pipe_check_span("RandomizedDelaySec", s->randomized_delay, &e));
         CHECK("FixedRandomDelay", fixed_settle(s, &e));
+        CHECK("ExpectBySec", pipe_check_span("ExpectBySec", s->expect_by, &e));
 #undef CHECK
         settle_default(&s->missed_runs, "none");
         settle_default(&s->time_zone, "UTC");
@@ -329,6 +332,7 @@ static void schedule_out(JsonOut *o, const PipeSchedule *s) {
         if (s->fixed_random_delay)
                 json_out_bool(o, "fixed_random_delay", true);
         word_out(o, "concurrency_policy", s->concurrency_policy);
+        word_out(o, "expect_by_sec", s->expect_by);
         expressions_out(o, "parameters", s->parameters);
         json_out_end_object(o);
 }

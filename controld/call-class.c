@@ -31,6 +31,8 @@ static const struct {
         { "backfill_get", CALL_SAFE },
         { "backfill_list", CALL_SAFE },
         { "dispatch", CALL_SAFE },
+        { "event_list", CALL_SAFE },
+        { "events_tell", CALL_ONCE }, /* what was told is not told again */
         { "key_create", CALL_ONCE },
         { "key_list", CALL_SAFE },
         { "key_revoke", CALL_SAFE },

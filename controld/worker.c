@@ -26,6 +26,7 @@
 #include "schedules.h"
 #include "str.h"
 #include "strv.h"
+#include "teller.h"
 #include "ticker.h"
 #include "timespan.h"
 
@@ -41,6 +42,7 @@ struct Worker {
         Pg *pg;
         Dispatch *dispatch;
         Ticker *ticker;
+        Teller *teller;
         Batches *batches;
         Absent *absent;
         PgListener *listener; /* or */
@@ -117,6 +119,8 @@ static void on_notify(const char *payload, void *userdata) {
                 dispatch_look(w->dispatch);
         if (!payload || str_eq(payload, "tick"))
                 ticker_look(w->ticker);
+        if (!payload || str_eq(payload, "event"))
+                teller_look(w->teller);
         if (!payload)
                 waits_notify_slowly(w->waits);
         else if (str_eq(payload, "run"))
@@ -347,11 +351,12 @@ static void on_peer_gone(const char *instance, void *userdata) {
 
 /* The statements of the routes and our own, each once, as pg.c wants them. */
 static Statement *collect_statements(void) {
-        static const Statement *const own[] = { &statement_presence,      &statement_maintain,
-                                                &statement_dispatch,      &statement_presence_broke,
-                                                &statement_tick,          &statement_news,
-                                                &statement_schedules_due, &statement_zones,
-                                                &statement_schedules_fire };
+        static const Statement *const own[] = {
+                &statement_presence,       &statement_maintain, &statement_dispatch,
+                &statement_presence_broke, &statement_tick,     &statement_news,
+                &statement_schedules_due,  &statement_zones,    &statement_schedules_fire,
+                &statement_events_tell
+        };
         size_t n = ELEMENTSOF(own), k = 0;
         Statement *all;
 
@@ -407,6 +412,8 @@ static int set_up(Worker *w, const char *conninfo, const Statement *statements, 
         if (r >= 0)
                 r = ticker_new(w->event, w->pg, &w->ticker);
         if (r >= 0)
+                r = teller_new(w->pg, &w->teller);
+        if (r >= 0)
                 r = batches_new(w->event, w->pg, &w->batches);
         if (r >= 0)
                 r = absent_new(w->event, w->pg, ABSENT_GATHER_USEC, &w->absent);
@@ -441,6 +448,7 @@ static void tear_down(Worker *w) {
         w->stopping = true;
         w->dispatch = dispatch_free(w->dispatch);
         w->ticker = ticker_free(w->ticker);
+        w->teller = teller_free(w->teller);
         w->absent = absent_free(w->absent);
         w->news = news_free(w->news);
         w->pg = pg_free(w->pg);

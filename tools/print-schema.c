@@ -193,6 +193,7 @@ static const Note schedule_notes[] = {
           .write = write_boolean },
         { "concurrency_policy", "What happens when it is due and a run has not ended; the pipe's "
                                 "is the default." },
+        { "expect_by_sec", "How long after it was due a run must have succeeded: a time span." },
         { "parameters", "NAME=VALUE of parameters that its runs are given.",
           .pattern = "^[a-z][a-z0-9_]*=" },
         {},

@@ -50,8 +50,12 @@ BEGIN
         IF EXISTS (SELECT FROM sluice.queue) OR EXISTS (SELECT FROM sluice.stream_news) THEN
                 RETURN NEXT 'dispatch';
         END IF;
-        IF EXISTS (SELECT FROM sluice.task WHERE retry_at IS NOT NULL) OR EXISTS (SELECT FROM sluice.schedule WHERE look_at IS NOT NULL) THEN
+        IF EXISTS (SELECT FROM sluice.task WHERE retry_at IS NOT NULL) OR EXISTS (SELECT FROM sluice.schedule WHERE look_at IS NOT NULL OR expect_look IS NOT NULL)
+           OR EXISTS (SELECT FROM sluice.schedule_due WHERE begin_at IS NOT NULL AND waits_for IS NULL) OR EXISTS (SELECT FROM sluice.backfill WHERE ended_at IS NULL) THEN
                 RETURN NEXT 'tick';
+        END IF;
+        IF EXISTS (SELECT FROM sluice.event WHERE NOT told) THEN
+                RETURN NEXT 'event';
         END IF;
 END
 $$;
@@ -67,6 +71,7 @@ BEGIN
         PERFORM sluice.partition_maintain();
         DELETE FROM sluice.idempotency WHERE created_at < now() - interval '1 day';
         DELETE FROM sluice.webhook_delivery WHERE received_at < now() - interval '90 days';
+        DELETE FROM sluice.event WHERE id < sluice.uuid_v7_floor(now() - interval '90 days');
         PERFORM sluice.drafts_forget();
         PERFORM sluice.dispatch_sweep();
 END

@@ -92,11 +92,13 @@ BEGIN
                                           FROM (SELECT schedule FROM sluice.schedule_due WHERE begin_at <= clock_timestamp() AND waits_for IS NULL
                                                  ORDER BY begin_at LIMIT 100) d), true);
         PERFORM sluice.backfills_step();
+        PERFORM sluice.expect_sweep();
         -- A schedule that nobody looks at, since no worker here knows how, is no reason to ask all the time.
         v_next := least((SELECT t.retry_at FROM sluice.task t WHERE t.retry_at IS NOT NULL ORDER BY t.retry_at LIMIT 1),
                         (SELECT s.look_at + CASE WHEN s.look_at < clock_timestamp() - interval '1 second' THEN clock_timestamp() + interval '1 second' - s.look_at ELSE '0' END
                            FROM sluice.schedule s WHERE s.look_at IS NOT NULL ORDER BY s.look_at LIMIT 1),
                         (SELECT d.begin_at FROM sluice.schedule_due d WHERE d.begin_at IS NOT NULL AND d.waits_for IS NULL ORDER BY d.begin_at LIMIT 1),
+                        (SELECT s.expect_look FROM sluice.schedule s WHERE s.expect_look IS NOT NULL ORDER BY s.expect_look LIMIT 1),
                         (SELECT greatest(b.look_at, clock_timestamp() + CASE b.state WHEN 'planning' THEN interval '1 second' ELSE '0' END)
                            FROM sluice.backfill b WHERE b.ended_at IS NULL AND b.look_at IS NOT NULL ORDER BY b.look_at LIMIT 1));
         RETURN CASE WHEN v_next IS NOT NULL THEN greatest(ceil(extract(epoch FROM v_next - clock_timestamp()) * 1000), 10)::int8 END;

@@ -217,6 +217,7 @@ BEGIN
         PERFORM sluice.streams_tell(v_ended);
         PERFORM sluice.dues_wake(v_ended);
         PERFORM sluice.dues_cause(v_ended);
+        PERFORM sluice.expect_note(v_ended);
         RETURN v_ended;
 END
 $$;

@@ -40,7 +40,7 @@ BEGIN
                 PERFORM sluice.json_word(v, 'missed_runs', ARRAY['none', 'last', 'all']);
                 PERFORM sluice.json_word(v, 'concurrency_policy', v_policies);
                 PERFORM sluice.json_bool(v, 'fixed_random_delay');
-                FOREACH v_word IN ARRAY ARRAY['starting_deadline_sec', 'randomized_delay_sec'] LOOP
+                FOREACH v_word IN ARRAY ARRAY['starting_deadline_sec', 'randomized_delay_sec', 'expect_by_sec'] LOOP
                         IF sluice.json_text(v, v_word) IS NOT NULL AND sluice.timespan_parse(v ->> v_word) IS NULL THEN
                                 PERFORM sluice.fail(400, 'bad-spec', format('Member "%s" is no time span.', v_word));
                         END IF;
@@ -113,6 +113,7 @@ BEGIN
         END LOOP;
 
         PERFORM sluice.after_settle(p_row.project, p_row.pipe);
+        PERFORM sluice.expect_settle(p_row.project, p_row.pipe);
         IF v_list <> '[]' THEN
                 PERFORM pg_notify('sluice', 'tick');
         END IF;
@@ -145,6 +146,8 @@ BEGIN
                 'paused', CASE WHEN sluice.is_paused(s, clock_timestamp())
                                THEN json_build_object('since', sluice.rfc3339(s.paused_at), 'until', sluice.rfc3339(s.paused_until), 'by', s.paused_by,
                                                       'reason', s.pause_reason) END,
+                'late', CASE WHEN s.late_since IS NOT NULL THEN json_build_object('since', sluice.rfc3339(s.late_since), 'due_at', sluice.rfc3339(s.late_due),
+                                                                                  'reason', sluice.expect_fate(s.id, s.late_due)) END,
                 'error', s.error, 'error_at', sluice.rfc3339(s.error_at), 'removed_at', sluice.rfc3339(s.removed_at));
 END
 $$;

@@ -24,7 +24,7 @@ address=127.$(($$ / 65536 % 200 + 2)).$(($$ / 256 % 256)).$(($$ % 254 + 1)) # no
 start() { # name
         [ -d "$work/$1" ] || "${as_server[@]}" mkdir -p "$work/$1/run"
         setsid "${as_server[@]}" "$build/controld/controld" serve --config=/dev/null --listen="$address:${ports[$1]}" --insecure-http=yes \
-                --workers=2 --log-level=err --state-directory="$work/$1" --runtime-directory="$work/$1/run" \
+                --workers=2 --log-level="${level:-err}" --state-directory="$work/$1" --runtime-directory="$work/$1/run" \
                 --sql-directory="$SLUICE_SQL" --database="host=$work user=sluice_owner dbname=blank" </dev/null >>"$work/$1.log" 2>&1 &
         pids[$1]=$!
         disown

@@ -98,6 +98,8 @@ SELECT is(t.get(:'fine') ->> 'state', 'succeeded', 'the outcome is taken');
 SELECT matches((pg_temp.s('needy')).error, '^Its run cannot be made: ', 'and the schedule says what is wrong');
 SELECT is(pg_temp.dues('needy'), 'waiting', 'it is tried again');
 
+SELECT set_has($$SELECT api.news()$$, $$VALUES ('tick')$$, 'who cannot LISTEN is told that something waits for its time');
+
 -- Ends of one microsecond are two due times.
 SELECT t.run('feed') AS one, t.run('feed') AS two \gset
 DELETE FROM sluice.schedule_due WHERE schedule = (pg_temp.s('line')).id;

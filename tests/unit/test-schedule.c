@@ -60,10 +60,10 @@ static void test_forms(void) {
         form_is("[Schedule a]\nOnCalendar=daily\nOnCalendar=\nOnCalendar=hourly\nPersistent=off\n",
                 "[{\"name\":\"a\",\"on_calendar\":[\"*-*-* *:00:00\"]}]");
         form_is("[Schedule a]\nAfterPipe=orders, stock\nAfterPipe=parts stock\nAfterPipeFailure=x\n"
-                "AfterPipeAny=y\nTimeZone=Europe/London\n",
+                "AfterPipeAny=y\nTimeZone=Europe/London\nExpectBySec=2h\n",
                 "[{\"name\":\"a\",\"after_pipe\":[\"orders\",\"stock\",\"parts\"],"
                 "\"after_pipe_failure\":[\"x\"],\"after_pipe_any\":[\"y\"],"
-                "\"time_zone\":\"Europe/London\"}]");
+                "\"time_zone\":\"Europe/London\",\"expect_by_sec\":\"2h\"}]");
 }
 
 static void test_refusals(void) {
@@ -82,6 +82,8 @@ static void test_refusals(void) {
                   "p:3:1: Persistent=: what runs after a pipe begins when that ends" },
                 { "[Schedule a]\nAfterPipe=b\nMissedRuns=all\n", "p:3:1: MissedRuns=: what runs" },
                 { "[Task a]\nAfterPipe=b\n", "p:2:1: AfterPipe= stands in [Schedule NAME]" },
+                { "[Schedule a]\nCron=@daily\nExpectBySec=soon\n",
+                  "p:3:1: ExpectBySec=: a time span" },
                 { "[Schedule a]\nCron=5/10 * * * *\n", "p:2:7: Cron=: " },
                 { "[Schedule a]\nCron=@reboot\n", "p:2:6: Cron=: " },
                 { "[Schedule a]\nCron=@daily\nTimeZone=Central European\n",
