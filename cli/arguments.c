@@ -41,6 +41,7 @@ static const struct {
         [OPTION_PARAM] = { "--param", 0, true },
         [OPTION_FOR] = { "--for", 0, true },
         [OPTION_ON] = { "--on", 0, true },
+        [OPTION_ONLINE] = { "--online", 0, false },
         [OPTION_TRIAL] = { "--trial", 0, true },
 };
 

@@ -31,6 +31,7 @@ typedef enum Option {
         OPTION_PARAM,
         OPTION_FOR,
         OPTION_ON,
+        OPTION_ONLINE,
         OPTION_TRIAL,
         _OPTION_MAX,
 } Option;
