@@ -11,6 +11,7 @@
 #include <systemd/sd-id128.h>
 #include <unistd.h>
 
+#include "directive.h"
 #include "parse.h"
 
 #define CGROUP_ROOT "/sys/fs/cgroup"

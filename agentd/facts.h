@@ -6,8 +6,6 @@
 #include "error.h"
 #include "id.h"
 
-#define SYSTEMD_VERSION_MIN 249U
-
 typedef struct Facts {
         char boot[ID_HEX_SIZE];
         char hostname[256];

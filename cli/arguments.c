@@ -42,6 +42,7 @@ static const struct {
         [OPTION_PARAM_FROM] = { "--param-from", 0, true },
         [OPTION_FOR] = { "--for", 0, true },
         [OPTION_ON] = { "--on", 0, true },
+        [OPTION_ONLINE] = { "--online", 0, false },
         [OPTION_TRIAL] = { "--trial", 0, true },
         [OPTION_TO] = { "--to", 0, true },
         [OPTION_CONCURRENCY] = { "--concurrency", 0, true },

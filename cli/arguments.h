@@ -32,6 +32,7 @@ typedef enum Option {
         OPTION_PARAM_FROM,
         OPTION_FOR,
         OPTION_ON,
+        OPTION_ONLINE,
         OPTION_TRIAL,
         OPTION_TO,
         OPTION_CONCURRENCY,

@@ -219,7 +219,10 @@ void run_print_values(const JsonArray *values) {
 
                 (void) printf("%s%s=%s (%s%s)\n", i == 0 ? "Parameter: " : "           ",
                               items[i].name, items[i].value ? items[i].value : "",
-                              unset ? "" : "from the ", unset ? "not given" : items[i].origin);
+                              unset ? "" : "from the ",
+                              !unset              ? items[i].origin
+                              : items[i].required ? "a run has to say it"
+                                                  : "not given");
         }
 }
 

@@ -46,10 +46,7 @@ static const JsonField task_fields[] = {
 };
 
 const JsonField value_fields[] = {
-        MUST(Value, name),
-        T(Value, value),
-        T(Value, origin),
-        {},
+        MUST(Value, name), T(Value, value), T(Value, origin), B(Value, required), {},
 };
 
 const JsonField scheduled_fields[] = {

@@ -26,6 +26,7 @@ typedef struct Task {
 /* What a run was given. */
 typedef struct Value {
         char *name, *value, *origin;
+        bool required; /* where nothing is run yet */
 } Value;
 /* The due time that a run is for; schedule NULL: somebody asked for it. */
 typedef struct Scheduled {

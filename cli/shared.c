@@ -10,8 +10,6 @@
 #include "strv.h"
 #include "verbs.h"
 
-#define PAGE_MAX ((size_t) 1000)
-
 char *path_format(const char *fmt, ...) {
         Buffer b = {};
         char *path = NULL;
@@ -107,7 +105,7 @@ static int take_page(const Reply *reply, const JsonField *page_fields, size_t it
         return 0;
 }
 
-static char *page_path(const char *path, size_t limit, const char *after) {
+char *page_path(const char *path, size_t limit, const char *after) {
         _cleanup_(freep) char *escaped = path_format("%s", after ? after : "");
 
         return escaped ? str_format("%s%climit=%zu%s%s", path, strchr(path, '?') ? '&' : '?', limit,

@@ -1,4 +1,4 @@
-/* pipe deploy, verify, list, show, versions; projects, project create and limit. */
+/* pipe deploy, list, show, versions; projects, project create and limit. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,30 +17,6 @@
 /* What one request deploys; written as JSON it stays below what is taken. */
 #define BATCH_MAX 100
 #define BATCH_SIZE_MAX (128 * 1024)
-
-static void print_good(const char *path, const PipeFile *file) {
-        char *text = NULL;
-
-        (void) printf("%s: good, version %s\n", path, file->version);
-        for (size_t i = 0; pipe_describe_parameter(file->pipe, i, &text) >= 0; i++) {
-                (void) printf("  parameter %s\n", text);
-                free(text);
-        }
-}
-
-int verb_pipe_verify(Context *x) {
-        int status = EXIT_SUCCESS;
-
-        STRV_FOREACH(path, x->words) {
-                _cleanup_(pipe_file_done) PipeFile file = {};
-
-                if (pipe_file_read(*path, &file) < 0)
-                        status = EXIT_FAILURE;
-                else
-                        print_good(*path, &file);
-        }
-        return status;
-}
 
 static void print_deployed(const PipeFacts *pipe) {
         (void) printf("%s: version %s %s.\n", pipe->pipe, pipe->version,

@@ -29,8 +29,8 @@ static const struct {
 } verbs[] = {
         { "pipe", "deploy", 1, WORDS_ANY, 0, false, verb_pipe_deploy, "FILE...",
           "make the file's pipe known, or a new version of it" },
-        { "pipe", "verify", 1, WORDS_ANY, 0, true, verb_pipe_verify, "FILE...",
-          "check pipe files, without a control plane" },
+        { "pipe", "verify", 1, WORDS_ANY, O(ONLINE) | O(AGENT), true, verb_pipe_verify, "FILE...",
+          "check pipe files, without a control plane; with --online also which agents suit them" },
         { "pipe", "render", 1, 1, O(TASK) | O(PARAM), true, verb_pipe_render, "FILE",
           "print the systemd-run command of each task" },
         { "pipe", "try", 1, 1, O(ON) | O(WAIT) | O(FOLLOW) | O(IDEMPOTENCY_KEY) | O(PARAM), false,
@@ -140,6 +140,7 @@ static const char options_help[] =
         "  -w --wait              run, rerun, pipe try, cancel: wait for the end of the run\n"
         "  -f --follow            run, rerun, pipe try, logs: show lines as they come, to the\n"
         "                         end\n"
+        "     --online            pipe verify: ask the control plane, too\n"
         "     --on=AGENT[/INSTANCE]\n"
         "                         pipe try: there; the instance by its id or its host\n"
         "  -t --task=TASK         logs, pipe render: of this task only\n"
@@ -169,7 +170,8 @@ static const char options_help[] =
         "     --skip=TASKS        rerun: not these; what comes after them goes on\n"
         "     --type=TYPE         key create: enrolment or api; agent create: batch or streaming;\n"
         "                         webhook create: how messages are signed, standard or github\n"
-        "     --agent=NAME        key create --type=api: for this agent; may be repeated\n"
+        "     --agent=NAME        key create --type=api: for this agent; may be repeated; pipe\n"
+        "                         verify: say it of this one only\n"
         "     --agent-type=TYPE   key create: type of the agents that join with it\n"
         "     --labels=LABELS     key create, agent create: as \"region=eu, warehouse\"\n"
         "     --uses=NUMBER       key create: how often it may be used\n"
@@ -308,7 +310,7 @@ static int run_verb(const Arguments *a, const Settings *s) {
         x.words = a->words + (verbs[i].noun ? 2 : 1);
         if (check_verb((size_t) i, a, strv_length(x.words)) < 0 || check_output(&x) < 0)
                 return EXIT_FAILURE;
-        if (!verbs[i].offline) {
+        if (!verbs[i].offline || a->values[OPTION_ONLINE]) {
                 r = client_new(s, &client, &e);
                 if (r < 0)
                         return complain(EXIT_FAILURE, "%s", error_text(&e, r));

@@ -80,6 +80,10 @@ const char *option_value(const Context *x, Option o);
 /* "&name=value" is added when the option was given. */
 int path_add_option(char **path, const Context *x, Option o, const char *name);
 
+/* The path of a page of a list, after the one that said where it goes on, or NULL. New string. */
+#define PAGE_MAX ((size_t) 1000)
+char *page_path(const char *path, size_t limit, const char *after);
+
 /* Decodes the reply; complains when it is not what the API promises. */
 int reply_decode(const Reply *reply, const JsonField *fields, void *target);
 /* All pages of a list, at most max items (0: all). With --output=json they are printed as one document. on_item is called for

@@ -80,12 +80,14 @@ typedef struct NamedNumber {
         uint64_t number;
 } NamedNumber;
 
+#define SYSTEMD_VERSION_MIN 249U /* the oldest that an agent works with */
+
 typedef struct Directive {
         const char *name; /* systemd's, but for SandboxProfile */
         DirectiveType type;
         const char *property;  /* of org.freedesktop.systemd1.Service; NULL: agentd-exec's own */
         const char *signature; /* its D-Bus type; NULL with it */
-        unsigned since; /* first systemd version; what is older than the floor counts as 249 */
+        unsigned since;        /* first systemd version, not below SYSTEMD_VERSION_MIN */
         DirectiveGuard guard;
         bool repeats; /* may stand several times, adding up; an empty one forgets those before it */
         bool streaming;   /* only in streaming pipes: how PID 1 supervises a service */

@@ -44,6 +44,7 @@ static const struct {
         { "pipe_list", CALL_SAFE },
         { "pipe_put", CALL_SAFE },
         { "pipe_put_many", CALL_SAFE },
+        { "pipe_verify", CALL_SAFE },
         { "pipe_versions", CALL_SAFE },
         { "presence_broke", CALL_SAFE },
         { "presence_flush", CALL_SAFE },

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "directive.h"
 #include "json-out.h"
 #include "pipe.h"
 #include "router.h"
@@ -87,10 +88,14 @@ static const JsonField batch_fields[] = {
         {},
 };
 
+#define DRAFT_FIELDS                                                                               \
+        { "pipe", JSON_TEXT, true, offsetof(Trial, draft.pipe), .max = 63 },                       \
+                { "text", JSON_TEXT, false, offsetof(Trial, draft.text), .max = PIPE_TEXT_MAX }, { \
+                "spec", JSON_RAW, false, offsetof(Trial, draft.spec)                               \
+        }
+static const JsonField draft_fields[] = { DRAFT_FIELDS, {} };
 static const JsonField trial_fields[] = {
-        { "pipe", JSON_TEXT, true, offsetof(Trial, draft.pipe), .max = 63 },
-        { "text", JSON_TEXT, false, offsetof(Trial, draft.text), .max = PIPE_TEXT_MAX },
-        { "spec", JSON_RAW, false, offsetof(Trial, draft.spec) },
+        DRAFT_FIELDS,
         { "agent", JSON_TEXT, true, offsetof(Trial, agent), .max = 64 },
         { "instance", JSON_TEXT, false, offsetof(Trial, instance), .max = 255 },
         { "parameters", JSON_RAW, false, offsetof(Trial, parameters) },
@@ -107,8 +112,27 @@ static int read_named(const Named *n, Pipe **ret, Error *e, char ***ret_wrong) {
         return pipe_from_json(n->spec, strlen(n->spec), ret, e, ret_wrong);
 }
 
+/* Which of its directives not every host knows that has a systemd that is new enough for an agent. */
+static void add_needs(JsonOut *o, const Pipe *pipe) {
+        json_out_array(o, "needs");
+        for (const Directive *d = directives; d->name; d++) {
+                bool used = false;
+
+                for (size_t i = 0; d->since > SYSTEMD_VERSION_MIN && i < pipe_task_count(pipe); i++)
+                        for (char *const *s = pipe_task_directives(pipe, i); s && *s; s += 2)
+                                used = used || str_eq(*s, d->name);
+                if (!used)
+                        continue;
+                json_out_object(o, NULL);
+                json_out_text(o, "directive", d->name);
+                json_out_u64(o, "since", d->since);
+                json_out_end_object(o);
+        }
+        json_out_end_array(o);
+}
+
 /* Its members in what the database takes. What is wrong is added to the complaints. */
-static int add_named(JsonOut *o, const Named *n, Error *e, char ***complaints) {
+static int add_named(JsonOut *o, const Named *n, bool needs, Error *e, char ***complaints) {
         _cleanup_(pipe_freep) Pipe *pipe = NULL;
         _cleanup_(strv_freep) char **wrong = NULL;
         _cleanup_(freep) char *spec = NULL;
@@ -133,6 +157,8 @@ static int add_named(JsonOut *o, const Named *n, Error *e, char ***complaints) {
         json_out_text(o, "version", version);
         json_out_raw(o, "spec", spec);
         json_out_text(o, "source", n->text ? n->text : n->spec);
+        if (needs)
+                add_needs(o, pipe);
         return 0;
 }
 
@@ -151,7 +177,7 @@ static int parse_batch(const char *body, size_t size, char **ret, Error *e, char
                 int k;
 
                 json_out_object(&o, NULL);
-                k = add_named(&o, &items[i], &wrong, complaints);
+                k = add_named(&o, &items[i], false, &wrong, complaints);
                 json_out_end_object(&o);
                 if (k < 0 && result >= 0) {
                         result = k;
@@ -195,8 +221,8 @@ void route_pipes_put(Exchange *x) {
                 on_answer);
 }
 
-/* What api.trial_create() takes. */
-static int trial_request(const Trial *t, char **ret, Error *e, char ***complaints) {
+/* What api.trial_create() takes; without an agent, api.pipe_verify(). */
+static int draft_request(const Trial *t, char **ret, Error *e, char ***complaints) {
         JsonOut o = {};
         int r;
 
@@ -204,8 +230,9 @@ static int trial_request(const Trial *t, char **ret, Error *e, char ***complaint
                 return error_set(e, -EINVAL, "bad-request",
                                  "A draft has a member \"text\", or \"spec\".");
         json_out_object(&o, NULL);
-        r = add_named(&o, &t->draft, e, complaints);
-        json_out_text(&o, "agent", t->agent);
+        r = add_named(&o, &t->draft, !t->agent, e, complaints);
+        if (t->agent)
+                json_out_text(&o, "agent", t->agent);
         if (t->instance)
                 json_out_text(&o, "instance", t->instance);
         if (t->parameters)
@@ -217,21 +244,41 @@ static int trial_request(const Trial *t, char **ret, Error *e, char ***complaint
         return r;
 }
 
-void route_trial_create(Exchange *x) {
+/* Takes the body in as the statement's request; replies by itself when it is wrong. */
+static int read_draft(Exchange *x, const JsonField *fields) {
         _cleanup_(strv_freep) char **complaints = NULL;
         Trial trial = {};
         Error e = {};
         size_t size;
         const char *body = http_request_body(x->request, &size);
-        int r = json_decode(body, size, trial_fields, 0, &trial, &e);
+        int r = json_decode(body, size, fields, 0, &trial, &e);
 
         if (r >= 0)
-                r = trial_request(&trial, &x->text, &e, &complaints);
-        json_done(trial_fields, &trial);
-        if (r < 0) {
+                r = draft_request(&trial, &x->text, &e, &complaints);
+        json_done(fields, &trial);
+        if (r < 0)
                 exchange_reply_complaints(x, r, &e, complaints);
+        return r;
+}
+
+void route_pipe_verify(Exchange *x) {
+        unsigned limit;
+
+        if (exchange_query_number(x, "limit", 100, 1000, &limit) < 0 ||
+            read_draft(x, draft_fields) < 0)
                 return;
-        }
+        (void) snprintf(x->secret, sizeof(x->secret), "%u", limit ? limit : 1);
+        exchange_query(x, x->route->statement,
+                       (PgParam[]){ exchange_auth(x), text_param(x->params[0]), text_param(x->text),
+                                    text_param(http_request_query(x->request, "agent")),
+                                    text_param(x->secret),
+                                    text_param(http_request_query(x->request, "after")) },
+                       on_answer);
+}
+
+void route_trial_create(Exchange *x) {
+        if (read_draft(x, trial_fields) < 0)
+                return;
         exchange_query(
                 x, x->route->statement,
                 (PgParam[]){ exchange_auth(x), text_param(x->params[0]), text_param(x->text),

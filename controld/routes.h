@@ -7,6 +7,7 @@ void route_health(Exchange *x);
 void route_ready(Exchange *x);
 void route_pipe_put(Exchange *x);
 void route_pipes_put(Exchange *x);
+void route_pipe_verify(Exchange *x);
 void route_trial_create(Exchange *x);
 void route_run_get(Exchange *x);
 void route_key_create(Exchange *x);

@@ -14,12 +14,12 @@ LANGUAGE sql IMMUTABLE AS $$
 $$;
 
 -- Whether this instance (NULL: an agent that has none) can take an attempt of this demand; q: the queued one, or NULL. code says it for
--- programs, words for people, and rank how far it is from taking it: 0 is now, from 10 on never as it is.
+-- programs, words for people, and rank how far it is from taking it: 0 is now. One that is too small or does not suit never takes it.
 CREATE OR REPLACE FUNCTION sluice.candidate_judge(q sluice.queue, d sluice.demand, a sluice.agent, i sluice.instance, p_seen timestamptz,
                                                   OUT code text, OUT words text, OUT rank int)
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
-        v_codes text[] := '{ready,avoided,slots,memory,streaming,paused,draining,quarantined,not-connected,never-connected,too-small,elsewhere,labels,type}';
+        v_codes text[] := '{ready,avoided,slots,memory,streaming,paused,draining,quarantined,not-connected,never-connected,too-small,systemd,elsewhere,labels,type}';
         v_state record;
         v_flag sluice.agent_flag;
         v_used int;
@@ -27,13 +27,6 @@ DECLARE
         v_need int8 := sluice.memory_need(d.memory_bytes, d.memory_permyriad, i.memory_bytes);
         v_holders text;
 BEGIN
-        SELECT * INTO v_state FROM sluice.instance_state(i, p_seen);
-        SELECT * INTO v_flag FROM sluice.agent_flag f WHERE f.agent = a.id ORDER BY f.flag LIMIT 1;
-        SELECT count(*), i.memory_bytes - coalesce(sum(x.memory_bytes), 0),
-               string_agg(x.run::text, ', ' ORDER BY x.run) FILTER (WHERE x.n <= 4) || CASE WHEN count(*) > 4 THEN format(' and %s more', count(*) - 4) ELSE '' END
-          INTO v_used, v_left, v_holders
-          FROM (SELECT y.*, row_number() OVER (ORDER BY y.run) AS n FROM sluice.assignment y WHERE y.instance = i.id) x;
-
         IF a.type <> d.type THEN
                 code := 'type';
                 words := format('is of type %s, not %s', a.type, d.type);
@@ -46,7 +39,23 @@ BEGIN
         ELSIF q.instance <> i.id THEN
                 code := 'elsewhere';
                 words := 'is not where the run ' || CASE WHEN EXISTS (SELECT FROM sluice.live_run l WHERE l.run = q.run) THEN 'began' ELSE 'is tried' END;
-        ELSIF i.quarantined_at IS NOT NULL THEN
+        ELSIF v_need > i.memory_bytes THEN
+                code := 'too-small';
+                words := format('its memory of %s is less than MemoryMax= of %s', sluice.bytes_text(i.memory_bytes), sluice.bytes_text(v_need));
+        END IF;
+        rank := array_position(v_codes, code) - 1;
+        IF code IS NOT NULL THEN
+                RETURN;
+        END IF;
+
+        SELECT * INTO v_state FROM sluice.instance_state(i, p_seen);
+        SELECT * INTO v_flag FROM sluice.agent_flag f WHERE f.agent = a.id ORDER BY f.flag LIMIT 1;
+        SELECT count(*), i.memory_bytes - coalesce(sum(x.memory_bytes), 0),
+               string_agg(x.run::text, ', ' ORDER BY x.run) FILTER (WHERE x.n <= 4) || CASE WHEN count(*) > 4 THEN format(' and %s more', count(*) - 4) ELSE '' END
+          INTO v_used, v_left, v_holders
+          FROM (SELECT y.*, row_number() OVER (ORDER BY y.run) AS n FROM sluice.assignment y WHERE y.instance = i.id) x;
+
+        IF i.quarantined_at IS NOT NULL THEN
                 code := 'quarantined';
                 words := format('is quarantined since %s: %s', sluice.rfc3339(i.quarantined_at), i.quarantine_reason);
         ELSIF v_state.status <> 'Running' THEN
@@ -62,9 +71,6 @@ BEGIN
         ELSIF q.avoid = i.id AND q.avoid_until > clock_timestamp() THEN
                 code := 'avoided';
                 words := format('could not take it just now, and is asked again at %s', sluice.rfc3339(q.avoid_until));
-        ELSIF v_need > i.memory_bytes THEN
-                code := 'too-small';
-                words := format('its memory of %s is less than MemoryMax= of %s', sluice.bytes_text(i.memory_bytes), sluice.bytes_text(v_need));
         ELSIF a.type = 'streaming' AND sluice.stream_room(a.id) = 0 THEN
                 code := 'streaming';
                 words := (SELECT format('has the streaming run %s', x.run) FROM sluice.assignment x WHERE x.stream_agent = a.id AND NOT x.retiring);

@@ -5,11 +5,13 @@ SET LOCAL check_function_bodies = off;
 CREATE OR REPLACE FUNCTION sluice.is_draft(p_version text) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT p_version LIKE 'draft-%' $$;
 
--- What of a pipe is tried: not where it runs, when, and how many of it at once. On another agent it is not begun again.
+-- What of a pipe is tried: not where it or one of its tasks runs, when, and how many of it at once. On another agent it is not begun again.
 CREATE OR REPLACE FUNCTION sluice.draft_spec(p_spec jsonb) RETURNS jsonb
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
         SELECT p_spec - '{concurrency_limit,concurrency_key,concurrency_policy,schedules}'::text[]
-               || '{"agent_selector": [], "on_agent_loss": "fail"}'
+               || jsonb_build_object('agent_selector', '[]'::jsonb, 'on_agent_loss', 'fail', 'tasks', (
+                        SELECT jsonb_agg(t - '{agent_selector,run_on_all,run_on_all_batch,run_on_all_success}'::text[] ORDER BY n)
+                          FROM jsonb_array_elements(p_spec -> 'tasks') WITH ORDINALITY x (t, n)))
 $$;
 
 -- Of all instances of the agent, or those with this id or host name, the one that comes nearest to taking this. One that would have to be

@@ -44,6 +44,8 @@ SELECT is(t.error($$SELECT api.run_create(t.h('operator'), 'default', 'd', 'draf
 SELECT is(api.pipe_get(t.h('viewer'), 'default', 'd', 'draft-aaaaaaaaaaaaaaaa') ->> 'source', 'text', 'but the draft can be looked at');
 SELECT is(t.error($$SELECT api.pipe_get(t.h('viewer'), 'default', 'd', 'draft-bbbbbbbbbbbbbbbb')$$), 'ZF404 pipe-not-found', 'one that is not there cannot');
 SELECT is((SELECT spec -> 'agent_selector' FROM sluice.pipe_version WHERE pipe = 'd'), '[]', 'kept is what was tried');
+SELECT is(sluice.draft_spec('{"tasks": [{"name": "a", "agent_selector": [1], "run_on_all": [2]}, {"name": "b"}]}') -> 'tasks', '[{"name": "a"}, {"name": "b"}]',
+          'tasks have no place of their own either');
 
 -- Beside a pipe of that name.
 SELECT t.pipe('d', '{a}', t.selector('{"zone": "a"}') || '{"concurrency_limit": 1, "concurrency_policy": "forbid", "schedules": [{"name": "s", "cron": ["@hourly"]}]}') ->> 'version' AS version \gset
