@@ -69,34 +69,6 @@ BEGIN
 END
 $$;
 
--- What a task asks of instances, made with the version of the pipe; the same of many is one row.
-CREATE OR REPLACE FUNCTION sluice.demand_make(p_project text, p_pipe text, p_spec jsonb, p_task jsonb) RETURNS uuid
-LANGUAGE plpgsql AS $$
-DECLARE
-        v sluice.demand;
-BEGIN
-        v.project := p_project;
-        v.type := p_spec ->> 'type';
-        v.selector := sluice.selector_terms(p_spec -> 'agent_selector');
-        IF sluice.task_is_apart(p_task) THEN
-                SELECT coalesce(jsonb_agg(DISTINCT e), '[]') INTO v.selector
-                  FROM jsonb_array_elements(v.selector || sluice.selector_terms(p_task -> 'agent_selector')) e;
-        END IF;
-        v.path := sluice.selector_path(v.selector);
-        v.subject_limit := coalesce((p_spec ->> 'concurrency_limit')::int, CASE WHEN p_spec ->> 'concurrency_key' IS NOT NULL THEN 1 END);
-        v.subject := CASE WHEN v.subject_limit IS NOT NULL
-                          THEN coalesce('key ' || (p_spec ->> 'concurrency_key'), 'pipe ' || p_pipe) END;
-        SELECT m.bytes, m.permyriad INTO v.memory_bytes, v.memory_permyriad
-          FROM jsonb_array_elements(p_task -> 'directives') WITH ORDINALITY d (pair, n)
-         CROSS JOIN sluice.memory_parse(d.pair ->> 1) m
-         WHERE d.pair ->> 0 = 'MemoryMax' ORDER BY d.n DESC LIMIT 1;
-        v.id := md5(jsonb_build_array(v.project, v.type, v.selector, v.memory_bytes, v.memory_permyriad, v.subject, v.subject_limit)::text)::uuid;
-
-        INSERT INTO sluice.demand SELECT v.* ON CONFLICT DO NOTHING;
-        RETURN v.id;
-END
-$$;
-
 -- Whether it is placed by itself, without the workspace of its run.
 CREATE OR REPLACE FUNCTION sluice.task_is_apart(p_task jsonb) RETURNS boolean
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$ -- not sql, which would be planned anew each time
@@ -216,6 +188,10 @@ BEGIN
         v.project := p_project;
         v.type := p_spec ->> 'type';
         v.selector := sluice.selector_terms(p_spec -> 'agent_selector');
+        IF sluice.task_is_apart(p_task) THEN
+                SELECT coalesce(jsonb_agg(DISTINCT e), '[]') INTO v.selector
+                  FROM jsonb_array_elements(v.selector || sluice.selector_terms(p_task -> 'agent_selector')) e;
+        END IF;
         v.path := sluice.selector_path(v.selector);
         v.subject_limit := coalesce((p_spec ->> 'concurrency_limit')::int, CASE WHEN p_spec ->> 'concurrency_key' IS NOT NULL THEN 1 END);
         v.subject := CASE WHEN v.subject_limit IS NOT NULL
