@@ -92,11 +92,11 @@ BEGIN
 END
 $$;
 
--- What has become of the children of a task.
+-- What has become of the children of a task. Those that are passed over, or found nothing to do, are skipped without a reason, and are good.
 CREATE OR REPLACE FUNCTION sluice.fan_sum(p_run uuid, p_task text, OUT total int, OUT good int, OUT busy int, OUT held int, OUT cancelled int, OUT skipped int)
 LANGUAGE sql STABLE AS $$
         SELECT count(*)::int,
-               (count(*) FILTER (WHERE c.state = 'succeeded' OR c.passed_over IS NOT NULL OR c.state = 'skipped' AND c.reason IS NULL))::int,
+               (count(*) FILTER (WHERE c.state = 'succeeded' OR c.state = 'skipped' AND c.reason IS NULL))::int,
                (count(*) FILTER (WHERE NOT c.held AND c.state IN ('waiting', 'queued', 'running')))::int,
                (count(*) FILTER (WHERE c.held AND c.state = 'waiting'))::int,
                (count(*) FILTER (WHERE c.state = 'cancelled'))::int,

@@ -135,6 +135,45 @@ SELECT t.run('l') AS r, t.run('l') AS r2 \gset
 SELECT is((SELECT count(*) FROM sluice.live_run WHERE run IN (:'r', :'r2')) || t.places(:'r2'), '1a@- b@- c@-', 'a limit counts a run once, and holds what is placed apart, too');
 SELECT is((SELECT count(*) FROM sluice.assignment WHERE run = :'r'), 3::bigint, 'all tasks of the one are on their way');
 
+-- What comes after nothing that is lost stays done; the shared ones go elsewhere while another task runs on, when their host is lost and when it is drained.
+SELECT api.run_cancel(t.h('operator'), id) FROM sluice.run WHERE ended_at IS NULL \g /dev/null
+SELECT t.events(a.name, t.event(x.attempt, x.epoch, 'ended', '{"result": "signal"}')) FROM sluice.assignment x JOIN sluice.instance i ON i.id = x.instance JOIN sluice.agent a ON a.id = i.agent \g /dev/null
+SELECT t.deploy('i', jsonb_build_array('{"name": "x"}'::jsonb || t.selector('{"role": "gpu"}'), '{"name": "a"}'::jsonb, '{"name": "c", "after": ["a"]}'::jsonb,
+        '{"name": "y", "after": ["x"]}'::jsonb || t.selector('{"role": "gpu"}')), t.selector('{"site": "b"}')) \g /dev/null
+SELECT t.agent('gpu3', 4, '{"role": "gpu", "site": "b"}'), t.agent('more', 4, '{"role": "work", "site": "b"}') \g /dev/null
+SELECT api.agent_flag_set(t.h('operator'), name, 'paused', '{}') FROM sluice.agent WHERE name IN ('gpu', 'gpu2', 'shared') \g /dev/null
+SELECT t.sync('other'), t.sync('gpu3') \g /dev/null
+SELECT api.agent_flag_set(t.h('operator'), 'gpu3', 'paused', '{}') \g /dev/null
+SELECT t.run('i') AS r \gset
+SELECT t.begins('other', :'r', 'a') \g /dev/null
+SELECT api.agent_flag_clear(t.h('operator'), 'gpu3', 'paused') \g /dev/null
+SELECT t.sync('gpu3'), t.ends('gpu3', :'r', 'x'), t.begins('gpu3', :'r', 'y'), t.ends('other', :'r', 'a'), t.begins('other', :'r', 'c') \g /dev/null
+SELECT t.sync('more') \g /dev/null
+SELECT is(t.places(:'r') || ' ' || t.tasks(:'r'), 'x@gpu3 a@other c@other y@gpu3 x:succeeded a:succeeded c:running y:running', 'two at work, each on its host');
+SELECT api.agent_flag_set(t.h('operator'), 'other', 'draining', '{"deadline_sec": 0}'), sluice.drain_sweep() \g /dev/null
+SELECT t.ends('other', :'r', 'c', 'signal', '{"exit_code": "killed", "exit_status": 15}') \g /dev/null
+SELECT is(t.tasks(:'r'), 'x:succeeded a:queued c:waiting y:running', 'a drain moves what shares the workspace; the rest stays as it is');
+SELECT ok(a.state IN ('queued', 'assigned') AND (a.agent IS NULL OR g.name <> 'other'), 'to another host') FROM sluice.attempt a LEFT JOIN sluice.agent g ON g.id = a.agent
+ WHERE a.run = :'r' AND a.task = 'a' ORDER BY a.try DESC LIMIT 1;
+SELECT t.sync('more') \g /dev/null
+SELECT g.name AS home FROM sluice.agent g WHERE g.id = (SELECT a.agent FROM sluice.attempt a WHERE a.run = :'r' AND a.task = 'a' ORDER BY a.try DESC LIMIT 1) \gset
+SELECT t.begins(:'home', :'r', 'a') \g /dev/null
+SELECT t.gone(:'home') \g /dev/null
+SELECT is(t.tasks(:'r'), 'x:succeeded a:queued c:waiting y:running', 'and so does a loss');
+
+-- Refused where it would have been the first of those that share, it may still go anywhere, whatever runs elsewhere.
+SELECT t.sync(:'home') \g /dev/null
+SELECT g.name AS home FROM sluice.agent g WHERE g.id = (SELECT a.agent FROM sluice.attempt a WHERE a.run = :'r' AND a.task = 'a' ORDER BY a.try DESC LIMIT 1) \gset
+SELECT t.events(g.name, t.event(a.id, a.epoch, 'refused', '{"requeue": true}')) FROM sluice.attempt a JOIN sluice.agent g ON g.id = a.agent
+ WHERE a.run = :'r' AND a.task = 'a' AND a.state = 'assigned' \g /dev/null
+SELECT ok(coalesce((SELECT q.instance IS NULL FROM sluice.queue q WHERE q.run = :'r'), (SELECT instance <> t.id(:'home') FROM sluice.run WHERE id = :'r')), 'what was refused is not bound to who refused it');
+
+-- A directory is not removed from under a task of the same run.
+SELECT is(t.sync('gpu3', t.known((SELECT id FROM sluice.attempt WHERE run = :'r' AND task = 'y'), 1, 'running')) -> 'clean', NULL, 'nothing is to be removed');
+INSERT INTO sluice.cleanup (instance, run) VALUES (t.id('gpu3'), :'r');
+SELECT is(t.sync('gpu3', t.known((SELECT id FROM sluice.attempt WHERE run = :'r' AND task = 'y'), 1, 'running')) -> 'clean', NULL, 'nor what a task of the run uses');
+SELECT is(t.ends('gpu3', :'r', 'y') -> 'clean', jsonb_build_array(:'r'), 'but when it has ended');
+
 -- What cannot be.
 SELECT is(t.error($$SELECT t.deploy('w', '[{"name": "a", "agent_selector": [{"key": "x"}]}]')$$), 'ZF400 bad-spec', 'a selector of a task is checked');
 SELECT is(t.error($$SELECT t.deploy('w', '[{"name": "a", "agent_selector": []}]', '{"type": "streaming"}')$$), 'ZF400 bad-spec', 'a streaming pipe''s task has none');
