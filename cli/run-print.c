@@ -124,6 +124,8 @@ static char *task_explain(const Task *t) {
 
         if (t->passed_over)
                 return str_format("is passed over: %s", t->passed_over);
+        if (t->reason)
+                return str_format("%s: %s", t->state, t->reason);
         if (t->retry_at)
                 return str_format("is tried again at %s", format_time(t->retry_at, time));
         return a ? attempt_explain(a) : NULL;

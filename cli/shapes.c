@@ -39,6 +39,8 @@ static const JsonField attempt_fields[] = {
 static const JsonField task_fields[] = {
         MUST(Task, task),
         MUST(Task, state),
+        T(Task, parent),
+        T(Task, reason),
         T(Task, retry_at),
         T(Task, passed_over),
         ARRAY(Task, attempts, attempt_fields, Attempt),
@@ -168,12 +170,16 @@ const Attempt *task_last_attempt(const Task *t) {
 
 const Attempt *run_failed_attempt(const Run *run) {
         const Task *tasks = run->tasks.items;
+        const Task *top = NULL; /* a task stands before its children */
         const Attempt *first = NULL;
 
         for (size_t i = 0; i < run->tasks.count; i++) {
                 const Attempt *a = task_last_attempt(&tasks[i]);
 
-                if (!a || state_from_string(KIND_TASK, tasks[i].state) != STATE_TASK_FAILED)
+                if (!tasks[i].parent)
+                        top = &tasks[i];
+                if (!a || state_from_string(KIND_TASK, tasks[i].state) != STATE_TASK_FAILED ||
+                    !top || state_from_string(KIND_TASK, top->state) != STATE_TASK_FAILED)
                         continue;
                 /* RFC 3339 in UTC sorts as text. */
                 if (!first ||

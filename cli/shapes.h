@@ -19,7 +19,7 @@ typedef struct Attempt {
 } Attempt;
 
 typedef struct Task {
-        char *task, *state, *retry_at, *passed_over;
+        char *task, *parent, *state, *reason, *retry_at, *passed_over;
         JsonArray attempts; /* Attempt */
 } Task;
 

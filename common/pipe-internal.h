@@ -15,6 +15,10 @@ typedef struct PipeTask {
         char **retry_on;                            /* owned: results and exit statuses */
         Selector selector;                          /* owned; no terms: it goes where its run is */
         char *selector_text;                        /* owned: as it came, a text or JSON */
+        Selector all;                               /* owned; no terms: it is done once */
+        char *all_text;                             /* owned: as it came */
+        char *all_batch;                            /* owned: a number or a percentage */
+        char *all_success;                          /* owned: a percentage */
         char **directives; /* owned: name, value, name, value, in the order of the text */
 } PipeTask;
 
@@ -65,8 +69,8 @@ typedef struct PipeWord {
         size_t selector; /* where its terms are; 0: it is no selector */
 } PipeWord;
 
-#define PIPE_OWN_WORDS 10 /* of [Pipe] */
-#define PIPE_TASK_WORDS 8 /* of [Task], beside directives */
+#define PIPE_OWN_WORDS 10  /* of [Pipe] */
+#define PIPE_TASK_WORDS 11 /* of [Task], beside directives */
 #define PIPE_PARAMETER_WORDS 8
 #define PIPE_SCHEDULE_WORDS 14
 extern const PipeWord pipe_own_words[PIPE_OWN_WORDS];

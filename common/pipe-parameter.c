@@ -331,6 +331,13 @@ static int on_output(const Reference *reference, void *userdata) {
                         "%s=: %.*s: task \"%s\" has not always succeeded before this one; say "
                         "After=%s",
                         l->row->name, (int) reference->size, reference->text, name, name);
+        for (size_t i = 0; r > 0 && i < l->c->pipe->tasks.count; i++)
+                if (pipe_task(l->c->pipe, i)->all_text &&
+                    str_eq(pipe_task(l->c->pipe, i)->name, name))
+                        r = error_set(&e, -EINVAL, "output-of-many",
+                                      "%s=: %.*s: task \"%s\" is done on many hosts, so it has no "
+                                      "output that could be meant",
+                                      l->row->name, (int) reference->size, reference->text, name);
         return object(l, r, &e);
 }
 

@@ -29,6 +29,9 @@ const JsonField pipe_task_fields[] = {
           .max = 64 },
         { "retry_on", JSON_STRV, false, offsetof(PipeTask, retry_on), .max = RETRY_ON_MAX },
         { "agent_selector", JSON_RAW, false, offsetof(PipeTask, selector_text) },
+        { "run_on_all", JSON_RAW, false, offsetof(PipeTask, all_text) },
+        { "run_on_all_batch", JSON_TEXT, false, offsetof(PipeTask, all_batch), .max = 8 },
+        { "run_on_all_success", JSON_TEXT, false, offsetof(PipeTask, all_success), .max = 8 },
         { "directives", JSON_PAIRS, true, offsetof(PipeTask, directives),
           .max = PIPE_DIRECTIVES_MAX },
         {},
@@ -60,7 +63,10 @@ Pipe *pipe_free(Pipe *p) {
         for (size_t i = 0; i < p->schedules.count; i++)
                 free(pipe_schedule(p, i)->persistent); /* the one word that JSON has not */
         for (size_t i = 0; i < p->tasks.count; i++)
-                selector_done(&pipe_task(p, i)->selector);
+                for (size_t k = 0; k < PIPE_TASK_WORDS; k++)
+                        if (pipe_task_words[k].selector)
+                                selector_done((Selector *) ((char *) pipe_task(p, i) +
+                                                            pipe_task_words[k].selector));
         json_done(pipe_own_fields, p);
         selector_done(&p->selector);
         free(p);
@@ -127,6 +133,9 @@ const PipeWord pipe_task_words[PIPE_TASK_WORDS] = {
         { "RetryOn", offsetof(PipeTask, retry_on), true },
         { "AgentSelector", offsetof(PipeTask, selector_text),
           .selector = offsetof(PipeTask, selector) },
+        { "RunOnAll", offsetof(PipeTask, all_text), .selector = offsetof(PipeTask, all) },
+        { "RunOnAllBatch", offsetof(PipeTask, all_batch), false },
+        { "RunOnAllSuccess", offsetof(PipeTask, all_success), false },
 };
 
 size_t pipe_word_find(const PipeWord words[], size_t n, const char *key) {
@@ -225,6 +234,12 @@ static void task_out(JsonOut *o, const PipeTask *t) {
                 names_out(o, "retry_on", t->retry_on);
         if (t->selector.terms.count > 0)
                 selector_to_json(&t->selector, o, "agent_selector");
+        if (t->all.terms.count > 0)
+                selector_to_json(&t->all, o, "run_on_all");
+        if (t->all_batch)
+                json_out_text(o, "run_on_all_batch", t->all_batch);
+        if (t->all_success)
+                json_out_text(o, "run_on_all_success", t->all_success);
         json_out_array(o, "directives");
         for (char **d = t->directives; d && *d; d += 2) {
                 json_out_array(o, NULL);
@@ -281,7 +296,7 @@ const char *pipe_task_name(const Pipe *p, size_t i) {
 }
 
 bool pipe_task_is_apart(const Pipe *p, size_t i) {
-        return pipe_task(p, i)->selector.terms.count > 0;
+        return pipe_task(p, i)->selector.terms.count > 0 || pipe_task(p, i)->all.terms.count > 0;
 }
 
 char *const *pipe_task_directives(const Pipe *p, size_t i) {

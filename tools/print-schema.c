@@ -154,6 +154,12 @@ static const Note task_notes[] = {
         { "agent_selector",
           "Which agents may have this task alone: it is placed by itself and has no workspace.",
           .write = write_selector },
+        { "run_on_all", "It is done on all agents of which each of these terms holds.",
+          .write = write_selector },
+        { "run_on_all_batch", "On how many at once, or on what part of them; all is the default.",
+          .pattern = "^([1-9][0-9]{0,3}|([1-9][0-9]?|100)%)$" },
+        { "run_on_all_success", "The part of them that has to succeed; 100% is the default.",
+          .pattern = "^([1-9][0-9]?|100)%$" },
         { "directives", "Names and values, in the order of the text. One is ExecStart." },
         {},
 };

@@ -418,7 +418,7 @@ static int check_directive(const StartRequest *q, size_t i, const Directive *d, 
         return 0;
 }
 
-/* What a schedule says of a run. Values are times and names. */
+/* What a schedule says of a run, or a task that is done on many hosts of its part. Values are times, names and numbers. */
 static int take_variable(UnitSpec *s, const char *name, const char *value, Error *e) {
         static const char *const names[] = { "SLUICE_SCHEDULE",
                                              "SLUICE_SCHEDULED_AT",
@@ -430,6 +430,8 @@ static int take_variable(UnitSpec *s, const char *name, const char *value, Error
                                              "SLUICE_CAUSED_BY",
                                              "SLUICE_CAUSED_BY_PIPE",
                                              "SLUICE_CAUSED_BY_STATE",
+                                             "SLUICE_FANOUT_INDEX",
+                                             "SLUICE_FANOUT_COUNT",
                                              NULL };
         static const char letters[] =
                 "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_:.+-";

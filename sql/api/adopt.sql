@@ -51,6 +51,7 @@ BEGIN
         UPDATE sluice.attempt SET instance = p_instance WHERE id = ANY (v_attempts);
         UPDATE sluice.run SET instance = p_instance, revision = revision + 1 WHERE id = ANY (v_runs) AND instance = ANY (v_before);
         UPDATE sluice.queue SET instance = p_instance WHERE instance = ANY (v_before);
+        UPDATE sluice.task SET instance = p_instance WHERE run = ANY (v_runs) AND instance = ANY (v_before);
         UPDATE sluice.cleanup SET instance = p_instance, offered_at = NULL WHERE instance = ANY (v_before);
         DELETE FROM sluice.idle WHERE instance = ANY (v_before);
         UPDATE sluice.instance

@@ -109,7 +109,7 @@ BEGIN
         PERFORM sluice.run_find(p_run);
 
         RETURN (SELECT json_build_object(
-                        'items', coalesce(json_agg(sluice.attempt_json(a, true) ORDER BY t.position, a.try), '[]'),
+                        'items', coalesce(json_agg(sluice.attempt_json(a, true) ORDER BY t.position, t.fanout_index NULLS FIRST, a.try), '[]'),
                         'next', NULL)
                   FROM sluice.attempts_of(p_run) a
                   JOIN sluice.task t ON t.run = p_run AND t.name = a.task);

@@ -28,8 +28,8 @@ BEGIN
                                       WHERE (v.project, v.pipe, v.version) = (r.project, r.pipe, r.version) OFFSET 0) v
                 RETURNING id, project, pipe, version
         )
-        INSERT INTO sluice.task (run, name, position, apart, after, after_failure, after_any)
-        SELECT m.id, t.value ->> 'name', t.ordinality - 1, sluice.task_is_apart(t.value), sluice.task_names(t.value -> 'after'),
+        INSERT INTO sluice.task (run, name, position, apart, fans, after, after_failure, after_any)
+        SELECT m.id, t.value ->> 'name', t.ordinality - 1, sluice.task_is_apart(t.value), t.value ? 'run_on_all', sluice.task_names(t.value -> 'after'),
                sluice.task_names(t.value -> 'after_failure'), sluice.task_names(t.value -> 'after_any')
           FROM made m
           JOIN sluice.pipe_version v ON (v.project, v.pipe, v.version) = (m.project, m.pipe, m.version)
@@ -43,6 +43,9 @@ CREATE OR REPLACE FUNCTION sluice.runs_begin(p_runs uuid[]) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
         PERFORM sluice.tasks_queue(p_runs);
+        IF EXISTS (SELECT FROM sluice.task t WHERE t.run = ANY (p_runs) AND t.fans AND t.state = 'failed') THEN
+                PERFORM sluice.runs_step(p_runs); -- of what nobody could do nothing may be left
+        END IF;
         PERFORM sluice.dispatch_runs(p_runs, NULL);
 END
 $$;
@@ -67,11 +70,11 @@ BEGIN
                         'exit_status', r.exit_status, 'reason', r.reason, 'created_by', r.created_by,
                         'created_at', sluice.rfc3339(r.created_at), 'started_at', NULL, 'ended_at', NULL, 'cancel_requested_at', NULL,
                         'rerun_of', r.rerun_of, 'etag', r.revision::text, 'log_complete', false, 'scheduled', NULL, 'parameters', r.parameters, 'tasks', (
-                                SELECT json_agg(json_build_object('task', t.name, 'state', t.state, 'after', t.after,
+                                SELECT json_agg(json_build_object('task', t.name, 'parent', t.parent, 'state', t.state, 'reason', t.reason, 'after', t.after,
                                                 'after_failure', t.after_failure, 'after_any', t.after_any, 'retry_at', NULL,
                                                 'passed_over', t.passed_over, 'attempts', coalesce((
                                                 SELECT json_agg(sluice.attempt_json(a, false)) FROM sluice.attempts_of(r.id) a WHERE a.task = t.name),
-                                                '[]')) ORDER BY t.position)
+                                                '[]')) ORDER BY t.position, t.fanout_index NULLS FIRST)
                                   FROM sluice.task t WHERE t.run = r.id))
           FROM unnest(p_runs) u (run) CROSS JOIN LATERAL (SELECT r.* FROM sluice.run r WHERE r.id = u.run OFFSET 0) r;
 END

@@ -364,24 +364,29 @@ $$;
 CREATE OR REPLACE FUNCTION sluice.dispatch_runs(p_runs uuid[], p_self uuid) RETURNS SETOF uuid
 LANGUAGE plpgsql SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
 DECLARE
-        v_attempts uuid[] := ARRAY(SELECT attempt FROM sluice.queue WHERE run = ANY (p_runs) ORDER BY priority DESC, attempt);
+        v_attempts uuid[];
+        v_all int := 0;
         v_candidates uuid[];
         v_instances uuid[];
         v_placed record;
         v_count int := 0;
 BEGIN
-        IF v_attempts = '{}' THEN
-                RETURN;
-        END IF;
-
-        v_candidates := ARRAY(
-                SELECT instance FROM sluice.queued(v_attempts) WHERE instance IS NOT NULL
-                UNION
-                SELECT s.instance
-                  FROM (SELECT demand, count(*)::int FROM sluice.queued(v_attempts) WHERE instance IS NULL
-                         GROUP BY demand) d
-                 CROSS JOIN LATERAL sluice.demand_seats(d.demand, d.count) s);
-        IF v_candidates <> '{}' THEN
+        -- Of what is bound to instances so many at a time: each seat is compared with each of their attempts.
+        FOR v_attempts IN
+                SELECT array_agg(q.attempt ORDER BY q.priority DESC, q.attempt)
+                  FROM (SELECT o.*, CASE WHEN o.instance IS NULL THEN 0
+                                         ELSE (row_number() OVER (PARTITION BY o.instance IS NULL ORDER BY o.priority DESC, o.attempt) - 1) / 128 END AS part
+                          FROM sluice.queue o WHERE o.run = ANY (p_runs)) q
+                 GROUP BY q.part ORDER BY q.part LOOP
+                v_all := v_all + cardinality(v_attempts);
+                v_candidates := ARRAY(
+                        SELECT instance FROM sluice.queued(v_attempts) WHERE instance IS NOT NULL
+                        UNION
+                        SELECT s.instance
+                          FROM (SELECT demand, count(*)::int FROM sluice.queued(v_attempts) WHERE instance IS NULL
+                                 GROUP BY demand) d
+                         CROSS JOIN LATERAL sluice.demand_seats(d.demand, d.count) s);
+                CONTINUE WHEN v_candidates = '{}';
                 v_instances := ARRAY(SELECT id FROM sluice.instance WHERE id = ANY (v_candidates || p_self)
                                       ORDER BY id FOR NO KEY UPDATE SKIP LOCKED);
                 FOR v_placed IN SELECT * FROM sluice.place(v_attempts, v_instances) LOOP
@@ -392,14 +397,14 @@ BEGIN
                                 PERFORM pg_notify('sluice', 'instance ' || v_placed.instance);
                         END IF;
                 END LOOP;
-        END IF;
+        END LOOP;
 
         -- An instance that somebody else held asks for what is its own by itself.
-        IF v_count < cardinality(v_attempts) THEN
+        IF v_count < v_all THEN
                 PERFORM sluice.look();
                 PERFORM pg_notify('sluice', 'instance ' || q.instance)
-                   FROM sluice.queued(v_attempts) q
-                  WHERE q.instance <> p_self IS NOT FALSE AND EXISTS (SELECT FROM sluice.idle e WHERE e.instance = q.instance);
+                   FROM sluice.queue q
+                  WHERE q.run = ANY (p_runs) AND q.instance IS NOT NULL AND (q.instance <> p_self) IS NOT FALSE AND EXISTS (SELECT FROM sluice.idle e WHERE e.instance = q.instance);
         END IF;
 END
 $$;
@@ -510,15 +515,15 @@ BEGIN
         PERFORM sluice.dispatch_runs(v_runs, NULL);
 
         WITH class AS MATERIALIZED (
-                SELECT k.*, sluice.verdict(k.demand, k.live, k.instance, k.avoid) AS verdict
-                  FROM (SELECT DISTINCT demand, instance, EXISTS (SELECT FROM sluice.live_run l WHERE l.run = q.run) AS live,
+                SELECT k.*, sluice.verdict(k.demand, k.live, k.instance, k.avoid, k.apart) AS verdict
+                  FROM (SELECT DISTINCT demand, instance, apart, EXISTS (SELECT FROM sluice.live_run l WHERE l.run = q.run) AS live,
                                CASE WHEN avoid_until > clock_timestamp() THEN avoid END AS avoid
                           FROM sluice.queue q WHERE run = ANY (v_runs)) k
         ), judged AS (
                 UPDATE sluice.queue q SET verdict = c.verdict
                   FROM class c
                  WHERE q.run = ANY (v_runs) AND q.verdict IS DISTINCT FROM c.verdict
-                   AND q.demand = c.demand AND q.instance IS NOT DISTINCT FROM c.instance
+                   AND q.demand = c.demand AND q.instance IS NOT DISTINCT FROM c.instance AND q.apart = c.apart
                    AND EXISTS (SELECT FROM sluice.live_run l WHERE l.run = q.run) = c.live
                    AND CASE WHEN q.avoid_until > clock_timestamp() THEN q.avoid END IS NOT DISTINCT FROM c.avoid
                 RETURNING q.run

@@ -62,7 +62,7 @@ BEGIN
 END
 $$;
 
--- The process is there: attempt, task and run are running.
+-- The process is there: attempt, task, its parent, and run are running.
 CREATE OR REPLACE FUNCTION sluice.attempt_started(p_attempt sluice.attempt, p_event jsonb) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
@@ -74,6 +74,7 @@ BEGIN
                slice = coalesce(p_event ->> 'slice', slice)
          WHERE id = p_attempt.id;
         UPDATE sluice.task SET state = 'running' WHERE run = p_attempt.run AND name = p_attempt.task;
+        UPDATE sluice.task SET state = 'running' WHERE run = p_attempt.run AND name = split_part(p_attempt.task, '@', 1) AND fans AND state = 'queued';
         UPDATE sluice.run SET state = 'running', started_at = coalesce(started_at, clock_timestamp())
          WHERE id = p_attempt.run AND started_at IS NULL;
 END
@@ -111,7 +112,7 @@ BEGIN
 
         INSERT INTO sluice.queue (attempt, run, apart, demand, priority, instance, avoid, avoid_until, queued_at, verdict)
         SELECT p_attempt.id, v_run.id, v_task.apart, v.demands[v_task.position + 1], coalesce((v.spec ->> 'priority')::int, 0),
-               CASE WHEN v_stay AND NOT v_task.apart THEN v_run.instance END,
+               CASE WHEN v_task.apart THEN v_task.instance WHEN v_stay THEN v_run.instance END,
                p_attempt.instance, clock_timestamp() + interval '5 seconds', p_attempt.queued_at,
                'an agent could not take it: ' || coalesce(p_reason, 'no reason given')
           FROM sluice.pipe_version v

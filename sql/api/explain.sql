@@ -103,7 +103,7 @@ LANGUAGE sql STABLE AS $$
                   LEFT JOIN sluice.presence p ON p.instance = i.id
                  CROSS JOIN LATERAL (SELECT a.type = d.type AND a.labels @@ d.path AND i.id = coalesce(q.instance, i.id) IS NOT FALSE AS suits,
                                             coalesce(sluice.instance_status(i, p.last_seen_at) = 'Running', false) AS connected) c
-                 WHERE d.id = q.demand
+                 WHERE d.id = q.demand AND (NOT q.apart OR q.instance IS NULL OR i.id = q.instance) -- a child is for one only
                  ORDER BY c.suits DESC, c.connected DESC, a.name, i.id LIMIT p_limit) s
 $$;
 
@@ -127,13 +127,17 @@ DECLARE
 BEGIN
         SELECT string_agg(b.name || ' (' || b.state || ')', ', ' ORDER BY b.position) INTO v_before
           FROM sluice.task b
-         WHERE b.run = r.id
+         WHERE b.run = r.id AND t.parent IS NULL AND b.parent IS NULL
            AND (b.name = ANY (t.after) AND b.state <> 'succeeded' AND b.passed_over IS NULL
                 OR b.name = ANY (t.after_failure || t.after_any) AND b.state IN ('waiting', 'queued', 'running')
                 OR b.name = ANY (t.after_failure) AND b.state <> 'failed' AND t.state = 'skipped');
 
         RETURN CASE
                 WHEN t.passed_over IS NOT NULL THEN 'is passed over: ' || t.passed_over
+                WHEN t.reason IS NOT NULL THEN CASE t.state WHEN 'skipped' THEN 'is skipped' ELSE 'has failed' END || ': ' || t.reason
+                WHEN t.fans AND t.fanout_count IS NOT NULL
+                THEN (SELECT format('%s of %s have succeeded, %s are under way, %s wait for their turn', s.good, s.total, s.busy, s.held) FROM sluice.fan_sum(r.id, t.name) s)
+                WHEN t.held AND t.state = 'waiting' THEN 'waits for its turn: RunOnAllBatch= lets no more begin at once'
                 WHEN t.retry_at IS NOT NULL
                 THEN format('is tried again at %s, since attempt %s ended with %s%s', sluice.rfc3339(t.retry_at), a.try, a.outcome,
                             coalesce(format(' (status %s)', a.exit_status), ''))
@@ -164,10 +168,10 @@ BEGIN
 
         -- The last attempt of a task is the one that counts.
         SELECT jsonb_agg(jsonb_build_object(
-                        'task', t.name, 'state', t.state,
+                        'task', t.name, 'parent', t.parent, 'state', t.state,
                         'why', sluice.task_why(v_run, t, (SELECT a FROM sluice.attempts_of(p_run) a WHERE a.task = t.name ORDER BY a.try DESC, a.id DESC LIMIT 1)),
                         'priority', (SELECT max(q.priority) FROM sluice.queue q JOIN sluice.attempts_of(p_run) a ON a.id = q.attempt WHERE a.task = t.name),
-                        'attempts', coalesce(x.attempts, '[]'), 'candidates', coalesce(x.candidates, '[]')) ORDER BY t.position)
+                        'attempts', coalesce(x.attempts, '[]'), 'candidates', coalesce(x.candidates, '[]')) ORDER BY t.position, t.fanout_index NULLS FIRST)
           INTO v_tasks
           FROM sluice.task t
           LEFT JOIN LATERAL (

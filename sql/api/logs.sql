@@ -86,6 +86,44 @@ BEGIN
 END
 $$;
 
+-- Children have numbers of their own, behind those of all tasks.
+CREATE OR REPLACE FUNCTION sluice.log_number(p_position int, p_index int) RETURNS int
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+        SELECT CASE WHEN p_index IS NULL THEN p_position ELSE (p_position + 1) * 10000 + p_index END
+$$;
+
+-- A position has to fit into an address. So of children those whose logs were read to their ends stand there as ranges, `task.0.from.to`, and
+-- of the others only so many are read at the same time.
+CREATE OR REPLACE FUNCTION sluice.log_window() RETURNS int
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT 64 $$;
+
+-- The children of a run, whether their logs were read to their ends, and which are next.
+CREATE OR REPLACE FUNCTION sluice.log_children(p_run uuid, p_task text, p_after text) RETURNS TABLE (name text, task_position int, index int, done boolean, place int)
+LANGUAGE plpgsql STABLE AS $$
+#variable_conflict use_column
+BEGIN
+        RETURN QUERY
+        WITH place AS MATERIALIZED (
+                SELECT * FROM sluice.log_place_parse(p_after)
+        ), span AS MATERIALIZED (
+                SELECT n[1]::int AS position, n[3]::int AS first, n[4]::int AS last
+                  FROM (SELECT string_to_array(e, '.') AS n FROM string_to_table(p_after, ',') e) s WHERE n[2] = '0'
+        ), child AS MATERIALIZED (
+                SELECT c.name, c.position, c.fanout_index,
+                       EXISTS (SELECT FROM span s WHERE s.position = c.position AND c.fanout_index BETWEEN s.first AND s.last)
+                       OR c.state NOT IN ('waiting', 'queued', 'running') AND NOT EXISTS (
+                                SELECT FROM sluice.attempts_of(p_run) a
+                                  LEFT JOIN place p ON p.place_task = sluice.log_number(c.position, c.fanout_index) AND p.place_try = a.try
+                                 WHERE a.task = c.name
+                                   AND (NOT a.log_complete OR EXISTS (
+                                        SELECT FROM sluice.log_chunk k WHERE k.attempt = a.id
+                                           AND (k.epoch, k.sequence) > (coalesce(p.place_epoch, 0), coalesce(p.place_sequence, 0))))) AS done
+                  FROM sluice.task c WHERE c.run = p_run AND c.parent IS NOT NULL AND (p_task IS NULL OR p_task IN (c.name, c.parent))
+        )
+        SELECT c.name, c.position, c.fanout_index, c.done, (row_number() OVER (PARTITION BY c.done ORDER BY c.position, c.fanout_index))::int FROM child c;
+END
+$$;
+
 CREATE OR REPLACE FUNCTION api.run_logs(p_auth bytea, p_run uuid, p_task text, p_after text, p_limit_bytes int)
 RETURNS TABLE (task text, attempt uuid, epoch int, sequence int, data bytea, next text, complete boolean)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, sluice, pg_temp AS $$
@@ -94,6 +132,9 @@ DECLARE
         v_run sluice.run;
         v_limit int8 := coalesce(p_limit_bytes, 4194304);
         v_place jsonb := '{}'; -- "task.try" → "epoch.sequence", what has been read
+        v_spans text; -- children of which everything has
+        v_done text[];
+        v_later text[];
         v_log record;
         v_chunk record;
         v_complete boolean;
@@ -107,21 +148,34 @@ BEGIN
                 PERFORM sluice.fail(404, 'task-not-found', format('The run has no task "%s".', left(p_task, 80)));
         END IF;
 
-        SELECT coalesce(jsonb_object_agg(place_task || '.' || place_try, place_epoch || '.' || place_sequence), '{}')
-          INTO v_place FROM sluice.log_place_parse(p_after);
+        PERFORM FROM sluice.log_place_parse(p_after);
+        WITH child AS MATERIALIZED (
+                SELECT * FROM sluice.log_children(p_run, p_task, p_after)
+        ), span AS (
+                SELECT s.task_position, min(s.index) AS first, max(s.index) AS last
+                  FROM (SELECT c.*, c.index - row_number() OVER (PARTITION BY c.task_position ORDER BY c.index) AS island FROM child c WHERE c.done) s
+                 GROUP BY s.task_position, s.island
+        )
+        SELECT (SELECT string_agg(format('%s.0.%s.%s', s.task_position, s.first, s.last), ',' ORDER BY s.task_position, s.first) FROM span s),
+               array_agg(c.name) FILTER (WHERE c.done), array_agg(c.name) FILTER (WHERE NOT c.done AND c.place > sluice.log_window()),
+               (SELECT coalesce(jsonb_object_agg(p.place_task || '.' || p.place_try, p.place_epoch || '.' || p.place_sequence), '{}')
+                  FROM sluice.log_place_parse(p_after) p
+                 WHERE p.place_try > 0
+                   AND NOT EXISTS (SELECT FROM child d WHERE d.done AND sluice.log_number(d.task_position, d.index) = p.place_task))
+          INTO v_spans, v_done, v_later, v_place FROM child c;
 
-        SELECT bool_and(t.state NOT IN ('waiting', 'queued', 'running')) INTO v_complete
-          FROM sluice.task t WHERE t.run = p_run AND (p_task IS NULL OR t.name = p_task);
+        SELECT bool_and(t.state NOT IN ('waiting', 'queued', 'running') AND t.name = ANY (v_later) IS NOT TRUE) INTO v_complete
+          FROM sluice.task t WHERE t.run = p_run AND (p_task IS NULL OR p_task IN (t.name, t.parent));
 
         <<logs>>
         FOR v_log IN
-                SELECT a.id, t.name, a.log_complete, t.position || '.' || a.try AS place,
+                SELECT a.id, t.name, a.log_complete, sluice.log_number(t.position, t.fanout_index) || '.' || a.try AS place,
                        coalesce(p.place_epoch, 0) AS epoch, coalesce(p.place_sequence, 0) AS sequence
                   FROM sluice.attempts_of(p_run) a
                   JOIN sluice.task t ON t.run = p_run AND t.name = a.task
-                  LEFT JOIN sluice.log_place_parse(p_after) p ON p.place_task = t.position AND p.place_try = a.try
-                 WHERE p_task IS NULL OR t.name = p_task
-                 ORDER BY a.started_at NULLS LAST, t.position, a.try LOOP
+                  LEFT JOIN sluice.log_place_parse(p_after) p ON p.place_task = sluice.log_number(t.position, t.fanout_index) AND p.place_try = a.try
+                 WHERE (p_task IS NULL OR p_task IN (t.name, t.parent)) AND t.name = ANY (v_done || v_later) IS NOT TRUE
+                 ORDER BY a.started_at NULLS LAST, t.position, t.fanout_index, a.try LOOP
                 v_complete := v_complete AND v_log.log_complete;
 
                 FOR v_chunk IN
@@ -144,7 +198,7 @@ BEGIN
                         epoch := v_chunk.epoch;
                         sequence := v_chunk.sequence;
                         data := v_chunk.data;
-                        next := (SELECT string_agg(key || '.' || value, ',' ORDER BY key) FROM jsonb_each_text(v_place));
+                        next := concat_ws(',', v_spans, (SELECT string_agg(key || '.' || value, ',' ORDER BY key) FROM jsonb_each_text(v_place)));
                         complete := false;
                         v_pending := true;
                 END LOOP;

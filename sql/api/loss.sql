@@ -110,7 +110,7 @@ LANGUAGE plpgsql AS $$
 BEGIN
         IF EXISTS (SELECT FROM sluice.task WHERE run = p_run AND state = 'waiting' AND NOT apart)
            AND EXISTS (SELECT FROM sluice.run WHERE id = p_run AND instance = p_instance)
-           AND NOT EXISTS (SELECT FROM sluice.task WHERE run = p_run AND state IN ('failed', 'cancelled')) THEN
+           AND NOT EXISTS (SELECT FROM sluice.task WHERE run = p_run AND state IN ('failed', 'cancelled') AND parent IS NULL) THEN
                 UPDATE sluice.task SET state = 'waiting', retry_at = NULL
                  WHERE run = p_run AND NOT apart AND (state IN ('succeeded', 'skipped') OR retry_at IS NOT NULL);
                 UPDATE sluice.run SET instance = NULL WHERE id = p_run;
@@ -159,7 +159,7 @@ DECLARE
                    AND sluice.on_agent_loss(v.spec) = 'retry' AND coalesce(v.spec ->> 'delivery', 'at-least-once') = 'at-least-once'
                    AND NOT EXISTS (SELECT FROM sluice.assignment x WHERE x.run = r.id AND x.instance = p_instance)
                    AND EXISTS (SELECT FROM sluice.task t WHERE t.run = r.id AND t.state IN ('waiting', 'queued') AND NOT t.apart)
-                   AND NOT EXISTS (SELECT FROM sluice.task t WHERE t.run = r.id AND t.state IN ('failed', 'cancelled'))
+                   AND NOT EXISTS (SELECT FROM sluice.task t WHERE t.run = r.id AND t.state IN ('failed', 'cancelled') AND t.parent IS NULL)
                  ORDER BY r.id FOR NO KEY UPDATE OF r SKIP LOCKED);
 BEGIN
         UPDATE sluice.attempt

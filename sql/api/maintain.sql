@@ -7,6 +7,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, sluice, pg_temp 
 BEGIN
         PERFORM sluice.loss_sweep(); -- first, while no lock is held
         PERFORM sluice.moves_sweep();
+        PERFORM sluice.fans_sweep();
         PERFORM sluice.retry_sweep(); -- if nobody was told that it is time
         PERFORM sluice.drain_sweep();
 

@@ -115,9 +115,12 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, sluice, pg_temp 
 DECLARE
         v_token sluice.token := sluice.auth_token(p_auth, 'admin');
         v_agent sluice.agent := sluice.agent_find(p_agent);
-        v_runs uuid[] := ARRAY(SELECT DISTINCT x.run FROM sluice.assignment x JOIN sluice.instance i ON i.id = x.instance
-                                WHERE i.agent = v_agent.id ORDER BY 1);
+        v_runs uuid[] := ARRAY(SELECT x.run FROM sluice.assignment x JOIN sluice.instance i ON i.id = x.instance WHERE i.agent = v_agent.id
+                                UNION SELECT q.run FROM sluice.queue q JOIN sluice.instance i ON i.id = q.instance WHERE i.agent = v_agent.id AND q.apart
+                                ORDER BY 1);
         v_trials uuid[] := sluice.trials_on(v_agent.id);
+        v_waiting uuid[];
+        v_bound uuid[];
         v_attempt uuid;
         v_run uuid;
 BEGIN
@@ -139,6 +142,9 @@ BEGIN
                 PERFORM sluice.attempt_end(v_attempt, 'abandoned', jsonb_build_object('reason', format(
                         'Agent "%s" was deleted by %s while it had this.', v_agent.name, v_token.name)), true);
         END LOOP;
+        v_waiting := ARRAY(SELECT q.attempt FROM sluice.queue q JOIN sluice.instance i ON i.id = q.instance
+                            WHERE i.agent = v_agent.id AND q.apart AND q.run = ANY (v_runs));
+        PERFORM sluice.children_give_up(v_waiting, array_fill('its agent was deleted'::text, ARRAY[cardinality(v_waiting)]));
         FOREACH v_run IN ARRAY v_runs LOOP
                 PERFORM sluice.run_advance(v_run);
         END LOOP;
@@ -146,7 +152,7 @@ BEGIN
         PERFORM sluice.run_stop(r, v_token.name, format('agent "%s", on which it was tried, was deleted by %s', v_agent.name, v_token.name)) FROM unnest(v_trials) r;
 
         -- What else waits for it waits for anybody now.
-        UPDATE sluice.queue q SET instance = NULL FROM sluice.instance i WHERE i.agent = v_agent.id AND q.instance = i.id;
+        UPDATE sluice.queue q SET instance = NULL FROM sluice.instance i WHERE i.agent = v_agent.id AND q.instance = i.id AND NOT q.apart;
         DELETE FROM sluice.key_agent WHERE agent = v_agent.id;
         DELETE FROM sluice.instance WHERE agent = v_agent.id;
         DELETE FROM sluice.agent WHERE id = v_agent.id;

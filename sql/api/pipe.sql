@@ -73,7 +73,7 @@ $$;
 CREATE OR REPLACE FUNCTION sluice.task_is_apart(p_task jsonb) RETURNS boolean
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$ -- not sql, which would be planned anew each time
 BEGIN
-        RETURN p_task ? 'agent_selector';
+        RETURN p_task ?| ARRAY['agent_selector', 'run_on_all'];
 END
 $$;
 
@@ -89,6 +89,12 @@ BEGIN
                 END IF;
         END LOOP;
         PERFORM sluice.selector_check(p_task, 'agent_selector');
+        PERFORM sluice.selector_check(p_task, 'run_on_all');
+        IF sluice.json_text(p_task, 'run_on_all_success') !~ '^([1-9][0-9]?|100)%$' THEN
+                PERFORM sluice.fail(400, 'bad-spec', 'Member "run_on_all_success" is no percentage.');
+        ELSIF sluice.json_text(p_task, 'run_on_all_batch') !~ '^([1-9][0-9]{0,3}|([1-9][0-9]?|100)%)$' THEN
+                PERFORM sluice.fail(400, 'bad-spec', 'Member "run_on_all_batch" is no number from 1 to 9999 and no percentage.');
+        END IF;
         PERFORM sluice.json_int(p_task, 'retry', false, 1, 1000);
         FOREACH v_word IN ARRAY ARRAY['retry_backoff_sec', 'retry_max_backoff_sec'] LOOP
                 IF sluice.json_text(p_task, v_word) IS NOT NULL AND sluice.timespan_parse(p_task ->> v_word) IS NULL THEN
@@ -190,7 +196,7 @@ BEGIN
         v.selector := sluice.selector_terms(p_spec -> 'agent_selector');
         IF sluice.task_is_apart(p_task) THEN
                 SELECT coalesce(jsonb_agg(DISTINCT e), '[]') INTO v.selector
-                  FROM jsonb_array_elements(v.selector || sluice.selector_terms(p_task -> 'agent_selector')) e;
+                  FROM jsonb_array_elements(v.selector || sluice.selector_terms(p_task -> 'agent_selector') || sluice.selector_terms(p_task -> 'run_on_all')) e;
         END IF;
         v.path := sluice.selector_path(v.selector);
         v.subject_limit := coalesce((p_spec ->> 'concurrency_limit')::int, CASE WHEN p_spec ->> 'concurrency_key' IS NOT NULL THEN 1 END);

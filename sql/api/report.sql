@@ -215,6 +215,9 @@ BEGIN
         ), task AS (
                 UPDATE sluice.task t SET state = 'running' FROM attempt a
                  WHERE a.begun AND t.run = a.run AND t.name = a.task AND t.state <> 'running'
+        ), parent AS (
+                UPDATE sluice.task t SET state = 'running' FROM (SELECT DISTINCT s.run, split_part(s.task, '@', 1) AS name FROM attempt s WHERE s.begun AND strpos(s.task, '@') > 0) a
+                 WHERE t.run = a.run AND t.name = a.name AND t.state = 'queued'
         ), run AS (
                 UPDATE sluice.run r
                    SET state = CASE WHEN a.begun AND r.started_at IS NULL THEN 'running' ELSE r.state END,

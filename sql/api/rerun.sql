@@ -107,6 +107,9 @@ BEGIN
                output = coalesce((SELECT a.output FROM sluice.attempts_of(p_run) a WHERE a.task = t.name AND a.outcome = 'success' ORDER BY a.try DESC LIMIT 1),
                                  (SELECT o.output FROM sluice.task o WHERE o.run = p_run AND o.name = t.name))
          WHERE t.run = v_run AND t.name = ANY (v_settled);
+        IF NOT sluice.json_bool(p_request, 'all') THEN
+                PERFORM sluice.children_pass_over(p_run, v_run, v_pipe, v_settled, sluice.json_tasks(p_request, 'from', v_pipe));
+        END IF;
         PERFORM sluice.runs_begin(ARRAY[v_run]);
 
         RETURN (SELECT j.json FROM sluice.runs_json(ARRAY[v_run]) j);

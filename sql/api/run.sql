@@ -22,9 +22,9 @@ BEGIN
 
         RETURN v_json || jsonb_build_object('parameters', r.parameters, 'tasks', (
                 SELECT jsonb_agg(jsonb_build_object(
-                               'task', t.name, 'state', t.state, 'after', t.after, 'after_failure', t.after_failure,
+                               'task', t.name, 'parent', t.parent, 'state', t.state, 'reason', t.reason, 'after', t.after, 'after_failure', t.after_failure,
                                'after_any', t.after_any, 'retry_at', sluice.rfc3339(t.retry_at), 'passed_over', t.passed_over,
-                               'attempts', coalesce(x.attempts, '[]')) ORDER BY t.position)
+                               'attempts', coalesce(x.attempts, '[]')) ORDER BY t.position, t.fanout_index NULLS FIRST)
                   FROM sluice.task t
                   LEFT JOIN (SELECT a.task, jsonb_agg(sluice.attempt_json(a, p_why)::jsonb ORDER BY a.try) AS attempts
                                FROM sluice.attempts_of(r.id) a GROUP BY a.task) x ON x.task = t.name
@@ -73,9 +73,9 @@ DECLARE
         v_over uuid[];
 BEGIN
         -- What was placed apart and has succeeded does so again when what it came after does.
-        WHILE EXISTS (SELECT FROM sluice.task t WHERE t.run = ANY (p_runs) AND t.apart AND t.state = 'succeeded') LOOP
-                UPDATE sluice.task t SET state = 'waiting'
-                 WHERE t.run = ANY (p_runs) AND t.apart AND t.state = 'succeeded'
+        WHILE EXISTS (SELECT FROM sluice.task t WHERE t.run = ANY (p_runs) AND t.apart AND t.parent IS NULL AND t.state = 'succeeded') LOOP
+                UPDATE sluice.task t SET state = 'waiting', fanout_count = NULL
+                 WHERE t.run = ANY (p_runs) AND t.apart AND t.parent IS NULL AND t.state = 'succeeded'
                    AND EXISTS (SELECT FROM sluice.task b
                                 WHERE b.run = t.run AND b.name = ANY (t.after || t.after_failure || t.after_any)
                                   AND b.state IN ('waiting', 'queued', 'running'));
@@ -85,7 +85,7 @@ BEGIN
         FOR v_round IN 1 .. 2 LOOP
                 SELECT array_agg(s.run) FILTER (WHERE s.waiting), array_agg(s.run) FILTER (WHERE NOT s.live)
                   INTO v_waiting, v_over
-                  FROM (SELECT t.run, bool_or(t.state = 'waiting') AS waiting, bool_or(t.state IN ('waiting', 'queued', 'running')) AS live
+                  FROM (SELECT t.run, bool_or(t.state = 'waiting' OR t.fans AND t.state IN ('queued', 'running')) AS waiting, bool_or(t.state IN ('waiting', 'queued', 'running')) AS live
                           FROM unnest(p_runs) r (run) CROSS JOIN LATERAL (SELECT t.* FROM sluice.task t WHERE t.run = r.run OFFSET 0) t GROUP BY t.run) s;
 
                 EXIT WHEN v_waiting IS NULL OR v_round = 2;
@@ -97,8 +97,20 @@ END
 $$;
 
 -- Of these runs, what can be queued is, and what can never run is skipped. A task begins when those of After= have succeeded, those of
--- AfterFailure= are over and one of them has failed, and those of AfterAny= are over. What is passed over counts as a success.
+-- AfterFailure= are over and one of them has failed, and those of AfterAny= are over. What is passed over counts as a success. A task that is done on all
+-- instances has no attempt: its children have, when their turn has come (fan.sql).
 CREATE OR REPLACE FUNCTION sluice.tasks_queue(p_runs uuid[]) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+        LOOP
+                PERFORM sluice.tasks_queue_once(p_runs);
+                EXIT WHEN NOT EXISTS (SELECT FROM sluice.task t WHERE t.run = ANY (p_runs) AND t.fans AND t.state IN ('queued', 'running'))
+                          OR NOT sluice.fans_step(p_runs);
+        END LOOP;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION sluice.tasks_queue_once(p_runs uuid[]) RETURNS void
 LANGUAGE plpgsql SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
 BEGIN
         LOOP
@@ -117,7 +129,7 @@ BEGIN
 
         WITH ready AS (
                 UPDATE sluice.task t SET state = 'queued'
-                 WHERE t.run = ANY (p_runs) AND t.state = 'waiting' AND t.retry_at IS NULL
+                 WHERE t.run = ANY (p_runs) AND t.state = 'waiting' AND t.retry_at IS NULL AND NOT t.held
                    AND (t.after = '{}' OR NOT EXISTS (
                         SELECT FROM sluice.task b
                          WHERE b.run = t.run AND b.name = ANY (t.after) AND b.state <> 'succeeded' AND b.passed_over IS NULL))
@@ -125,12 +137,12 @@ BEGIN
                         SELECT FROM sluice.task b
                          WHERE b.run = t.run AND b.name = ANY (t.after_failure || t.after_any)
                            AND b.state IN ('waiting', 'queued', 'running')))
-                RETURNING t.run, t.name, t.position, t.apart
+                RETURNING t.run, t.name, t.position, t.apart, t.fans, t.fanout_index, t.instance
         ), made AS MATERIALIZED ( -- OFFSET 0 keeps a look-up by key what it is, whatever is believed of the size of the tables
                 SELECT sluice.uuid_v7() AS id, clock_timestamp() AS queued_at, t.run, t.name, t.apart, v.demands[t.position + 1] AS demand,
-                       coalesce((v.spec ->> 'priority')::int, 0) AS priority, CASE WHEN NOT t.apart THEN r.instance END AS instance, CASE WHEN r.revision = 1 THEN 1 -- it is new
+                       coalesce((v.spec ->> 'priority')::int, 0) AS priority, CASE WHEN t.apart THEN t.instance ELSE r.instance END AS instance, CASE WHEN r.revision = 1 THEN 1 -- it is new
                                            ELSE 1 + coalesce((SELECT max(a.try) FROM sluice.attempts_of(t.run) a WHERE a.task = t.name), 0) END AS try
-                  FROM (SELECT * FROM ready ORDER BY run, position OFFSET 0) t
+                  FROM (SELECT * FROM ready WHERE NOT fans ORDER BY run, position, fanout_index OFFSET 0) t
                  CROSS JOIN LATERAL (SELECT r.* FROM sluice.run r WHERE r.id = t.run OFFSET 0) r
                   JOIN sluice.pipe_version v ON (v.project, v.pipe, v.version) = (r.project, r.pipe, r.version)
         ), attempts AS (
@@ -180,7 +192,7 @@ BEGIN
                 SELECT t.run, CASE WHEN bool_or(t.state = 'cancelled') THEN 'cancelled'
                                    WHEN bool_or(t.state = 'failed') THEN 'failed'
                                    ELSE 'succeeded' END AS state, bool_or(t.apart) AS apart
-                  FROM unnest(p_runs) r (run) CROSS JOIN LATERAL (SELECT t.* FROM sluice.task t WHERE t.run = r.run OFFSET 0) t GROUP BY t.run
+                  FROM unnest(p_runs) r (run) CROSS JOIN LATERAL (SELECT t.* FROM sluice.task t WHERE t.run = r.run AND t.parent IS NULL OFFSET 0) t GROUP BY t.run
         ), ended AS (
                 UPDATE sluice.run r
                    SET state = o.state, ended_at = clock_timestamp(), revision = r.revision + 1,
@@ -189,11 +201,16 @@ BEGIN
                        reason = CASE o.state WHEN 'failed' THEN f.reason WHEN 'cancelled' THEN coalesce(r.reason, 'cancelled by ' || r.cancel_requested_by) END
                   FROM over o
                   LEFT JOIN LATERAL (
-                        SELECT a.outcome, a.exit_status, a.reason
-                          FROM (SELECT DISTINCT ON (a.task) a.* FROM sluice.attempts_of(o.run) a ORDER BY a.task, a.try DESC) a
-                          JOIN sluice.task t ON t.run = o.run AND t.name = a.task AND t.state = 'failed'
-                         WHERE o.state = 'failed'
-                         ORDER BY a.ended_at, a.id LIMIT 1) f ON true
+                        SELECT x.outcome, x.exit_status, x.reason
+                          FROM (SELECT a.outcome, a.exit_status, a.reason, a.ended_at, a.id
+                                  FROM (SELECT DISTINCT ON (a.task) a.* FROM sluice.attempts_of(o.run) a ORDER BY a.task, a.try DESC) a
+                                  JOIN sluice.task t ON t.run = o.run AND t.name = a.task AND t.state = 'failed' AND t.parent IS NULL
+                                 WHERE o.state = 'failed'
+                                UNION ALL
+                                SELECT c.outcome, c.exit_status, c.reason, c.ended_at, c.id
+                                  FROM sluice.task t CROSS JOIN LATERAL sluice.fan_failure(t) c
+                                 WHERE o.state = 'failed' AND t.run = o.run AND t.fans AND t.state = 'failed') x
+                         ORDER BY x.ended_at, x.id LIMIT 1) f ON true
                  WHERE r.id = o.run AND r.ended_at IS NULL
                 RETURNING r.id, r.instance, o.apart
         ), freed AS (

@@ -143,7 +143,7 @@ BEGIN
                   FROM (SELECT DISTINCT g.project, g.pipe, g.version, g.task FROM given g) k
                   JOIN sluice.pipe_version v ON (v.project, v.pipe, v.version) = (k.project, k.pipe, k.version)
                  CROSS JOIN LATERAL jsonb_array_elements(v.spec -> 'tasks') t
-                 WHERE t.value ->> 'name' = k.task
+                 WHERE t.value ->> 'name' = split_part(k.task, '@', 1) -- of a child, its parent's
         ), noted AS (
                 UPDATE sluice.assignment x SET offered = true
                  WHERE x.attempt IN (SELECT g.attempt FROM given g JOIN kind k ON (k.project, k.pipe, k.version, k.task) = (g.project, g.pipe, g.version, g.task)
@@ -152,7 +152,8 @@ BEGIN
         SELECT g.instance, json_agg(json_build_object(
                        'attempt', g.attempt, 'epoch', g.epoch, 'run', g.run, 'project', g.project, 'pipe', g.pipe, 'task', g.task,
                        'fence', k.fence, 'streaming', k.streaming, 'parameters', p.parameters,
-                       'variables', CASE WHEN g.schedule IS NOT NULL THEN sluice.schedule_variables(g.schedule, g.scheduled_at) END,
+                       'variables', CASE WHEN g.schedule IS NOT NULL OR strpos(g.task, '@') > 0
+                                         THEN coalesce(sluice.schedule_variables(g.schedule, g.scheduled_at), '{}') || sluice.child_variables(g.run, g.task) END,
                        'outputs', CASE WHEN k.refers THEN sluice.outputs_for(g.run, k.directives) END,
                        -- An agent of the release before does not know the word, and refuses what it would not replace.
                        'directives', CASE WHEN p.parameters IS NULL AND NOT k.refers AND NOT k.specifies THEN '[]' ELSE '[["Substitute", "yes"]]'::jsonb END

@@ -58,8 +58,11 @@ LANGUAGE sql STABLE AS $$
          WHERE a.type = p_demand.type AND a.labels @@ p_demand.path AND (p_instance IS NULL OR i.id = p_instance)
 $$;
 
--- p_live: the run has begun, limits do not concern it. p_instance: where, or, of a trial that has not begun, where it is to. p_avoid: who refused it just now.
-CREATE OR REPLACE FUNCTION sluice.verdict(p_demand uuid, p_live boolean, p_instance uuid, p_avoid uuid) RETURNS text
+DROP FUNCTION IF EXISTS sluice.verdict(uuid, boolean, uuid, uuid); -- of the release before
+
+-- p_live: the run has begun, limits do not concern it. p_instance: where, or, of a trial that has not begun, where it is to;
+-- of what is placed apart, which it is for. p_avoid: who refused it just now.
+CREATE OR REPLACE FUNCTION sluice.verdict(p_demand uuid, p_live boolean, p_instance uuid, p_avoid uuid, p_apart boolean) RETURNS text
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
         d sluice.demand;
@@ -91,7 +94,7 @@ BEGIN
           FROM (SELECT c.*, c.here AND NOT c.draining AS open FROM sluice.candidates(d, p_instance) c) s;
 
         IF p_instance IS NOT NULL AND v.known > 0 THEN
-                RETURN format('waits for agent "%s" on %s, where the run %s: %s', v.name, v.hostname, CASE WHEN p_live THEN 'began' ELSE 'is tried' END,
+                RETURN format('waits for agent "%s" on %s%s: %s', v.name, v.hostname, CASE WHEN p_apart THEN '' WHEN p_live THEN ', where the run began' ELSE ', where the run is tried' END,
                         CASE WHEN v.here = 0 THEN 'it is not connected'
                              WHEN v.open = 0 THEN 'it is draining or paused'
                              WHEN v.avoided > 0 THEN 'it could not take the task just now and is asked again soon'
@@ -103,7 +106,7 @@ BEGIN
                                                             sluice.bytes_text(v.most_left), sluice.bytes_text(v.need))
                              ELSE 'it takes the task at its next call' END);
         ELSIF p_instance IS NOT NULL THEN
-                RETURN format('the agent where the run %s is no longer of %s', CASE WHEN p_live THEN 'began' ELSE 'is tried' END, v_wish);
+                RETURN format('the agent %s is no longer of %s', CASE WHEN p_apart THEN 'that it is for' WHEN p_live THEN 'where the run began' ELSE 'where the run is tried' END, v_wish);
         ELSIF v.known = 0 THEN
                 RETURN format('no agent is of %s', v_wish);
         ELSIF v.here = 0 THEN
@@ -133,6 +136,6 @@ $$;
 CREATE OR REPLACE FUNCTION sluice.verdict_of(p_attempt uuid) RETURNS text
 LANGUAGE sql STABLE AS $$
         SELECT sluice.verdict(q.demand, EXISTS (SELECT FROM sluice.live_run l WHERE l.run = q.run), q.instance,
-                              CASE WHEN q.avoid_until > clock_timestamp() THEN q.avoid END)
+                              CASE WHEN q.avoid_until > clock_timestamp() THEN q.avoid END, q.apart)
           FROM sluice.queue q WHERE q.attempt = p_attempt
 $$;

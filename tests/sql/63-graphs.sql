@@ -54,7 +54,8 @@ CREATE FUNCTION pg_temp.deploy() RETURNS void LANGUAGE sql AS $$
         SELECT t.pipe('graph', '{x}', jsonb_build_object('tasks', (
                 SELECT jsonb_agg(jsonb_build_object('name', 't' || n, 'after', pg_temp.names(after), 'after_failure', pg_temp.names(after_failure),
                                         'after_any', pg_temp.names(after_any), 'directives', '[["ExecStart", "/bin/true"]]'::jsonb)
-                                 || CASE WHEN failures > 0 THEN '{"retry": 1, "retry_backoff_sec": "1h"}' ELSE '{}'::jsonb END ORDER BY n)
+                                 || CASE WHEN failures > 0 THEN '{"retry": 1, "retry_backoff_sec": "1h"}' ELSE '{}'::jsonb END
+                                 || CASE WHEN random() < 0.3 THEN '{"agent_selector": [{"key": "none", "operator": "absent", "values": []}]}' ELSE '{}'::jsonb END ORDER BY n)
                   FROM pg_temp.node)))
 $$;
 

@@ -464,7 +464,8 @@ static void test_branches_and_tries(void) {
 static void test_tasks_are_placed_apart(void) {
         static const char text[] =
                 "[Pipe]\nAgentSelector=a\n" SERVICE
-                "[Task b]\nAgentSelector=z=1, b in (c, d)\nExecStart=/bin/true\n";
+                "[Task b]\nAgentSelector=z=1, b in (c, d)\nExecStart=/bin/true\n"
+                "[Task c]\nRunOnAllSuccess=50%\nRunOnAllBatch=2\nRunOnAll=e\nExecStart=/bin/true\n";
         static const struct {
                 const char *text, *words;
         } wrong[] = {
@@ -479,6 +480,26 @@ static void test_tasks_are_placed_apart(void) {
                   "p:4:1: Environment=: a task with AgentSelector= has no $SLUICE_WORKSPACE" },
                 { "[Task a]\nAgentSelector=a\nExecStart=/bin/sh -c \"ls $$SLUICE_WORKSPACE\"\n",
                   "p:3:1: ExecStart=: a task with AgentSelector= has no $SLUICE_WORKSPACE" },
+                { SERVICE "RunOnAll=\n", "p:3:1: RunOnAll=: a label is expected" },
+                { SERVICE "RunOnAll=a\nAgentSelector=a\n",
+                  "p:4:1: AgentSelector= and RunOnAll= do not go together" },
+                { SERVICE "RunOnAllBatch=2\n", "p:3:1: RunOnAllBatch= goes with RunOnAll= only" },
+                { SERVICE "RunOnAll=a\nRunOnAllBatch=0\n",
+                  "p:4:1: RunOnAllBatch=: a number such as 3 or a percentage such as 25% is" },
+                { SERVICE "RunOnAll=a\nRunOnAllBatch=101%\n", "p:4:1: RunOnAllBatch=: a number" },
+                { SERVICE "RunOnAll=a\nRunOnAllBatch=10000\n", "p:4:1: RunOnAllBatch=: a number" },
+                { SERVICE "RunOnAll=a\nRunOnAllSuccess=80\n",
+                  "p:4:1: RunOnAllSuccess=: a percentage such as 80% is expected" },
+                { SERVICE "RunOnAll=a\nRunOnAllSuccess=0%\n", "p:4:1: RunOnAllSuccess=: a per" },
+                { SERVICE "RunOnAll=a\nRunOnAllBatch=9999\nRunOnAllSuccess=100%\n", NULL },
+                { SERVICE "RunOnAll=a\nRunOnAllBatch=99%\nRunOnAllSuccess=1%\n", NULL },
+                { SERVICE "RunOnAll=a\nEnvironment=A=${SLUICE_WORKSPACE}\n",
+                  "a task with RunOnAll= has no $SLUICE_WORKSPACE" },
+                { STREAMING SERVICE "RunOnAll=a\n",
+                  "p:5:1: RunOnAll= of a task does not go with Type=streaming" },
+                { SERVICE "RunOnAl=a\n", "did you mean RunOnAll=?" },
+                { SERVICE "RunOnAll=a\n[Task b]\nAfter=a\nExecStart=/bin/b ${a.KEY}\n",
+                  "p:6:1: ExecStart=: ${a.KEY}: task \"a\" is done on many hosts, so it has no" },
                 { SERVICE "AgentSelector=a\nEnvironment=A=SLUICE_WORKSPACE B=$SLUICE_WORKSPACES\n",
                   NULL },
         };
@@ -494,8 +515,14 @@ static void test_tasks_are_placed_apart(void) {
         ok_contains(json, "{\"name\":\"b\",\"after\":[],\"agent_selector\":[{\"key\":\"b\","
                           "\"operator\":\"in\",\"values\":[\"c\",\"d\"]},{\"key\":\"z\","
                           "\"operator\":\"in\",\"values\":[\"1\"]}],\"directives\"");
+        ok_contains(json,
+                    "{\"name\":\"c\",\"after\":[],\"run_on_all\":[{\"key\":\"e\",\"operator\":"
+                    "\"exists\",\"values\":[]}],\"run_on_all_batch\":\"2\","
+                    "\"run_on_all_success\":\"50%\",\"directives\"");
+        ok_int(pipe_task_is_apart(p, 2), true);
         ok_int(pipe_from_json(json, strlen(json), &q, &e, NULL), 0);
         ok_int(pipe_to_text(q, &plain, &e), 0);
+        ok_contains(plain, "\n[Task c]\nRunOnAll=e\nRunOnAllBatch=2\nRunOnAllSuccess=50%\nExec");
         ok_contains(plain,
                     "\n[Task b]\nAgentSelector=b in (c, d), z in (1)\nExecStart=/bin/true\n");
         ok_int(pipe_parse("p", plain, strlen(plain), &r, &e, NULL), 0);
