@@ -214,8 +214,12 @@ static void print_schedule(const Schedule *s) {
                 (void) printf("  Removed: %s, by a version of the pipe\n",
                               format_time(s->removed_at, text));
         else if (s->spec.on_calendar || s->spec.cron)
-                (void) printf("     Next: %s\n",
-                              s->next_at ? format_time(s->next_at, text) : "none is known");
+                (void) printf("     Next: %s%s%s\n",
+                              s->next_at ? format_time(s->next_at, text) : "none is known",
+                              s->next_blackout ? ", to be skipped: Blackout=" : "",
+                              s->next_blackout ? s->next_blackout : "");
+        STRV_FOREACH(days, s->spec.blackout)
+                (void) printf(" Blackout: %s\n", *days);
         STRV_FOREACH(note, s->notes)
                 (void) printf("     Note: %s%s%s\n", colour_begin(COLOUR_YELLOW), *note,
                               colour_end(COLOUR_YELLOW));

@@ -23,6 +23,8 @@ const JsonField pipe_schedule_fields[] = {
           .max = PIPE_EXPRESSIONS_MAX },
         { "after_pipe_any", JSON_STRV, false, offsetof(PipeSchedule, after_any),
           .max = PIPE_EXPRESSIONS_MAX },
+        { "blackout", JSON_STRV, false, offsetof(PipeSchedule, blackouts),
+          .max = PIPE_EXPRESSIONS_MAX },
         { "time_zone", JSON_TEXT, false, offsetof(PipeSchedule, time_zone), .max = ZONE_NAME_MAX },
         { "missed_runs", JSON_TEXT, false, offsetof(PipeSchedule, missed_runs), .max = 16 },
         { "starting_deadline_sec", JSON_TEXT, false, offsetof(PipeSchedule, starting_deadline),
@@ -44,6 +46,7 @@ const PipeWord pipe_schedule_words[PIPE_SCHEDULE_WORDS] = {
         { "AfterPipe", offsetof(PipeSchedule, after), true, false },
         { "AfterPipeFailure", offsetof(PipeSchedule, after_failure), true, false },
         { "AfterPipeAny", offsetof(PipeSchedule, after_any), true, false },
+        { "Blackout", offsetof(PipeSchedule, blackouts), true, true },
         { "TimeZone", offsetof(PipeSchedule, time_zone), false, false },
         { "Persistent", offsetof(PipeSchedule, persistent), false, false },
         { "MissedRuns", offsetof(PipeSchedule, missed_runs), false, false },
@@ -92,6 +95,29 @@ static int cron_settle(char **expression, size_t *ret_at, Error *e) {
                 return -ENOMEM;
         free(*expression);
         *expression = normal;
+        return 0;
+}
+
+/* A calendar event without a time is a day. */
+static int days_settle(char **expression, size_t *ret_at, Error *e) {
+        _cleanup_(calendar_freep) CalendarSpec *days = NULL;
+        _cleanup_(freep) char *normal = NULL;
+        const char *midnight = " 00:00:00";
+        size_t size, n = strlen(midnight);
+        int r = calendar_parse(*expression, &days, ret_at, e);
+
+        if (r >= 0)
+                r = calendar_format(days, &normal);
+        if (r < 0)
+                return r;
+        size = strlen(normal);
+        if (calendar_zone(days) || size <= n || !str_eq(normal + size - n, midnight))
+                return error_set(e, -EINVAL, "no-day",
+                                 "whole days are expected, without a time or a zone, such as "
+                                 "*-12-24..26 or Sat,Sun");
+        normal[size - n] = '\0';
+        free(*expression);
+        *expression = TAKE_PTR(normal);
         return 0;
 }
 
@@ -260,6 +286,11 @@ static int occasion_check(const PipeSchedule *s, const char **ret_key, Error *e)
                                  "schedule \"%s\" runs at times and after a pipe: that is two "
                                  "schedules, [Schedule NAME] for each",
                                  s->name);
+        *ret_key = "Blackout";
+        if (!timed && s->blackouts)
+                return error_set(e, -EINVAL, "no-due-times",
+                                 "Blackout=: goes with OnCalendar= and Cron= only; what is not due "
+                                 "by the calendar may be paused");
         *ret_key = s->persistent ? "Persistent" : "MissedRuns";
         if (caused && (s->missed_runs || s->persistent))
                 return error_set(e, -EINVAL, "nothing-missed",
@@ -283,6 +314,7 @@ static void check_schedule(PipeCheck *c, size_t i) {
         check_names(c, i, "AfterPipeAny", s->after_any);
         settle_expressions(c, i, "OnCalendar", s->on_calendar, event_settle);
         settle_expressions(c, i, "Cron", s->cron, cron_settle);
+        settle_expressions(c, i, "Blackout", s->blackouts, days_settle);
         check_parameters(c, i);
         check_words(c, i);
 }
@@ -325,6 +357,7 @@ static void schedule_out(JsonOut *o, const PipeSchedule *s) {
         expressions_out(o, "after_pipe", s->after);
         expressions_out(o, "after_pipe_failure", s->after_failure);
         expressions_out(o, "after_pipe_any", s->after_any);
+        expressions_out(o, "blackout", s->blackouts);
         word_out(o, "time_zone", s->time_zone);
         word_out(o, "missed_runs", s->missed_runs);
         word_out(o, "starting_deadline_sec", s->starting_deadline);
@@ -356,5 +389,5 @@ int pipe_schedule_times(const Pipe *p, size_t i, const char **ret_name, Schedule
                 *ret = NULL;
                 return 0;
         }
-        return schedule_times_new(s->on_calendar, s->cron, s->time_zone, ret, NULL);
+        return schedule_times_new(s->on_calendar, s->cron, s->blackouts, s->time_zone, ret, NULL);
 }

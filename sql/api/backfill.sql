@@ -170,7 +170,7 @@ BEGIN
         END IF;
 
         INSERT INTO sluice.backfill_due (backfill, due_at, schedule, interval_start, offset_sec, start_offset_sec, passed_over)
-        SELECT b.id, d.due_at, b.schedule, d.interval_start, d.offset_sec, d.start_offset_sec, sluice.backfill_needless(b, d.due_at)
+        SELECT b.id, d.due_at, b.schedule, d.interval_start, d.offset_sec, d.start_offset_sec, coalesce('Blackout=' || d.blackout, sluice.backfill_needless(b, d.due_at))
           FROM sluice.dues_read(p_item -> 'dues') d
          WHERE d.due_at >= b.from_at AND d.due_at < b.to_at;
         UPDATE sluice.backfill SET state = CASE WHEN dry THEN 'planned' ELSE 'running' END, look_at = NULL, ended_at = CASE WHEN dry THEN clock_timestamp() END

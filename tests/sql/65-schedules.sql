@@ -220,6 +220,16 @@ SELECT throws_ok($$SELECT api.schedule_pause(t.h('operator'), 'default', 'p', 's
 SELECT throws_ok($$SELECT api.schedule_pause(t.h('viewer'), 'default', 'p', 's', '{}')$$, 'ZF403', NULL, 'not for a viewer');
 SELECT throws_ok($$SELECT api.schedule_get(t.h('viewer'), 'default', 'p', 'z')$$, 'ZF404', 'Pipe "p" has no schedule "z".', 'one that is not there');
 
+-- Blackouts, as a worker says them.
+SELECT pg_temp.deploy('p', pg_temp.daily('{"blackout": ["*-12-24"], "missed_runs": "all"}')), pg_temp.forget('p') \g /dev/null
+SELECT pg_temp.fire('p', '{30}', jsonb_build_object('next_blackout', '*-12-24', 'dues', jsonb_build_array(
+        jsonb_build_object('at_usec', pg_temp.now() - 30000000), jsonb_build_object('at_usec', pg_temp.now() - 20000000, 'blackout', '*-12-24'),
+        jsonb_build_object('at_usec', pg_temp.now() - 10000000, 'blackout', '*-12-24')))) \g /dev/null
+SELECT is(pg_temp.dues('p'), '30 queued, 20-10x2 blackout', 'on days of a blackout nothing begins');
+SELECT is((SELECT reason FROM sluice.schedule_due WHERE skipped = 'blackout'), 'Blackout=*-12-24', 'which names it');
+SELECT is(api.schedule_get(t.h('viewer'), 'default', 'p', 's') ->> 'next_blackout', '*-12-24', 'the next due time says so before');
+SELECT throws_ok($$SELECT pg_temp.deploy('q', '[{"name": "s", "after_pipe": ["p"], "blackout": ["*-12-24"]}]')$$, 'ZF400', 'Schedule "s" has no due times that a blackout could be about.', 'only of due times');
+
 -- Delays are stable, spread, and bounded.
 SELECT pg_temp.deploy('p', pg_temp.daily('{"randomized_delay_sec": "10min"}')), pg_temp.forget('p') \g /dev/null
 SELECT pg_temp.fire('p', '{1}') \g /dev/null

@@ -111,6 +111,10 @@ SELECT pg_temp.ask() ->> 'backfill' AS b \gset
 SELECT pg_temp.work('{"dues": []}') \g /dev/null
 SELECT is(pg_temp.get(:'b') ->> 'state', 'done', 'where nothing is due, nothing is left to do');
 
+SELECT pg_temp.ask('{"again": true}') ->> 'backfill' AS b \gset
+SELECT pg_temp.work('{"dues": [{"at_usec": 1709251200000000, "blackout": "*-03-01"}]}') \g /dev/null
+SELECT is(pg_temp.get(:'b') #>> '{dues,0,passed_over}', 'Blackout=*-03-01', 'a blackout is passed over');
+
 -- What cannot be made is tried again, and said.
 SELECT pg_temp.ask('{"from": "2024-03-03T00:00:00Z", "to": "2024-03-03T02:00:00Z"}') ->> 'backfill' AS b \gset
 UPDATE sluice.schedule SET spec = spec || '{"parameters": ["n=x"]}' WHERE pipe = 'p';

@@ -74,6 +74,8 @@ SELECT is(pg_temp.events(), 'late 100, on-time 100, late 200, late 300, late 350
 INSERT INTO sluice.schedule_due (schedule, due_at, until_at, count, skipped, reason, decided_at) SELECT (pg_temp.s()).id, pg_temp.at(600), pg_temp.at(900), 4, 'overlap', 'x', now();
 SELECT pg_temp.judge() \g /dev/null
 SELECT matches(pg_temp.events(), ', late 600, late 900$', 'of those skipped in a row, the first and the last');
+SELECT pg_temp.due(950, 'blackout'), pg_temp.judge() \g /dev/null
+SELECT matches(pg_temp.events(), ', late 900$', 'nothing is expected in a blackout');
 UPDATE sluice.schedule SET next_at = pg_temp.at(1000);
 SELECT pg_temp.judge() \g /dev/null
 SELECT matches(pg_temp.events(), ', late 1000$', 'what nobody has looked at is late as well');

@@ -59,6 +59,11 @@ static void test_forms(void) {
                 "[{\"name\":\"a\",\"cron\":[\"@daily\"],\"parameters\":[\"day=today\"]}]");
         form_is("[Schedule a]\nOnCalendar=daily\nOnCalendar=\nOnCalendar=hourly\nPersistent=off\n",
                 "[{\"name\":\"a\",\"on_calendar\":[\"*-*-* *:00:00\"]}]");
+        form_is("[Schedule "
+                "a]\nCron=@daily\nBlackout=*-12-24..26\nBlackout=sun,Sat\nBlackout=2025-1-1 "
+                "0:00\n",
+                "[{\"name\":\"a\",\"cron\":[\"@daily\"],\"blackout\":[\"*-12-24..26\",\"Sat,Sun "
+                "*-*-*\",\"2025-01-01\"]}]");
         form_is("[Schedule a]\nAfterPipe=orders, stock\nAfterPipe=parts stock\nAfterPipeFailure=x\n"
                 "AfterPipeAny=y\nTimeZone=Europe/London\nExpectBySec=2h\n",
                 "[{\"name\":\"a\",\"after_pipe\":[\"orders\",\"stock\",\"parts\"],"
@@ -84,6 +89,11 @@ static void test_refusals(void) {
                 { "[Task a]\nAfterPipe=b\n", "p:2:1: AfterPipe= stands in [Schedule NAME]" },
                 { "[Schedule a]\nCron=@daily\nExpectBySec=soon\n",
                   "p:3:1: ExpectBySec=: a time span" },
+                { "[Schedule a]\nCron=@daily\nBlackout=02:00\n",
+                  "p:3:10: Blackout=: whole days are expected" },
+                { "[Schedule a]\nCron=@daily\nBlackout=Sat UTC\n", "Blackout=: whole days are" },
+                { "[Schedule a]\nCron=@daily\nBlackout=*-13-01\n", "p:3:12: Blackout=: " },
+                { "[Schedule a]\nAfterPipe=b\nBlackout=Sat\n", "p:3:1: Blackout=: goes with" },
                 { "[Schedule a]\nCron=5/10 * * * *\n", "p:2:7: Cron=: " },
                 { "[Schedule a]\nCron=@reboot\n", "p:2:6: Cron=: " },
                 { "[Schedule a]\nCron=@daily\nTimeZone=Central European\n",
@@ -180,7 +190,7 @@ static int times_load(const char *on_calendar, const char *cron, const char *zon
         char *events[] = { (char *) on_calendar, NULL }, *lines[] = { (char *) cron, NULL };
         Error e = {};
 
-        ok_int(schedule_times_new(events, lines, zone, ret, &e), 0);
+        ok_int(schedule_times_new(events, lines, NULL, zone, ret, &e), 0);
         return schedule_times_bind(*ret, find, london, ret_name);
 }
 
@@ -233,6 +243,27 @@ static void test_previous(void) {
         }
 }
 
+static void test_blackout(void) {
+        char *events[] = { (char *) "hourly", NULL };
+        char *days[] = { (char *) "*-12-24..26", (char *) "Sat,Sun *-*-*", (char *) "*-*~1", NULL };
+        _cleanup_(schedule_times_freep) ScheduleTimes *t = NULL;
+        _cleanup_(zone_freep) Zone *london = NULL;
+        const char *name;
+        Error e = {};
+
+        ok_int(zone_from_json("Europe/London", LONDON, strlen(LONDON), &london, &e), 0);
+        ok_int(schedule_times_new(events, NULL, days, "Europe/London", &t, &e), 0);
+        ok_int(schedule_times_bind(t, find, london, &name), 0);
+        ok_str(schedule_times_blackout(t, at("2024-12-24 00:00:00")), "*-12-24..26");
+        ok_str(schedule_times_blackout(t, at("2024-12-26 23:59:59")), "*-12-24..26");
+        ok_null(schedule_times_blackout(t, at("2024-12-27 00:00:00")));
+        /* Its days begin an hour before those of UTC. */
+        ok_null(schedule_times_blackout(t, at("2024-07-12 22:59:59")));
+        ok_str(schedule_times_blackout(t, at("2024-07-12 23:00:00")), "Sat,Sun *-*-*");
+        ok_null(schedule_times_blackout(t, at("2024-07-14 23:00:00")));
+        ok_str(schedule_times_blackout(t, at("2024-07-31 12:00:00")), "*-*~1");
+}
+
 static void test_marks(void) {
         _cleanup_(schedule_times_freep) ScheduleTimes *moved = NULL, *merged = NULL;
         _cleanup_(zone_freep) Zone *london = NULL;
@@ -263,5 +294,6 @@ int main(void) {
         RUN(test_times);
         RUN(test_previous);
         RUN(test_marks);
+        RUN(test_blackout);
         return tap_done();
 }
