@@ -15,6 +15,8 @@ static const JsonField spec_fields[] = {
         T(ScheduleSpec, starting_deadline_sec),
         T(ScheduleSpec, randomized_delay_sec),
         T(ScheduleSpec, expect_by_sec),
+        T(ScheduleSpec, on_unit_active_sec),
+        T(ScheduleSpec, on_unit_inactive_sec),
         { "fixed_random_delay", JSON_BOOL, false, offsetof(ScheduleSpec, fixed_random_delay) },
         {},
 };
@@ -55,6 +57,7 @@ const JsonField schedule_fields[] = {
         T(Schedule, concurrency_policy),
         T(Schedule, next_at),
         T(Schedule, next_blackout),
+        T(Schedule, waits_run),
         T(Schedule, last_run),
         T(Schedule, last_run_state),
         T(Schedule, last_run_at),

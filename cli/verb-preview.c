@@ -137,7 +137,7 @@ static void add_untimed(Table *table, const char *schedule) {
         table_add(table, schedule);
         for (unsigned i = 0; i < 3; i++)
                 table_add(table, NULL);
-        table_add(table, "runs after a pipe, at no time of its own");
+        table_add(table, "runs after a pipe or at intervals: no clock says when");
 }
 
 /* The next n due times of a schedule; fewer when it ends. */

@@ -100,8 +100,8 @@ BEGIN
         b.to_at := coalesce(sluice.json_moment(p_request, 'to', v_zone, false), s.after_at);
         b.parameters := sluice.parameters_layer(p_request -> 'parameters') -> 'run';
         IF s.removed_at IS NOT NULL OR NOT s.spec ?| ARRAY['on_calendar', 'cron'] THEN
-                PERFORM sluice.fail(409, 'no-due-times', format('Schedule "%s" of pipe "%s" %s: it has no due times.', s.name, s.pipe,
-                                    CASE WHEN s.removed_at IS NULL THEN 'runs after a pipe' ELSE 'is not in the current version' END));
+                PERFORM sluice.fail(409, 'no-due-times', format('Schedule "%s" of pipe "%s" %s, so nothing was due.', s.name, s.pipe,
+                                    CASE WHEN s.removed_at IS NULL THEN 'is not due by a calendar' ELSE 'is not in the current version' END));
         ELSIF b.to_at > clock_timestamp() THEN
                 PERFORM sluice.fail(400, 'not-past', 'The range ends in the future, when the schedule itself will run.', 'Leave --to= out: then it ends now.');
         ELSIF b.from_at < clock_timestamp() - sluice.zones_reach() THEN

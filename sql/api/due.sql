@@ -69,7 +69,7 @@ CREATE OR REPLACE FUNCTION sluice.due_take(s sluice.schedule, p_due timestamptz,
 LANGUAGE plpgsql AS $$
 DECLARE
         v_now timestamptz := clock_timestamp();
-        v_missed text := coalesce(s.spec ->> 'missed_runs', 'none');
+        v_missed text := CASE WHEN s.every IS NOT NULL THEN 'all' ELSE coalesce(s.spec ->> 'missed_runs', 'none') END;
         v_begin timestamptz := p_due + sluice.due_delay(s, p_due);
         v_deadline timestamptz := v_begin + sluice.timespan_parse(s.spec ->> 'starting_deadline_sec');
         v_late boolean := v_now > p_due + sluice.on_time();
@@ -282,6 +282,7 @@ CREATE OR REPLACE FUNCTION sluice.dues_wake(p_runs uuid[]) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
         PERFORM sluice.backfills_wake(p_runs);
+        PERFORM sluice.intervals_wake(p_runs);
         UPDATE sluice.schedule_due SET waits_for = NULL WHERE waits_for IS NOT NULL AND waits_for = ANY (p_runs);
         IF FOUND THEN
                 PERFORM pg_notify('sluice', 'tick');

@@ -30,8 +30,10 @@ BEGIN
                         PERFORM sluice.fail(400, 'bad-spec', format('"%s" is not a schedule name.', left(v ->> 'name', 80)));
                 END IF;
                 PERFORM sluice.after_check(v);
-                IF (sluice.json_array(v, 'on_calendar', 64) || sluice.json_array(v, 'cron', 64) <> '[]')::int + EXISTS (SELECT FROM sluice.after_causes(v))::int <> 1 THEN
-                        PERFORM sluice.fail(400, 'bad-spec', format('Schedule "%s" must have expressions, or run after a pipe, and not both.', v ->> 'name'));
+                PERFORM sluice.interval_check(v);
+                IF (sluice.json_array(v, 'on_calendar', 64) || sluice.json_array(v, 'cron', 64) <> '[]')::int + EXISTS (SELECT FROM sluice.after_causes(v))::int
+                   + (sluice.interval_of(v) IS NOT NULL)::int <> 1 THEN
+                        PERFORM sluice.fail(400, 'bad-spec', format('Schedule "%s" must have expressions, or run after a pipe, or have an interval, and one of these only.', v ->> 'name'));
                 END IF;
                 IF EXISTS (SELECT FROM jsonb_array_elements(sluice.json_array(v, 'parameters', 64)) p
                             WHERE jsonb_typeof(p) <> 'string' OR p #>> '{}' !~ '^[a-z][a-z0-9_]*=') THEN
@@ -59,7 +61,7 @@ $$;
 -- What decides when it is due.
 CREATE OR REPLACE FUNCTION sluice.schedule_times(p_spec jsonb) RETURNS jsonb
 LANGUAGE sql IMMUTABLE AS $$
-        SELECT jsonb_build_array(p_spec -> 'on_calendar', p_spec -> 'cron', p_spec -> 'time_zone', p_spec -> 'blackout')
+        SELECT jsonb_build_array(p_spec -> 'on_calendar', p_spec -> 'cron', p_spec -> 'time_zone', p_spec -> 'blackout', p_spec -> 'on_unit_active_sec', p_spec -> 'on_unit_inactive_sec')
 $$;
 
 -- When to look at it first: what the clock does not make due, never.
@@ -117,6 +119,7 @@ BEGIN
 
         PERFORM sluice.after_settle(p_row.project, p_row.pipe);
         PERFORM sluice.expect_settle(p_row.project, p_row.pipe);
+        PERFORM sluice.interval_settle(p_row.project, p_row.pipe);
         IF v_list <> '[]' THEN
                 PERFORM pg_notify('sluice', 'tick');
         END IF;
@@ -141,7 +144,7 @@ LANGUAGE plpgsql STABLE AS $$
 BEGIN
         RETURN json_build_object(
                 'schedule', s.id, 'project', s.project, 'pipe', s.pipe, 'name', s.name, 'spec', s.spec, 'concurrency_policy', s.policy,
-                'next_at', sluice.rfc3339(s.next_at), 'next_blackout', s.next_blackout, 'notes', CASE WHEN s.removed_at IS NULL THEN sluice.after_notes(s.project, s.pipe, s.id) ELSE '[]' END,
+                'next_at', sluice.rfc3339(s.next_at), 'next_blackout', s.next_blackout, 'waits_run', s.waits_run, 'notes', CASE WHEN s.removed_at IS NULL THEN sluice.after_notes(s.project, s.pipe, s.id) ELSE '[]' END,
                 'last', (SELECT sluice.due_json(d) FROM sluice.schedule_due d WHERE d.schedule = s.id ORDER BY d.due_at DESC LIMIT 1),
                 'last_run', s.last_run, 'last_run_state', (SELECT r.state FROM sluice.run r WHERE r.id = s.last_run),
                 'last_run_at', (SELECT sluice.rfc3339(r.scheduled_at) FROM sluice.run r WHERE r.id = s.last_run),

@@ -88,7 +88,7 @@ SELECT is(pg_temp.dues('late'), '5 queued, 4 removed', 'or is skipped, where its
 -- What the database refuses.
 SELECT throws_ok(format($$SELECT pg_temp.deploy('bad', %L, %L)$$, s, more), 'ZF400', words, words)
   FROM (VALUES ('[{"name": "A", "cron": ["@daily"]}]', '{}', '"A" is not a schedule name.'),
-               ('[{"name": "a"}]', '{}', 'Schedule "a" must have expressions, or run after a pipe, and not both.'),
+               ('[{"name": "a"}]', '{}', 'Schedule "a" must have expressions, or run after a pipe, or have an interval, and one of these only.'),
                ('[{"name": "a", "cron": ["@daily"]}, {"name": "a", "cron": ["@daily"]}]', '{}', 'A schedule is there twice.'),
                ('[{"name": "a", "cron": ["@daily"], "missed_runs": "some"}]', '{}', 'Member "missed_runs" must be one of none, last, all.'),
                ('[{"name": "a", "cron": ["@daily"], "starting_deadline_sec": "soon"}]', '{}', 'Member "starting_deadline_sec" is no time span.'),

@@ -128,9 +128,9 @@ SELECT is(pg_temp.look(:'b'), 'running 0/2: queued -', 'it goes on');
 SELECT t.pipe('p', '{a}') \g /dev/null
 SELECT pg_temp.finish(:'b') \g /dev/null
 SELECT is(pg_temp.look(:'b'), 'cancelled 1/2: succeeded -', 'without its schedule it ends');
-SELECT throws_ok($$SELECT pg_temp.ask()$$, 'ZF409', 'Schedule "s" of pipe "p" is not in the current version: it has no due times.', 'and none begins');
+SELECT throws_ok($$SELECT pg_temp.ask()$$, 'ZF409', 'Schedule "s" of pipe "p" is not in the current version, so nothing was due.', 'and none begins');
 SELECT t.pipe('p', '{a}', '{"schedules": [{"name": "s", "after_pipe": ["q"]}]}') \g /dev/null
-SELECT throws_ok($$SELECT pg_temp.ask()$$, 'ZF409', 'Schedule "s" of pipe "p" runs after a pipe: it has no due times.', 'nor where no clock makes it due');
+SELECT throws_ok($$SELECT pg_temp.ask()$$, 'ZF409', 'Schedule "s" of pipe "p" is not due by a calendar, so nothing was due.', 'nor where no clock makes it due');
 SELECT is(json_array_length(api.backfill_list(t.h('viewer'), 'default', 'p', 's', 3, NULL) -> 'items'), 3, 'they are listed');
 SELECT throws_ok(format('SELECT api.backfill_cancel(t.h(''viewer''), %L)', :'b'), 'ZF403', NULL, 'not for a viewer to cancel');
 SELECT throws_ok(format('SELECT api.backfill_get(t.h(''viewer''), %L)', sluice.uuid_v7()), 'ZF404', NULL, 'one that is not there');
