@@ -13,6 +13,8 @@ BEGIN
           FROM (SELECT o.id, CASE WHEN o.removed_at IS NULL THEN sluice.timespan_parse(o.spec ->> 'expect_by_sec') END AS by
                   FROM sluice.schedule o WHERE o.project = p_project AND o.pipe = p_pipe) n
          WHERE s.id = n.id AND s.expect_by IS DISTINCT FROM n.by;
+        DELETE FROM sluice.schedule_success u USING sluice.schedule s
+         WHERE s.project = p_project AND s.pipe = p_pipe AND s.expect_by IS NULL AND u.schedule = s.id;
 END
 $$;
 

@@ -91,8 +91,10 @@ SELECT is((SELECT count(*) FROM sluice.event), :'n'::bigint, 'within the time no
 SELECT ok(api.tick() BETWEEN 3500000 AND 3600000, 'the next look is when it is over');
 
 -- Deployments.
+INSERT INTO sluice.schedule_success SELECT (pg_temp.s()).id, now(), sluice.uuid_v7(), now();
 SELECT pg_temp.deploy('{}') \g /dev/null
 SELECT is((SELECT (expect_look, expected_to, late_since)::text FROM pg_temp.s()), '(,,)', 'what is not expected is not late');
+SELECT is((SELECT count(*) FROM sluice.schedule_success), 0::bigint, 'and nobody keeps what has succeeded');
 SELECT throws_ok($$SELECT pg_temp.deploy('{"expect_by_sec": "soon"}')$$, 'ZF400', 'Member "expect_by_sec" is no time span.', 'a time span');
 
 -- Events are told once to a journal, and listed.
