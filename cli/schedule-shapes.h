@@ -4,9 +4,10 @@
 #include "shapes.h"
 
 typedef struct ScheduleSpec {
-        char **on_calendar, **cron, **after_pipe, **after_pipe_failure, **after_pipe_any;
+        char **on_calendar, **cron, **after_pipe, **after_pipe_failure, **after_pipe_any,
+                **blackout;
         char *time_zone, *missed_runs, *starting_deadline_sec, *randomized_delay_sec,
-                *expect_by_sec;
+                *on_unit_active_sec, *on_unit_inactive_sec, *expect_by_sec;
         bool fixed_random_delay;
 } ScheduleSpec;
 
@@ -24,8 +25,8 @@ typedef struct Due {
 } Due;
 
 typedef struct Schedule {
-        char *project, *pipe, *name, *concurrency_policy, *next_at, *last_run, *last_run_state,
-                *last_run_at, *error, *error_at, *removed_at;
+        char *project, *pipe, *name, *concurrency_policy, *next_at, *next_blackout, *waits_run,
+                *last_run, *last_run_state, *last_run_at, *error, *error_at, *removed_at;
         uint32_t waiting;
         char **notes;
         ScheduleSpec spec;

@@ -85,9 +85,11 @@ static const char *format_local(const Zone *z, uint64_t usec, char text[TIME_MAX
         return text;
 }
 
-static const char *mark_words(DueMark m, char text[128]) {
+static const char *mark_words(const char *blackout, DueMark m, char text[128]) {
         *text = '\0';
-        if (m.skipped + m.as_well > 1)
+        if (blackout)
+                (void) snprintf(text, 128, "skipped: Blackout=%s", blackout);
+        else if (m.skipped + m.as_well > 1)
                 (void) snprintf(text, 128, "%u times in one: the clocks skip %u of them",
                                 m.skipped + m.as_well, m.skipped);
         else if (m.skipped > 0)
@@ -113,6 +115,7 @@ static void add_json(JsonOut *o, const char *schedule, const ScheduleTimes *t, u
         json_out_u64(o, "times_skipped", m.skipped);
         json_out_u64(o, "times_merged", m.skipped + m.as_well > 1 ? m.skipped + m.as_well : 0);
         json_out_bool(o, "repeated", m.repeated);
+        json_out_text(o, "blackout", schedule_times_blackout(t, usec));
         json_out_end_object(o);
 }
 
@@ -124,7 +127,9 @@ static void add_row(Table *table, const char *schedule, const ScheduleTimes *t, 
         table_add(table, format_local(schedule_times_home(t), usec, text));
         table_add(table, schedule_times_home(t)->name);
         table_add(table, format_local(&zone_utc, usec, text));
-        table_add_colour(table, *mark_words(m, words) ? words : NULL, COLOUR_YELLOW);
+        table_add_colour(table,
+                         *mark_words(schedule_times_blackout(t, usec), m, words) ? words : NULL,
+                         COLOUR_YELLOW);
 }
 
 /* A schedule that no clock makes due. */
@@ -132,7 +137,7 @@ static void add_untimed(Table *table, const char *schedule) {
         table_add(table, schedule);
         for (unsigned i = 0; i < 3; i++)
                 table_add(table, NULL);
-        table_add(table, "runs after a pipe, at no time of its own");
+        table_add(table, "runs after a pipe or at intervals: no clock says when");
 }
 
 /* The next n due times of a schedule; fewer when it ends. */

@@ -16,6 +16,10 @@
 
 #define LIMIT_DEFAULT 20U
 
+static bool is_caused(const ScheduleSpec *s) {
+        return s->after_pipe || s->after_pipe_failure || s->after_pipe_any;
+}
+
 /* "success of orders", "any end of tidy". */
 static int add_causes(char ***list, const char *words, char *const *pipes) {
         int r = 0;
@@ -43,8 +47,12 @@ static char *expressions_text(const ScheduleSpec *s) {
         _cleanup_(freep) char *events = strv_join(s->on_calendar, ", ");
         _cleanup_(freep) char *lines = strv_join(s->cron, ", ");
 
-        if (!s->on_calendar && !s->cron)
+        if (is_caused(s))
                 return causes_text(s);
+        if (s->on_unit_active_sec)
+                return str_format("%s after a run has begun", s->on_unit_active_sec);
+        if (s->on_unit_inactive_sec)
+                return str_format("%s after a run has ended", s->on_unit_inactive_sec);
         if (!events || !lines)
                 return NULL;
         return str_format("%s%s%s%s%s%s", events, *events && *lines ? ", " : "", lines,
@@ -64,8 +72,7 @@ static void add_state(Table *t, const Schedule *s) {
         else if (s->notes && *s->notes)
                 table_add_colour(t, s->notes[0], COLOUR_YELLOW);
         else
-                table_add(t,
-                          s->next_at || (!s->spec.on_calendar && !s->spec.cron) ? "active" : NULL);
+                table_add(t, s->next_at || s->waits_run || is_caused(&s->spec) ? "active" : NULL);
 }
 
 static void add_schedule(const void *item, void *userdata) {
@@ -213,9 +220,15 @@ static void print_schedule(const Schedule *s) {
         if (s->removed_at)
                 (void) printf("  Removed: %s, by a version of the pipe\n",
                               format_time(s->removed_at, text));
-        else if (s->spec.on_calendar || s->spec.cron)
-                (void) printf("     Next: %s\n",
-                              s->next_at ? format_time(s->next_at, text) : "none is known");
+        else if (s->waits_run)
+                (void) printf("     Next: when run %s has ended\n", s->waits_run);
+        else if (!is_caused(&s->spec))
+                (void) printf("     Next: %s%s%s\n",
+                              s->next_at ? format_time(s->next_at, text) : "none is known",
+                              s->next_blackout ? ", to be skipped: Blackout=" : "",
+                              s->next_blackout ? s->next_blackout : "");
+        STRV_FOREACH(days, s->spec.blackout)
+                (void) printf(" Blackout: %s\n", *days);
         STRV_FOREACH(note, s->notes)
                 (void) printf("     Note: %s%s%s\n", colour_begin(COLOUR_YELLOW), *note,
                               colour_end(COLOUR_YELLOW));

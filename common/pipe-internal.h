@@ -35,6 +35,8 @@ typedef struct PipeSchedule {
         char *name;                                 /* owned */
         char **on_calendar, **cron;                 /* owned: expressions */
         char **after, **after_failure, **after_any; /* owned: names of pipes */
+        char **blackouts;                           /* owned: expressions of days */
+        char *on_active, *on_inactive;              /* owned: time spans */
         char *time_zone;                            /* owned */
         char *persistent;                           /* owned: until it is missed_runs */
         char *missed_runs;                          /* owned */
@@ -72,7 +74,7 @@ typedef struct PipeWord {
 #define PIPE_OWN_WORDS 10  /* of [Pipe] */
 #define PIPE_TASK_WORDS 11 /* of [Task], beside directives */
 #define PIPE_PARAMETER_WORDS 8
-#define PIPE_SCHEDULE_WORDS 14
+#define PIPE_SCHEDULE_WORDS 17
 extern const PipeWord pipe_own_words[PIPE_OWN_WORDS];
 extern const PipeWord pipe_task_words[PIPE_TASK_WORDS];
 extern const PipeWord pipe_parameter_words[PIPE_PARAMETER_WORDS];

@@ -92,12 +92,11 @@ static const struct {
         const char *key, *instead;
 } timer_words[] = {
         { "AccuracySec", "a run begins when it is due; RandomizedDelaySec= spreads runs" },
-        { "OnActiveSec", "there is no unit to count from; OnCalendar=*:0/15 is every 15 minutes" },
+        { "OnActiveSec", "with OnUnitActiveSec= the first run is due one interval after the "
+                         "deployment" },
         { "OnBootSec", "there is no boot to count from; OnCalendar=*:0/15 is every 15 minutes" },
         { "OnStartupSec",
           "there is no start to count from; OnCalendar=*:0/15 is every 15 minutes" },
-        { "OnUnitActiveSec", "intervals are written as OnCalendar=*:0/15, every 15 minutes" },
-        { "OnUnitInactiveSec", "intervals are written as OnCalendar=*:0/15, every 15 minutes" },
         { "Unit", "a schedule starts the pipe that it stands in" },
 };
 

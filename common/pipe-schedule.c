@@ -9,6 +9,7 @@
 #include "pipe-internal.h"
 #include "str.h"
 #include "strv.h"
+#include "timespan.h"
 
 #define ZONE_NAME_MAX 64
 
@@ -22,6 +23,11 @@ const JsonField pipe_schedule_fields[] = {
         { "after_pipe_failure", JSON_STRV, false, offsetof(PipeSchedule, after_failure),
           .max = PIPE_EXPRESSIONS_MAX },
         { "after_pipe_any", JSON_STRV, false, offsetof(PipeSchedule, after_any),
+          .max = PIPE_EXPRESSIONS_MAX },
+        { "on_unit_active_sec", JSON_TEXT, false, offsetof(PipeSchedule, on_active), .max = 64 },
+        { "on_unit_inactive_sec", JSON_TEXT, false, offsetof(PipeSchedule, on_inactive),
+          .max = 64 },
+        { "blackout", JSON_STRV, false, offsetof(PipeSchedule, blackouts),
           .max = PIPE_EXPRESSIONS_MAX },
         { "time_zone", JSON_TEXT, false, offsetof(PipeSchedule, time_zone), .max = ZONE_NAME_MAX },
         { "missed_runs", JSON_TEXT, false, offsetof(PipeSchedule, missed_runs), .max = 16 },
@@ -44,6 +50,9 @@ const PipeWord pipe_schedule_words[PIPE_SCHEDULE_WORDS] = {
         { "AfterPipe", offsetof(PipeSchedule, after), true, false },
         { "AfterPipeFailure", offsetof(PipeSchedule, after_failure), true, false },
         { "AfterPipeAny", offsetof(PipeSchedule, after_any), true, false },
+        { "OnUnitActiveSec", offsetof(PipeSchedule, on_active), false, false },
+        { "OnUnitInactiveSec", offsetof(PipeSchedule, on_inactive), false, false },
+        { "Blackout", offsetof(PipeSchedule, blackouts), true, true },
         { "TimeZone", offsetof(PipeSchedule, time_zone), false, false },
         { "Persistent", offsetof(PipeSchedule, persistent), false, false },
         { "MissedRuns", offsetof(PipeSchedule, missed_runs), false, false },
@@ -92,6 +101,29 @@ static int cron_settle(char **expression, size_t *ret_at, Error *e) {
                 return -ENOMEM;
         free(*expression);
         *expression = normal;
+        return 0;
+}
+
+/* A calendar event without a time is a day. */
+static int days_settle(char **expression, size_t *ret_at, Error *e) {
+        _cleanup_(calendar_freep) CalendarSpec *days = NULL;
+        _cleanup_(freep) char *normal = NULL;
+        const char *midnight = " 00:00:00";
+        size_t size, n = strlen(midnight);
+        int r = calendar_parse(*expression, &days, ret_at, e);
+
+        if (r >= 0)
+                r = calendar_format(days, &normal);
+        if (r < 0)
+                return r;
+        size = strlen(normal);
+        if (calendar_zone(days) || size <= n || !str_eq(normal + size - n, midnight))
+                return error_set(e, -EINVAL, "no-day",
+                                 "whole days are expected, without a time or a zone, such as "
+                                 "*-12-24..26 or Sat,Sun");
+        normal[size - n] = '\0';
+        free(*expression);
+        *expression = TAKE_PTR(normal);
         return 0;
 }
 
@@ -246,27 +278,54 @@ static void check_names(PipeCheck *c, size_t i, const char *key, char *const *na
         }
 }
 
+/* Runs at times, after other pipes, or after its own. */
 static int occasion_check(const PipeSchedule *s, const char **ret_key, Error *e) {
-        bool timed = s->on_calendar || s->cron,
-             caused = s->after || s->after_failure || s->after_any;
+        bool timed = s->on_calendar || s->cron, paced = s->on_active || s->on_inactive;
+        bool caused = s->after || s->after_failure || s->after_any;
+        int kinds = timed + paced + caused;
 
         *ret_key = NULL;
-        if (!timed && !caused)
+        if (kinds == 0)
                 return error_set(e, -EINVAL, "no-time",
-                                 "schedule \"%s\" has neither OnCalendar= nor Cron= nor AfterPipe=",
+                                 "schedule \"%s\" has neither OnCalendar= nor Cron=, AfterPipe= or "
+                                 "OnUnitActiveSec=",
                                  s->name);
-        if (timed && caused)
+        if (kinds > 1)
                 return error_set(e, -EINVAL, "two-occasions",
-                                 "schedule \"%s\" runs at times and after a pipe: that is two "
-                                 "schedules, [Schedule NAME] for each",
-                                 s->name);
+                                 "schedule \"%s\" runs at %s and %s: that is two schedules, "
+                                 "[Schedule NAME] for each",
+                                 s->name, timed ? "times" : "intervals",
+                                 caused ? "after a pipe" : "at intervals");
+        *ret_key = "OnUnitInactiveSec";
+        if (s->on_active && s->on_inactive)
+                return error_set(e, -EINVAL, "two-intervals",
+                                 "OnUnitInactiveSec=: stands beside OnUnitActiveSec=: one of them "
+                                 "says when it is due");
+        *ret_key = "Blackout";
+        if (!timed && s->blackouts)
+                return error_set(e, -EINVAL, "no-due-times",
+                                 "Blackout=: goes with OnCalendar= and Cron= only; what is not due "
+                                 "by the calendar may be paused");
         *ret_key = s->persistent ? "Persistent" : "MissedRuns";
-        if (caused && (s->missed_runs || s->persistent))
-                return error_set(e, -EINVAL, "nothing-missed",
-                                 "%s=: what runs after a pipe begins when that ends, and is never "
-                                 "missed",
-                                 *ret_key);
+        if (!timed && (s->missed_runs || s->persistent))
+                return error_set(
+                        e, -EINVAL, "nothing-missed",
+                        "%s=: goes with OnCalendar= and Cron= only; nothing else is missed",
+                        *ret_key);
         return 0;
+}
+
+/* At least a second. */
+static int interval_check(const char *key, const char *value, Error *e) {
+        uint64_t usec = 0;
+        int r = pipe_check_span(key, value, e);
+
+        if (r < 0 || !value)
+                return r;
+        r = timespan_parse(value, &usec);
+        return r < 0 || usec >= USEC_PER_SEC
+                       ? r
+                       : error_set(e, -EINVAL, "bad-value", "%s=: at least 1s is expected", key);
 }
 
 static void check_schedule(PipeCheck *c, size_t i) {
@@ -281,8 +340,13 @@ static void check_schedule(PipeCheck *c, size_t i) {
         check_names(c, i, "AfterPipe", s->after);
         check_names(c, i, "AfterPipeFailure", s->after_failure);
         check_names(c, i, "AfterPipeAny", s->after_any);
+        r = interval_check("OnUnitActiveSec", s->on_active, &e);
+        pipe_object(c, PLACE_SCHEDULE(i, "OnUnitActiveSec"), r, &e);
+        r = interval_check("OnUnitInactiveSec", s->on_inactive, &e);
+        pipe_object(c, PLACE_SCHEDULE(i, "OnUnitInactiveSec"), r, &e);
         settle_expressions(c, i, "OnCalendar", s->on_calendar, event_settle);
         settle_expressions(c, i, "Cron", s->cron, cron_settle);
+        settle_expressions(c, i, "Blackout", s->blackouts, days_settle);
         check_parameters(c, i);
         check_words(c, i);
 }
@@ -325,6 +389,9 @@ static void schedule_out(JsonOut *o, const PipeSchedule *s) {
         expressions_out(o, "after_pipe", s->after);
         expressions_out(o, "after_pipe_failure", s->after_failure);
         expressions_out(o, "after_pipe_any", s->after_any);
+        word_out(o, "on_unit_active_sec", s->on_active);
+        word_out(o, "on_unit_inactive_sec", s->on_inactive);
+        expressions_out(o, "blackout", s->blackouts);
         word_out(o, "time_zone", s->time_zone);
         word_out(o, "missed_runs", s->missed_runs);
         word_out(o, "starting_deadline_sec", s->starting_deadline);
@@ -356,5 +423,5 @@ int pipe_schedule_times(const Pipe *p, size_t i, const char **ret_name, Schedule
                 *ret = NULL;
                 return 0;
         }
-        return schedule_times_new(s->on_calendar, s->cron, s->time_zone, ret, NULL);
+        return schedule_times_new(s->on_calendar, s->cron, s->blackouts, s->time_zone, ret, NULL);
 }

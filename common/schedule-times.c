@@ -19,9 +19,17 @@ typedef struct Expression {
         const Zone *zone; /* borrowed from who was asked for it */
 } Expression;
 
+/* Days on which what is due is skipped. */
+typedef struct Blackout {
+        CalendarSpec *days; /* owned */
+        char *text;         /* owned */
+} Blackout;
+
 struct ScheduleTimes {
         Expression *expressions; /* owned */
         size_t count;
+        Blackout *blackouts; /* owned */
+        size_t blackout_count;
         char *time_zone;       /* owned; NULL: none was said */
         const Zone *home_zone; /* borrowed, as theirs; NULL: none was said */
 };
@@ -33,7 +41,12 @@ ScheduleTimes *schedule_times_free(ScheduleTimes *t) {
                 (void) calendar_free(t->expressions[i].event);
                 free(t->expressions[i].zone_name);
         }
+        for (size_t i = 0; i < t->blackout_count; i++) {
+                (void) calendar_free(t->blackouts[i].days);
+                free(t->blackouts[i].text);
+        }
         free(t->expressions);
+        free(t->blackouts);
         free(t->time_zone);
         free(t);
         return NULL;
@@ -55,8 +68,16 @@ static int add(ScheduleTimes *t, const char *event, const char *cron, Error *e) 
         return str_replace(&x->zone_name, zone);
 }
 
-int schedule_times_new(char *const *on_calendar, char *const *cron, const char *time_zone,
-                       ScheduleTimes **ret, Error *e) {
+static int add_blackout(ScheduleTimes *t, const char *text, Error *e) {
+        Blackout *b = &t->blackouts[t->blackout_count++];
+        size_t at;
+        int r = calendar_parse(text, &b->days, &at, e);
+
+        return r < 0 ? r : str_replace(&b->text, text);
+}
+
+int schedule_times_new(char *const *on_calendar, char *const *cron, char *const *blackouts,
+                       const char *time_zone, ScheduleTimes **ret, Error *e) {
         _cleanup_(schedule_times_freep) ScheduleTimes *t = calloc(1, sizeof(*t));
         size_t n = strv_length(on_calendar) + strv_length(cron);
         int r;
@@ -66,11 +87,14 @@ int schedule_times_new(char *const *on_calendar, char *const *cron, const char *
         if (n == 0)
                 return error_set(e, -EINVAL, "no-time", "A schedule needs an expression.");
         t->expressions = calloc(n, sizeof(*t->expressions));
-        r = t->expressions ? str_replace(&t->time_zone, time_zone) : -ENOMEM;
+        t->blackouts = calloc(strv_length(blackouts) + 1, sizeof(*t->blackouts));
+        r = t->expressions && t->blackouts ? str_replace(&t->time_zone, time_zone) : -ENOMEM;
         STRV_FOREACH(x, on_calendar)
                 r = r < 0 ? r : add(t, *x, NULL, e);
         STRV_FOREACH(x, cron)
                 r = r < 0 ? r : add(t, NULL, *x, e);
+        STRV_FOREACH(x, blackouts)
+                r = r < 0 ? r : add_blackout(t, *x, e);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(t);
@@ -179,4 +203,17 @@ DueMark schedule_times_mark(const ScheduleTimes *t, uint64_t due_usec) {
                 mark.repeated |= zone_repeats(x->zone, (int64_t) due_usec);
         }
         return mark;
+}
+
+/* A day is the moment at which it begins, on clocks that are never changed. */
+const char *schedule_times_blackout(const ScheduleTimes *t, uint64_t due_usec) {
+        int64_t offset_sec = zone_offset_sec(schedule_times_home(t), (int64_t) due_usec);
+        uint64_t local_usec = due_usec + (uint64_t) (offset_sec * (int64_t) USEC_PER_SEC);
+        uint64_t day_usec = local_usec - local_usec % USEC_PER_DAY, usec;
+
+        for (size_t i = 0; i < t->blackout_count; i++)
+                if (calendar_next(t->blackouts[i].days, &zone_utc, day_usec - 1, &usec) >= 0 &&
+                    usec == day_usec)
+                        return t->blackouts[i].text;
+        return NULL;
 }

@@ -12,9 +12,10 @@
 
 typedef struct ScheduleTimes ScheduleTimes;
 
-/* Expressions as OnCalendar= and Cron= have them, at least one in all; time_zone NULL: UTC. -EINVAL with words, or -ENOMEM. */
-int schedule_times_new(char *const *on_calendar, char *const *cron, const char *time_zone,
-                       ScheduleTimes **ret, Error *e);
+/* Expressions as OnCalendar= and Cron= have them, at least one in all; blackouts as Blackout= has them; time_zone NULL: UTC. -EINVAL
+ * with words, or -ENOMEM. */
+int schedule_times_new(char *const *on_calendar, char *const *cron, char *const *blackouts,
+                       const char *time_zone, ScheduleTimes **ret, Error *e);
 ScheduleTimes *schedule_times_free(ScheduleTimes *t);
 DEFINE_SCOPE_EXIT(ScheduleTimes, schedule_times_free)
 
@@ -42,3 +43,6 @@ typedef struct DueMark {
 } DueMark;
 
 DueMark schedule_times_mark(const ScheduleTimes *t, uint64_t due_usec);
+
+/* The blackout that a due time falls on, by the days of the home zone; NULL: none. Borrowed. */
+const char *schedule_times_blackout(const ScheduleTimes *t, uint64_t due_usec);

@@ -14,7 +14,7 @@
 #define ITEMS_MAX 10000
 
 typedef struct Spec {
-        char **on_calendar, **cron, *time_zone; /* owned */
+        char **on_calendar, **cron, **blackouts, *time_zone; /* owned */
 } Spec;
 
 typedef struct Item {
@@ -42,6 +42,7 @@ typedef struct Found {
 static const JsonField spec_fields[] = {
         { "on_calendar", JSON_STRV, false, offsetof(Spec, on_calendar) },
         { "cron", JSON_STRV, false, offsetof(Spec, cron) },
+        { "blackout", JSON_STRV, false, offsetof(Spec, blackouts) },
         { "time_zone", JSON_TEXT, false, offsetof(Spec, time_zone) },
         {},
 };
@@ -88,7 +89,8 @@ int due_batch_new(const char *json, DueBatch **ret, Error *e) {
                 Item *item = item_of(b, i);
 
                 r = schedule_times_new(item->spec.on_calendar, item->spec.cron,
-                                       item->spec.time_zone, &item->times, &item->error);
+                                       item->spec.blackouts, item->spec.time_zone, &item->times,
+                                       &item->error);
                 r = r == -EINVAL ? 0 : r;
         }
         if (r < 0)
@@ -140,6 +142,13 @@ static void moment_out(JsonOut *o, const Item *item, const char *key, const char
         json_out_u64(o, local_key, usec + (uint64_t) (offset_sec * (int64_t) USEC_PER_SEC));
 }
 
+static void blackout_out(JsonOut *o, const Item *item, const char *key, uint64_t due_usec) {
+        const char *text = schedule_times_blackout(item->times, due_usec);
+
+        if (text)
+                json_out_text(o, key, text);
+}
+
 /* Its interval begins with the due time before it; start_usec 0: that is to be found. */
 static void due_out(JsonOut *o, const Item *item, uint64_t due_usec, uint64_t start_usec) {
         bool known =
@@ -149,6 +158,7 @@ static void due_out(JsonOut *o, const Item *item, uint64_t due_usec, uint64_t st
         moment_out(o, item, "at_usec", "local_usec", due_usec);
         if (known)
                 moment_out(o, item, "start_usec", "start_local_usec", start_usec);
+        blackout_out(o, item, "blackout", due_usec);
         json_out_end_object(o);
 }
 
@@ -171,6 +181,8 @@ static void times_out(JsonOut *o, const Item *item, uint64_t now_usec, const Fou
         missed_out(o, f, missed);
         json_out_u64(o, "until_usec", all ? now_usec : found_at(f, missed - 1));
         json_out_known(o, "next_usec", all ? f->next_usec : found_at(f, missed));
+        if (all && f->next_usec != UINT64_MAX)
+                blackout_out(o, item, "next_blackout", f->next_usec);
         if (f->count > 0)
                 json_out_u64(o, "last_usec", found_at(f, (all ? f->count : missed) - 1));
         json_out_array(o, "dues");

@@ -190,6 +190,10 @@ static const Note schedule_notes[] = {
         { "after_pipe_failure", "Pipes after whose failed runs it runs.", PIPE_NAME_PATTERN },
         { "after_pipe_any", "Pipes after whose runs it runs, however they end.",
           PIPE_NAME_PATTERN },
+        { "on_unit_active_sec", "It is due so long after its last run has begun: a time span; "
+                                "instead of times." },
+        { "on_unit_inactive_sec", "It is due so long after its last run has ended." },
+        { "blackout", "Days on which it is skipped: calendar expressions without a time." },
         { "time_zone", "A name of the tz database; UTC is the default." },
         { "missed_runs", "What becomes of runs that were due while nothing could begin; none is "
                          "the default." },

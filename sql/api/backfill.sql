@@ -100,8 +100,8 @@ BEGIN
         b.to_at := coalesce(sluice.json_moment(p_request, 'to', v_zone, false), s.after_at);
         b.parameters := sluice.parameters_layer(p_request -> 'parameters') -> 'run';
         IF s.removed_at IS NOT NULL OR NOT s.spec ?| ARRAY['on_calendar', 'cron'] THEN
-                PERFORM sluice.fail(409, 'no-due-times', format('Schedule "%s" of pipe "%s" %s: it has no due times.', s.name, s.pipe,
-                                    CASE WHEN s.removed_at IS NULL THEN 'runs after a pipe' ELSE 'is not in the current version' END));
+                PERFORM sluice.fail(409, 'no-due-times', format('Schedule "%s" of pipe "%s" %s, so nothing was due.', s.name, s.pipe,
+                                    CASE WHEN s.removed_at IS NULL THEN 'is not due by a calendar' ELSE 'is not in the current version' END));
         ELSIF b.to_at > clock_timestamp() THEN
                 PERFORM sluice.fail(400, 'not-past', 'The range ends in the future, when the schedule itself will run.', 'Leave --to= out: then it ends now.');
         ELSIF b.from_at < clock_timestamp() - sluice.zones_reach() THEN
@@ -170,7 +170,7 @@ BEGIN
         END IF;
 
         INSERT INTO sluice.backfill_due (backfill, due_at, schedule, interval_start, offset_sec, start_offset_sec, passed_over)
-        SELECT b.id, d.due_at, b.schedule, d.interval_start, d.offset_sec, d.start_offset_sec, sluice.backfill_needless(b, d.due_at)
+        SELECT b.id, d.due_at, b.schedule, d.interval_start, d.offset_sec, d.start_offset_sec, coalesce('Blackout=' || d.blackout, sluice.backfill_needless(b, d.due_at))
           FROM sluice.dues_read(p_item -> 'dues') d
          WHERE d.due_at >= b.from_at AND d.due_at < b.to_at;
         UPDATE sluice.backfill SET state = CASE WHEN dry THEN 'planned' ELSE 'running' END, look_at = NULL, ended_at = CASE WHEN dry THEN clock_timestamp() END

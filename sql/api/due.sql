@@ -63,17 +63,20 @@ END
 $$;
 
 -- Takes one due time in: it waits for its beginning, or is skipped. p_last_missed: of those that were missed, none is after it.
+DROP FUNCTION IF EXISTS sluice.due_take(sluice.schedule, timestamptz, timestamptz, int, int, boolean); -- of the release before
 CREATE OR REPLACE FUNCTION sluice.due_take(s sluice.schedule, p_due timestamptz, p_start timestamptz, p_offset int, p_start_offset int,
-                                           p_last_missed boolean) RETURNS void
+                                           p_last_missed boolean, p_blackout text) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
         v_now timestamptz := clock_timestamp();
-        v_missed text := coalesce(s.spec ->> 'missed_runs', 'none');
+        v_missed text := CASE WHEN s.every IS NOT NULL THEN 'all' ELSE coalesce(s.spec ->> 'missed_runs', 'none') END;
         v_begin timestamptz := p_due + sluice.due_delay(s, p_due);
         v_deadline timestamptz := v_begin + sluice.timespan_parse(s.spec ->> 'starting_deadline_sec');
         v_late boolean := v_now > p_due + sluice.on_time();
 BEGIN
-        IF sluice.is_paused(s, p_due) OR sluice.is_paused(s, v_now) THEN
+        IF p_blackout IS NOT NULL THEN
+                PERFORM sluice.due_skip(s.id, p_due, p_due, 1, 'blackout', 'Blackout=' || p_blackout);
+        ELSIF sluice.is_paused(s, p_due) OR sluice.is_paused(s, v_now) THEN
                 PERFORM sluice.due_skip(s.id, p_due, p_due, 1, 'paused', sluice.pause_words(s));
         ELSIF v_now > v_deadline THEN
                 PERFORM sluice.due_skip(s.id, p_due, p_due, 1, 'deadline', format('StartingDeadlineSec=%s was over', s.spec ->> 'starting_deadline_sec'));
@@ -279,6 +282,7 @@ CREATE OR REPLACE FUNCTION sluice.dues_wake(p_runs uuid[]) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
         PERFORM sluice.backfills_wake(p_runs);
+        PERFORM sluice.intervals_wake(p_runs);
         UPDATE sluice.schedule_due SET waits_for = NULL WHERE waits_for IS NOT NULL AND waits_for = ANY (p_runs);
         IF FOUND THEN
                 PERFORM pg_notify('sluice', 'tick');
@@ -342,11 +346,11 @@ END
 $$;
 
 -- Due times as a worker says them, in its order.
-CREATE OR REPLACE FUNCTION sluice.dues_read(p_dues jsonb) RETURNS TABLE (due_at timestamptz, interval_start timestamptz, offset_sec int, start_offset_sec int)
+CREATE OR REPLACE FUNCTION sluice.dues_read(p_dues jsonb) RETURNS TABLE (due_at timestamptz, interval_start timestamptz, offset_sec int, start_offset_sec int, blackout text)
 LANGUAGE sql IMMUTABLE AS $$
         SELECT sluice.of_usec((d ->> 'at_usec')::int8), sluice.of_usec((d ->> 'start_usec')::int8),
                (((d ->> 'local_usec')::int8 - (d ->> 'at_usec')::int8) / 1000000)::int,
-               (((d ->> 'start_local_usec')::int8 - (d ->> 'start_usec')::int8) / 1000000)::int
+               (((d ->> 'start_local_usec')::int8 - (d ->> 'start_usec')::int8) / 1000000)::int, d ->> 'blackout'
           FROM jsonb_array_elements(p_dues) WITH ORDINALITY x (d, n) ORDER BY n
 $$;
 
@@ -380,12 +384,12 @@ BEGIN
         END IF;
 
         SELECT max(d.due_at) INTO v_last_missed FROM sluice.dues_read(p_item -> 'dues') d WHERE d.due_at < clock_timestamp() - sluice.on_time();
-        PERFORM sluice.due_take(s, d.due_at, d.interval_start, d.offset_sec, d.start_offset_sec, d.due_at >= v_last_missed)
+        PERFORM sluice.due_take(s, d.due_at, d.interval_start, d.offset_sec, d.start_offset_sec, d.due_at >= v_last_missed, d.blackout)
            FROM sluice.dues_read(p_item -> 'dues') d WHERE d.due_at > s.after_at AND d.due_at <= v_until;
 
         -- At least once a day, since the tz database may have changed.
         UPDATE sluice.schedule
-           SET after_at = v_until, last_at = coalesce(sluice.of_usec((p_item ->> 'last_usec')::int8), last_at), next_at = v_next,
+           SET after_at = v_until, last_at = coalesce(sluice.of_usec((p_item ->> 'last_usec')::int8), last_at), next_at = v_next, next_blackout = p_item ->> 'next_blackout',
                look_at = least(v_next, clock_timestamp() + interval '1 day'), error = NULL, error_at = NULL
          WHERE id = s.id;
 END

@@ -13,6 +13,8 @@ BEGIN
           FROM (SELECT o.id, CASE WHEN o.removed_at IS NULL THEN sluice.timespan_parse(o.spec ->> 'expect_by_sec') END AS by
                   FROM sluice.schedule o WHERE o.project = p_project AND o.pipe = p_pipe) n
          WHERE s.id = n.id AND s.expect_by IS DISTINCT FROM n.by;
+        DELETE FROM sluice.schedule_success u USING sluice.schedule s
+         WHERE s.project = p_project AND s.pipe = p_pipe AND s.expect_by IS NULL AND u.schedule = s.id;
 END
 $$;
 
@@ -80,7 +82,9 @@ BEGIN
                 v_due := sluice.expect_next(s);
                 v_more := v_due + s.expect_by <= clock_timestamp();
                 EXIT WHEN v_more IS NOT TRUE;
-                IF NOT EXISTS (SELECT FROM sluice.schedule_success u WHERE u.schedule = s.id AND u.due_at >= v_due AND u.at <= v_due + s.expect_by) THEN
+                -- Nobody expects anything on the days of a blackout.
+                IF NOT EXISTS (SELECT FROM sluice.schedule_due d WHERE d.schedule = s.id AND d.skipped = 'blackout' AND v_due IN (d.due_at, d.until_at))
+                   AND NOT EXISTS (SELECT FROM sluice.schedule_success u WHERE u.schedule = s.id AND u.due_at >= v_due AND u.at <= v_due + s.expect_by) THEN
                         s.late_due := v_due;
                         s.late_since := coalesce(s.late_since, v_due + s.expect_by);
                         PERFORM sluice.event_raise(s, 'schedule-late', v_due, format('Schedule "%s" of pipe "%s" was due at %s, and no run has succeeded by %s: %s.',

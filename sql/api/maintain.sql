@@ -51,7 +51,7 @@ BEGIN
         IF EXISTS (SELECT FROM sluice.queue) OR EXISTS (SELECT FROM sluice.stream_news) THEN
                 RETURN NEXT 'dispatch';
         END IF;
-        IF EXISTS (SELECT FROM sluice.task WHERE retry_at IS NOT NULL) OR EXISTS (SELECT FROM sluice.schedule WHERE look_at IS NOT NULL OR expect_look IS NOT NULL)
+        IF EXISTS (SELECT FROM sluice.task WHERE retry_at IS NOT NULL) OR EXISTS (SELECT FROM sluice.schedule WHERE look_at IS NOT NULL OR expect_look IS NOT NULL OR every IS NOT NULL)
            OR EXISTS (SELECT FROM sluice.schedule_due WHERE begin_at IS NOT NULL AND waits_for IS NULL) OR EXISTS (SELECT FROM sluice.backfill WHERE ended_at IS NULL) THEN
                 RETURN NEXT 'tick';
         END IF;

@@ -120,7 +120,6 @@ DECLARE
                                 ORDER BY 1);
         v_trials uuid[] := sluice.trials_on(v_agent.id);
         v_waiting uuid[];
-        v_bound uuid[];
         v_attempt uuid;
         v_run uuid;
 BEGIN

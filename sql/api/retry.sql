@@ -88,9 +88,11 @@ DECLARE
         v_next timestamptz;
 BEGIN
         PERFORM sluice.retry_sweep();
+        PERFORM sluice.intervals_step();
         PERFORM sluice.dues_begin(ARRAY(SELECT DISTINCT d.schedule
                                           FROM (SELECT schedule FROM sluice.schedule_due WHERE begin_at <= clock_timestamp() AND waits_for IS NULL
                                                  ORDER BY begin_at LIMIT 100) d), true);
+        PERFORM sluice.intervals_step(); -- what has begun has a next time
         PERFORM sluice.backfills_step();
         PERFORM sluice.expect_sweep();
         -- A schedule that nobody looks at, since no worker here knows how, is no reason to ask all the time.
@@ -98,6 +100,7 @@ BEGIN
                         (SELECT s.look_at + CASE WHEN s.look_at < clock_timestamp() - interval '1 second' THEN clock_timestamp() + interval '1 second' - s.look_at ELSE '0' END
                            FROM sluice.schedule s WHERE s.look_at IS NOT NULL ORDER BY s.look_at LIMIT 1),
                         (SELECT d.begin_at FROM sluice.schedule_due d WHERE d.begin_at IS NOT NULL AND d.waits_for IS NULL ORDER BY d.begin_at LIMIT 1),
+                        (SELECT s.next_at FROM sluice.schedule s WHERE s.every IS NOT NULL AND s.next_at IS NOT NULL ORDER BY s.next_at LIMIT 1),
                         (SELECT s.expect_look FROM sluice.schedule s WHERE s.expect_look IS NOT NULL ORDER BY s.expect_look LIMIT 1),
                         (SELECT greatest(b.look_at, clock_timestamp() + CASE b.state WHEN 'planning' THEN interval '1 second' ELSE '0' END)
                            FROM sluice.backfill b WHERE b.ended_at IS NULL AND b.look_at IS NOT NULL ORDER BY b.look_at LIMIT 1));

@@ -30,12 +30,17 @@ BEGIN
                         PERFORM sluice.fail(400, 'bad-spec', format('"%s" is not a schedule name.', left(v ->> 'name', 80)));
                 END IF;
                 PERFORM sluice.after_check(v);
-                IF (sluice.json_array(v, 'on_calendar', 64) || sluice.json_array(v, 'cron', 64) <> '[]')::int + EXISTS (SELECT FROM sluice.after_causes(v))::int <> 1 THEN
-                        PERFORM sluice.fail(400, 'bad-spec', format('Schedule "%s" must have expressions, or run after a pipe, and not both.', v ->> 'name'));
+                PERFORM sluice.interval_check(v);
+                IF (sluice.json_array(v, 'on_calendar', 64) || sluice.json_array(v, 'cron', 64) <> '[]')::int + EXISTS (SELECT FROM sluice.after_causes(v))::int
+                   + (sluice.interval_of(v) IS NOT NULL)::int <> 1 THEN
+                        PERFORM sluice.fail(400, 'bad-spec', format('Schedule "%s" must have expressions, or run after a pipe, or have an interval, and one of these only.', v ->> 'name'));
                 END IF;
                 IF EXISTS (SELECT FROM jsonb_array_elements(sluice.json_array(v, 'parameters', 64)) p
                             WHERE jsonb_typeof(p) <> 'string' OR p #>> '{}' !~ '^[a-z][a-z0-9_]*=') THEN
                         PERFORM sluice.fail(400, 'bad-spec', format('A value of schedule "%s" is not NAME=VALUE.', v ->> 'name'));
+                END IF;
+                IF sluice.json_array(v, 'blackout', 64) <> '[]' AND sluice.schedule_first_look(v) IS NULL THEN
+                        PERFORM sluice.fail(400, 'bad-spec', format('Schedule "%s" has no due times that a blackout could be about.', v ->> 'name'));
                 END IF;
                 PERFORM sluice.json_word(v, 'missed_runs', ARRAY['none', 'last', 'all']);
                 PERFORM sluice.json_word(v, 'concurrency_policy', v_policies);
@@ -56,7 +61,7 @@ $$;
 -- What decides when it is due.
 CREATE OR REPLACE FUNCTION sluice.schedule_times(p_spec jsonb) RETURNS jsonb
 LANGUAGE sql IMMUTABLE AS $$
-        SELECT jsonb_build_array(p_spec -> 'on_calendar', p_spec -> 'cron', p_spec -> 'time_zone')
+        SELECT jsonb_build_array(p_spec -> 'on_calendar', p_spec -> 'cron', p_spec -> 'time_zone', p_spec -> 'blackout', p_spec -> 'on_unit_active_sec', p_spec -> 'on_unit_inactive_sec')
 $$;
 
 -- When to look at it first: what the clock does not make due, never.
@@ -70,7 +75,7 @@ CREATE OR REPLACE FUNCTION sluice.schedule_close(s sluice.schedule) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
         IF s.removed_at IS NULL AND s.next_at <= clock_timestamp() THEN
-                PERFORM sluice.due_take(s, s.next_at, s.last_at, NULL, NULL, true);
+                PERFORM sluice.due_take(s, s.next_at, s.last_at, NULL, NULL, true, s.next_blackout);
         END IF;
 END
 $$;
@@ -95,7 +100,7 @@ BEGIN
                 ELSIF s.removed_at IS NOT NULL OR sluice.schedule_times(s.spec) <> sluice.schedule_times(v_spec) THEN
                         PERFORM sluice.schedule_close(s);
                         UPDATE sluice.schedule
-                           SET spec = v_spec, policy = v_policy, after_at = greatest(after_at, clock_timestamp()), last_at = NULL, next_at = NULL,
+                           SET spec = v_spec, policy = v_policy, after_at = greatest(after_at, clock_timestamp()), last_at = NULL, next_at = NULL, next_blackout = NULL,
                                look_at = sluice.schedule_first_look(v_spec), removed_at = NULL, error = NULL, error_at = NULL
                          WHERE id = s.id;
                 ELSE
@@ -109,11 +114,12 @@ BEGIN
                 PERFORM sluice.schedule_close(s);
                 PERFORM sluice.due_drop(s.id, d.due_at, 'removed', format('version %s of the pipe does not have the schedule', p_row.version))
                    FROM sluice.schedule_due d WHERE d.schedule = s.id AND d.begin_at IS NOT NULL;
-                UPDATE sluice.schedule SET removed_at = clock_timestamp(), look_at = NULL, next_at = NULL, error = NULL, error_at = NULL WHERE id = s.id;
+                UPDATE sluice.schedule SET removed_at = clock_timestamp(), look_at = NULL, next_at = NULL, next_blackout = NULL, error = NULL, error_at = NULL WHERE id = s.id;
         END LOOP;
 
         PERFORM sluice.after_settle(p_row.project, p_row.pipe);
         PERFORM sluice.expect_settle(p_row.project, p_row.pipe);
+        PERFORM sluice.interval_settle(p_row.project, p_row.pipe);
         IF v_list <> '[]' THEN
                 PERFORM pg_notify('sluice', 'tick');
         END IF;
@@ -138,7 +144,7 @@ LANGUAGE plpgsql STABLE AS $$
 BEGIN
         RETURN json_build_object(
                 'schedule', s.id, 'project', s.project, 'pipe', s.pipe, 'name', s.name, 'spec', s.spec, 'concurrency_policy', s.policy,
-                'next_at', sluice.rfc3339(s.next_at), 'notes', CASE WHEN s.removed_at IS NULL THEN sluice.after_notes(s.project, s.pipe, s.id) ELSE '[]' END,
+                'next_at', sluice.rfc3339(s.next_at), 'next_blackout', s.next_blackout, 'waits_run', s.waits_run, 'notes', CASE WHEN s.removed_at IS NULL THEN sluice.after_notes(s.project, s.pipe, s.id) ELSE '[]' END,
                 'last', (SELECT sluice.due_json(d) FROM sluice.schedule_due d WHERE d.schedule = s.id ORDER BY d.due_at DESC LIMIT 1),
                 'last_run', s.last_run, 'last_run_state', (SELECT r.state FROM sluice.run r WHERE r.id = s.last_run),
                 'last_run_at', (SELECT sluice.rfc3339(r.scheduled_at) FROM sluice.run r WHERE r.id = s.last_run),

@@ -79,3 +79,25 @@ def test_forbid_means_one_at_a_time(agent):
     for one, next_ in zip(runs, runs[1:]):
         assert next_["created_at"] >= one["ended_at"]
     assert all(r["scheduled"]["schedule"] == "s" for r in runs)
+
+
+def chained(script, *schedule):
+    return "\n".join(["[Schedule s]", *schedule, "[Task a]", "ExecStart=" + command(["/bin/sh", "-c", script]), ""])
+
+
+def test_a_pipe_runs_after_another(agent):
+    fleet = agent.fleet
+    fleet.deploy("first", "[Task a]\nExecStart=/bin/sh -c 'exit ${code}'\n[Parameter code]\nType=integer\nDefault=0\n")
+    fleet.deploy("second", chained("echo $SLUICE_CAUSED_BY $SLUICE_CAUSED_BY_PIPE $SLUICE_CAUSED_BY_STATE", "AfterPipe=first"))
+    fleet.deploy("alarm", chained("echo $SLUICE_CAUSED_BY_STATE", "AfterPipeFailure=first"))
+    fleet.deploy("third", chained("true", "AfterPipe=second"))
+    good = fleet.run("first").wait_ended()
+    bad = fleet.run("first", "--param=code=3").wait_ended()
+    for name, cause, line in (("second", good, f"{good.id} first succeeded"), ("alarm", bad, "failed")):
+        wait_until(f"the run of {name}", lambda name=name: ended(fleet, name), 60)
+        assert [row["caused_by"] for row in dues(fleet, name)] == [cause.id]
+        run = Run(fleet, ended(fleet, name)[0]["run"]).wait_log_complete()
+        assert run.show()["scheduled"]["caused_by_pipe"] == "first"
+        assert run.lines() == [line]
+    wait_until("the last of the chain", lambda: ended(fleet, "third"), 60)
+    assert len(dues(fleet, "third")) == 1

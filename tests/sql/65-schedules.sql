@@ -88,7 +88,7 @@ SELECT is(pg_temp.dues('late'), '5 queued, 4 removed', 'or is skipped, where its
 -- What the database refuses.
 SELECT throws_ok(format($$SELECT pg_temp.deploy('bad', %L, %L)$$, s, more), 'ZF400', words, words)
   FROM (VALUES ('[{"name": "A", "cron": ["@daily"]}]', '{}', '"A" is not a schedule name.'),
-               ('[{"name": "a"}]', '{}', 'Schedule "a" must have expressions, or run after a pipe, and not both.'),
+               ('[{"name": "a"}]', '{}', 'Schedule "a" must have expressions, or run after a pipe, or have an interval, and one of these only.'),
                ('[{"name": "a", "cron": ["@daily"]}, {"name": "a", "cron": ["@daily"]}]', '{}', 'A schedule is there twice.'),
                ('[{"name": "a", "cron": ["@daily"], "missed_runs": "some"}]', '{}', 'Member "missed_runs" must be one of none, last, all.'),
                ('[{"name": "a", "cron": ["@daily"], "starting_deadline_sec": "soon"}]', '{}', 'Member "starting_deadline_sec" is no time span.'),
@@ -219,6 +219,16 @@ SELECT is(api.schedule_resume(t.h('operator'), 'default', 'p', 's') ->> 'paused'
 SELECT throws_ok($$SELECT api.schedule_pause(t.h('operator'), 'default', 'p', 's', '{"duration_sec": 0}')$$, 'ZF400', NULL, 'some time, or until resumed');
 SELECT throws_ok($$SELECT api.schedule_pause(t.h('viewer'), 'default', 'p', 's', '{}')$$, 'ZF403', NULL, 'not for a viewer');
 SELECT throws_ok($$SELECT api.schedule_get(t.h('viewer'), 'default', 'p', 'z')$$, 'ZF404', 'Pipe "p" has no schedule "z".', 'one that is not there');
+
+-- Blackouts, as a worker says them.
+SELECT pg_temp.deploy('p', pg_temp.daily('{"blackout": ["*-12-24"], "missed_runs": "all"}')), pg_temp.forget('p') \g /dev/null
+SELECT pg_temp.fire('p', '{30}', jsonb_build_object('next_blackout', '*-12-24', 'dues', jsonb_build_array(
+        jsonb_build_object('at_usec', pg_temp.now() - 30000000), jsonb_build_object('at_usec', pg_temp.now() - 20000000, 'blackout', '*-12-24'),
+        jsonb_build_object('at_usec', pg_temp.now() - 10000000, 'blackout', '*-12-24')))) \g /dev/null
+SELECT is(pg_temp.dues('p'), '30 queued, 20-10x2 blackout', 'on days of a blackout nothing begins');
+SELECT is((SELECT reason FROM sluice.schedule_due WHERE skipped = 'blackout'), 'Blackout=*-12-24', 'which names it');
+SELECT is(api.schedule_get(t.h('viewer'), 'default', 'p', 's') ->> 'next_blackout', '*-12-24', 'the next due time says so before');
+SELECT throws_ok($$SELECT pg_temp.deploy('q', '[{"name": "s", "after_pipe": ["p"], "blackout": ["*-12-24"]}]')$$, 'ZF400', 'Schedule "s" has no due times that a blackout could be about.', 'only of due times');
 
 -- Delays are stable, spread, and bounded.
 SELECT pg_temp.deploy('p', pg_temp.daily('{"randomized_delay_sec": "10min"}')), pg_temp.forget('p') \g /dev/null

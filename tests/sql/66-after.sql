@@ -136,7 +136,7 @@ SELECT matches(t.error($$SELECT pg_temp.after('l0_0', '{"after_pipe": ["l100_1"]
 SELECT throws_ok(format($$SELECT pg_temp.after('bad', %L)$$, s), 'ZF400', words, words)
   FROM (VALUES ('{"after_pipe": ["Bad"]}', 'Schedule "s" runs after "Bad", which is not a pipe name.'),
                ('{"after_pipe": [1]}', 'Schedule "s" runs after 1, which is not a pipe name.'),
-               ('{"after_pipe": ["x"], "cron": ["@daily"]}', 'Schedule "s" must have expressions, or run after a pipe, and not both.'),
+               ('{"after_pipe": ["x"], "cron": ["@daily"]}', 'Schedule "s" must have expressions, or run after a pipe, or have an interval, and one of these only.'),
                ('{"after_pipe": ["x"], "missed_runs": "last"}', 'Schedule "s" runs after a pipe: nothing of that is missed.')) v (s, words);
 
 -- From one kind to the other.

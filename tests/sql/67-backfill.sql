@@ -111,6 +111,10 @@ SELECT pg_temp.ask() ->> 'backfill' AS b \gset
 SELECT pg_temp.work('{"dues": []}') \g /dev/null
 SELECT is(pg_temp.get(:'b') ->> 'state', 'done', 'where nothing is due, nothing is left to do');
 
+SELECT pg_temp.ask('{"again": true}') ->> 'backfill' AS b \gset
+SELECT pg_temp.work('{"dues": [{"at_usec": 1709251200000000, "blackout": "*-03-01"}]}') \g /dev/null
+SELECT is(pg_temp.get(:'b') #>> '{dues,0,passed_over}', 'Blackout=*-03-01', 'a blackout is passed over');
+
 -- What cannot be made is tried again, and said.
 SELECT pg_temp.ask('{"from": "2024-03-03T00:00:00Z", "to": "2024-03-03T02:00:00Z"}') ->> 'backfill' AS b \gset
 UPDATE sluice.schedule SET spec = spec || '{"parameters": ["n=x"]}' WHERE pipe = 'p';
@@ -124,9 +128,9 @@ SELECT is(pg_temp.look(:'b'), 'running 0/2: queued -', 'it goes on');
 SELECT t.pipe('p', '{a}') \g /dev/null
 SELECT pg_temp.finish(:'b') \g /dev/null
 SELECT is(pg_temp.look(:'b'), 'cancelled 1/2: succeeded -', 'without its schedule it ends');
-SELECT throws_ok($$SELECT pg_temp.ask()$$, 'ZF409', 'Schedule "s" of pipe "p" is not in the current version: it has no due times.', 'and none begins');
+SELECT throws_ok($$SELECT pg_temp.ask()$$, 'ZF409', 'Schedule "s" of pipe "p" is not in the current version, so nothing was due.', 'and none begins');
 SELECT t.pipe('p', '{a}', '{"schedules": [{"name": "s", "after_pipe": ["q"]}]}') \g /dev/null
-SELECT throws_ok($$SELECT pg_temp.ask()$$, 'ZF409', 'Schedule "s" of pipe "p" runs after a pipe: it has no due times.', 'nor where no clock makes it due');
+SELECT throws_ok($$SELECT pg_temp.ask()$$, 'ZF409', 'Schedule "s" of pipe "p" is not due by a calendar, so nothing was due.', 'nor where no clock makes it due');
 SELECT is(json_array_length(api.backfill_list(t.h('viewer'), 'default', 'p', 's', 3, NULL) -> 'items'), 3, 'they are listed');
 SELECT throws_ok(format('SELECT api.backfill_cancel(t.h(''viewer''), %L)', :'b'), 'ZF403', NULL, 'not for a viewer to cancel');
 SELECT throws_ok(format('SELECT api.backfill_get(t.h(''viewer''), %L)', sluice.uuid_v7()), 'ZF404', NULL, 'one that is not there');

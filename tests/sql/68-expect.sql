@@ -74,6 +74,8 @@ SELECT is(pg_temp.events(), 'late 100, on-time 100, late 200, late 300, late 350
 INSERT INTO sluice.schedule_due (schedule, due_at, until_at, count, skipped, reason, decided_at) SELECT (pg_temp.s()).id, pg_temp.at(600), pg_temp.at(900), 4, 'overlap', 'x', now();
 SELECT pg_temp.judge() \g /dev/null
 SELECT matches(pg_temp.events(), ', late 600, late 900$', 'of those skipped in a row, the first and the last');
+SELECT pg_temp.due(950, 'blackout'), pg_temp.judge() \g /dev/null
+SELECT matches(pg_temp.events(), ', late 900$', 'nothing is expected in a blackout');
 UPDATE sluice.schedule SET next_at = pg_temp.at(1000);
 SELECT pg_temp.judge() \g /dev/null
 SELECT matches(pg_temp.events(), ', late 1000$', 'what nobody has looked at is late as well');
@@ -89,8 +91,10 @@ SELECT is((SELECT count(*) FROM sluice.event), :'n'::bigint, 'within the time no
 SELECT ok(api.tick() BETWEEN 3500000 AND 3600000, 'the next look is when it is over');
 
 -- Deployments.
+INSERT INTO sluice.schedule_success SELECT (pg_temp.s()).id, now(), sluice.uuid_v7(), now();
 SELECT pg_temp.deploy('{}') \g /dev/null
 SELECT is((SELECT (expect_look, expected_to, late_since)::text FROM pg_temp.s()), '(,,)', 'what is not expected is not late');
+SELECT is((SELECT count(*) FROM sluice.schedule_success), 0::bigint, 'and nobody keeps what has succeeded');
 SELECT throws_ok($$SELECT pg_temp.deploy('{"expect_by_sec": "soon"}')$$, 'ZF400', 'Member "expect_by_sec" is no time span.', 'a time span');
 
 -- Events are told once to a journal, and listed.

@@ -75,6 +75,27 @@ static unsigned count(const char *text, const char *what) {
         return n;
 }
 
+static void test_blackouts(void) {
+        char *names[] = { (char *) "Europe/London", NULL };
+        _cleanup_(zones_freep) Zones *z = zones_of("{\"items\":[" LONDON "]}", names);
+        const char *answer;
+
+        /* The 31st ends at 23:00 UTC. */
+        answer = work(z,
+                      "{\"cron\":[\"0 * * * "
+                      "*\"],\"time_zone\":\"Europe/London\",\"blackout\":[\"*-*-30\","
+                      "\"*-03-31\"]}",
+                      21.5, "null", 22.5);
+        ok_int(count(answer, "\"blackout\":\"*-03-31\"}"), 1);
+        ok_int(count(answer, "next_blackout"), 0);
+        answer = work(z, "{\"cron\":[\"0 * * * *\"],\"blackout\":[\"Sun *-*-*\"]}", 21.5, "null",
+                      22.5);
+        ok_int(count(answer, "\"blackout\":\"Sun *-*-*\"}"), 1);
+        ok_contains(answer, "\"next_blackout\":\"Sun *-*-*\"");
+        ok_contains(work(z, "{\"cron\":[\"@daily\"],\"blackout\":[\"x\"]}", 0, "null", 1),
+                    "\"error\":");
+}
+
 static void test_many(void) {
         _cleanup_(zones_freep) Zones *z = NULL;
         const char *answer;
@@ -167,14 +188,6 @@ static const char *range(Zones *z, const char *cron, unsigned hours) {
         return answer ? answer : "";
 }
 
-static size_t count_of(const char *text, const char *what) {
-        size_t n = 0;
-
-        for (; (text = strstr(text, what)); text += strlen(what))
-                n++;
-        return n;
-}
-
 static void test_backfills(void) {
         char *names[] = { (char *) "Europe/London", NULL };
         _cleanup_(zones_freep) Zones *z = zones_of("{\"items\":[" LONDON "]}", names);
@@ -190,7 +203,7 @@ static void test_backfills(void) {
         ok_str(range(z, "0 12 * * *", 1),
                "[{\"schedule\":\"x\",\"backfill\":\"b\",\"dues\":[],\"more\":false}]");
         answer = range(z, "* * * * *", 2000);
-        ok_int((int) count_of(answer, "at_usec"), DUE_BACKFILL_MAX);
+        ok_int(count(answer, "\"at_usec\""), DUE_BACKFILL_MAX);
         ok_contains(answer, "\"more\":true");
         ok_contains(range(z, "0 12 30 2 *", 2000), "\"dues\":[]");
 }
@@ -198,6 +211,7 @@ static void test_backfills(void) {
 int main(void) {
         RUN(test_due);
         RUN(test_backfills);
+        RUN(test_blackouts);
         RUN(test_many);
         RUN(test_errors);
         RUN(test_zones_are_asked_for);

@@ -67,12 +67,13 @@ static void test_variables_of_a_schedule(void) {
         Error e = {};
 
         ok_int(build(&open_policy,
-                     D("SLUICE_SCHEDULED_AT_LOCAL", "2024-03-31T02:00:00+01:00", "ExecStart",
-                       "/bin/true"),
+                     D("SLUICE_SCHEDULED_AT_LOCAL", "2024-03-31T02:00:00+01:00",
+                       "SLUICE_CAUSED_BY_PIPE", "orders", "ExecStart", "/bin/true"),
                      &s, &e),
                0);
         ok_true(strv_contains(s.environment,
                               "SLUICE_SCHEDULED_AT_LOCAL=2024-03-31T02:00:00+01:00"));
+        ok_true(strv_contains(s.environment, "SLUICE_CAUSED_BY_PIPE=orders"));
         ok_int(s.properties.error, 0);
         spec_done(&s);
         for (size_t i = 0; i < ELEMENTSOF(bad); i++) {

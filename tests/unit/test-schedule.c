@@ -59,6 +59,11 @@ static void test_forms(void) {
                 "[{\"name\":\"a\",\"cron\":[\"@daily\"],\"parameters\":[\"day=today\"]}]");
         form_is("[Schedule a]\nOnCalendar=daily\nOnCalendar=\nOnCalendar=hourly\nPersistent=off\n",
                 "[{\"name\":\"a\",\"on_calendar\":[\"*-*-* *:00:00\"]}]");
+        form_is("[Schedule "
+                "a]\nCron=@daily\nBlackout=*-12-24..26\nBlackout=sun,Sat\nBlackout=2025-1-1 "
+                "0:00\n",
+                "[{\"name\":\"a\",\"cron\":[\"@daily\"],\"blackout\":[\"*-12-24..26\",\"Sat,Sun "
+                "*-*-*\",\"2025-01-01\"]}]");
         form_is("[Schedule a]\nAfterPipe=orders, stock\nAfterPipe=parts stock\nAfterPipeFailure=x\n"
                 "AfterPipeAny=y\nTimeZone=Europe/London\nExpectBySec=2h\n",
                 "[{\"name\":\"a\",\"after_pipe\":[\"orders\",\"stock\",\"parts\"],"
@@ -79,11 +84,16 @@ static void test_refusals(void) {
                   "p:1:1: schedule \"a\" runs at times and after a pipe: that is two" },
                 { "[Schedule a]\nAfterPipe=B\n", "p:2:1: AfterPipe=: \"B\" is no pipe name" },
                 { "[Schedule a]\nAfterPipe=b\nPersistent=no\n",
-                  "p:3:1: Persistent=: what runs after a pipe begins when that ends" },
-                { "[Schedule a]\nAfterPipe=b\nMissedRuns=all\n", "p:3:1: MissedRuns=: what runs" },
+                  "p:3:1: Persistent=: goes with OnCalendar=" },
+                { "[Schedule a]\nAfterPipe=b\nMissedRuns=all\n", "p:3:1: MissedRuns=: goes with" },
                 { "[Task a]\nAfterPipe=b\n", "p:2:1: AfterPipe= stands in [Schedule NAME]" },
                 { "[Schedule a]\nCron=@daily\nExpectBySec=soon\n",
                   "p:3:1: ExpectBySec=: a time span" },
+                { "[Schedule a]\nCron=@daily\nBlackout=02:00\n",
+                  "p:3:10: Blackout=: whole days are expected" },
+                { "[Schedule a]\nCron=@daily\nBlackout=Sat UTC\n", "Blackout=: whole days are" },
+                { "[Schedule a]\nCron=@daily\nBlackout=*-13-01\n", "p:3:12: Blackout=: " },
+                { "[Schedule a]\nAfterPipe=b\nBlackout=Sat\n", "p:3:1: Blackout=: goes with" },
                 { "[Schedule a]\nCron=5/10 * * * *\n", "p:2:7: Cron=: " },
                 { "[Schedule a]\nCron=@reboot\n", "p:2:6: Cron=: " },
                 { "[Schedule a]\nCron=@daily\nTimeZone=Central European\n",
@@ -101,8 +111,19 @@ static void test_refusals(void) {
                   "p:3:1: FixedRandomDelay= goes with RandomizedDelaySec= only" },
                 { "[Schedule a]\nCron=@daily\nConcurrencyPolicy=wait\n",
                   "p:3:1: ConcurrencyPolicy=wait is not one of allow, forbid, queue, replace" },
+                { "[Schedule a]\nCron=@daily\nOnActiveSec=15min\n",
+                  "p:3:1: OnActiveSec= is no key of [Schedule]: with OnUnitActiveSec=" },
                 { "[Schedule a]\nCron=@daily\nOnUnitActiveSec=15min\n",
-                  "p:3:1: OnUnitActiveSec= is no key of [Schedule]: intervals are written as" },
+                  "p:1:1: schedule \"a\" runs at times and at intervals" },
+                { "[Schedule a]\nAfterPipe=b\nOnUnitActiveSec=15min\n",
+                  "p:1:1: schedule \"a\" runs at intervals and after a pipe" },
+                { "[Schedule a]\nOnUnitActiveSec=1h\nOnUnitInactiveSec=1h\n",
+                  "p:3:1: OnUnitInactiveSec=: stands beside" },
+                { "[Schedule a]\nOnUnitActiveSec=soon\n", "p:2:1: OnUnitActiveSec=: a time span" },
+                { "[Schedule a]\nOnUnitInactiveSec=10ms\n",
+                  "p:2:1: OnUnitInactiveSec=: at least 1s is expected" },
+                { "[Schedule a]\nOnUnitInactiveSec=1h\nMissedRuns=all\n",
+                  "p:3:1: MissedRuns=: goes with" },
                 { "[Schedule a]\nCron=@daily\n[Schedule a]\nCron=@daily\n",
                   "p:3:1: schedule \"a\" stands twice" },
                 { PARAMETER "[Schedule a]\nCron=@daily\nParameter=dya=today\n",
@@ -180,7 +201,7 @@ static int times_load(const char *on_calendar, const char *cron, const char *zon
         char *events[] = { (char *) on_calendar, NULL }, *lines[] = { (char *) cron, NULL };
         Error e = {};
 
-        ok_int(schedule_times_new(events, lines, zone, ret, &e), 0);
+        ok_int(schedule_times_new(events, lines, NULL, zone, ret, &e), 0);
         return schedule_times_bind(*ret, find, london, ret_name);
 }
 
@@ -233,6 +254,27 @@ static void test_previous(void) {
         }
 }
 
+static void test_blackout(void) {
+        char *events[] = { (char *) "hourly", NULL };
+        char *days[] = { (char *) "*-12-24..26", (char *) "Sat,Sun *-*-*", (char *) "*-*~1", NULL };
+        _cleanup_(schedule_times_freep) ScheduleTimes *t = NULL;
+        _cleanup_(zone_freep) Zone *london = NULL;
+        const char *name;
+        Error e = {};
+
+        ok_int(zone_from_json("Europe/London", LONDON, strlen(LONDON), &london, &e), 0);
+        ok_int(schedule_times_new(events, NULL, days, "Europe/London", &t, &e), 0);
+        ok_int(schedule_times_bind(t, find, london, &name), 0);
+        ok_str(schedule_times_blackout(t, at("2024-12-24 00:00:00")), "*-12-24..26");
+        ok_str(schedule_times_blackout(t, at("2024-12-26 23:59:59")), "*-12-24..26");
+        ok_null(schedule_times_blackout(t, at("2024-12-27 00:00:00")));
+        /* Its days begin an hour before those of UTC. */
+        ok_null(schedule_times_blackout(t, at("2024-07-12 22:59:59")));
+        ok_str(schedule_times_blackout(t, at("2024-07-12 23:00:00")), "Sat,Sun *-*-*");
+        ok_null(schedule_times_blackout(t, at("2024-07-14 23:00:00")));
+        ok_str(schedule_times_blackout(t, at("2024-07-31 12:00:00")), "*-*~1");
+}
+
 static void test_marks(void) {
         _cleanup_(schedule_times_freep) ScheduleTimes *moved = NULL, *merged = NULL;
         _cleanup_(zone_freep) Zone *london = NULL;
@@ -263,5 +305,6 @@ int main(void) {
         RUN(test_times);
         RUN(test_previous);
         RUN(test_marks);
+        RUN(test_blackout);
         return tap_done();
 }
