@@ -68,8 +68,9 @@ $$;
 CREATE OR REPLACE FUNCTION sluice.retry_sweep() RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
+        v_now timestamptz := clock_timestamp(); -- with a function that changes, the index would be read to its end
         v_runs uuid[] := ARRAY(SELECT r.id FROM sluice.run r
-                                WHERE r.id = ANY (ARRAY(SELECT t.run FROM sluice.task t WHERE t.retry_at <= clock_timestamp() ORDER BY t.retry_at LIMIT 1000))
+                                WHERE r.id = ANY (ARRAY(SELECT t.run FROM sluice.task t WHERE t.retry_at <= v_now ORDER BY t.retry_at LIMIT 1000))
                                 ORDER BY r.id FOR NO KEY UPDATE SKIP LOCKED);
 BEGIN
         IF v_runs <> '{}' THEN
