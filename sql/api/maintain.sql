@@ -61,6 +61,40 @@ BEGIN
 END
 $$;
 
+-- Since when there is history: the first month that still has its partition of runs.
+CREATE OR REPLACE FUNCTION sluice.history_from() RETURNS timestamptz
+LANGUAGE sql STABLE AS $$
+        SELECT to_date(min(right(c.relname, 6)), 'YYYYMM')::timestamp AT TIME ZONE 'UTC'
+          FROM pg_inherits h JOIN pg_class c ON c.oid = h.inhrelid WHERE h.inhparent = 'sluice.run'::regclass
+$$;
+
+-- Due times that were decided on before p_from, but for the last one of each schedule.
+CREATE OR REPLACE FUNCTION sluice.dues_old(p_from timestamptz, p_limit int) RETURNS TABLE (schedule uuid, due_at timestamptz)
+LANGUAGE sql STABLE AS $$
+        SELECT d.schedule, d.due_at FROM sluice.schedule_due d
+         WHERE d.decided_at < p_from AND EXISTS (SELECT FROM sluice.schedule_due l WHERE l.schedule = d.schedule AND l.due_at > d.due_at)
+         ORDER BY d.decided_at LIMIT p_limit
+$$;
+
+-- They go with the history of their runs, so many at once. That none of them runs a second time is not a matter of these rows: after_at of
+-- their schedule is behind all of them.
+CREATE OR REPLACE FUNCTION sluice.dues_forget(p_limit int) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+        v_from timestamptz := sluice.history_from();
+        v_schedules uuid[] := ARRAY(SELECT s.id FROM sluice.schedule s WHERE s.id IN (SELECT o.schedule FROM sluice.dues_old(v_from, p_limit) o)
+                                     ORDER BY s.id FOR NO KEY UPDATE SKIP LOCKED);
+BEGIN
+        WITH gone AS (
+                DELETE FROM sluice.schedule_due d USING sluice.dues_old(v_from, p_limit) o
+                 WHERE o.schedule = ANY (v_schedules) AND d.schedule = o.schedule AND d.due_at = o.due_at
+                RETURNING d.schedule, coalesce(d.until_at, d.due_at) AS at
+        )
+        UPDATE sluice.schedule s SET forgotten_at = greatest(s.forgotten_at, g.at)
+          FROM (SELECT schedule, max(at) AS at FROM gone GROUP BY schedule) g WHERE s.id = g.schedule;
+END
+$$;
+
 -- Partitions ahead of time, and what has had its day. Once an hour is plenty; once in three months needed.
 CREATE OR REPLACE FUNCTION api.maintain() RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, sluice, pg_temp AS $$
@@ -74,6 +108,7 @@ BEGIN
         DELETE FROM sluice.webhook_delivery WHERE received_at < now() - interval '90 days';
         DELETE FROM sluice.event WHERE id < sluice.uuid_v7_floor(now() - interval '90 days');
         PERFORM sluice.drafts_forget();
+        PERFORM sluice.dues_forget(100000);
         PERFORM sluice.dispatch_sweep();
 END
 $$;

@@ -68,8 +68,9 @@ $$;
 CREATE OR REPLACE FUNCTION sluice.retry_sweep() RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
+        v_now timestamptz := clock_timestamp(); -- with a function that changes, the index would be read to its end
         v_runs uuid[] := ARRAY(SELECT r.id FROM sluice.run r
-                                WHERE r.id = ANY (ARRAY(SELECT t.run FROM sluice.task t WHERE t.retry_at <= clock_timestamp() ORDER BY t.retry_at LIMIT 1000))
+                                WHERE r.id = ANY (ARRAY(SELECT t.run FROM sluice.task t WHERE t.retry_at <= v_now ORDER BY t.retry_at LIMIT 1000))
                                 ORDER BY r.id FOR NO KEY UPDATE SKIP LOCKED);
 BEGIN
         IF v_runs <> '{}' THEN
@@ -86,11 +87,13 @@ CREATE OR REPLACE FUNCTION api.tick() RETURNS int8
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, sluice, pg_temp AS $$
 DECLARE
         v_next timestamptz;
+        v_now timestamptz; -- with a function that changes, an index would be read to its end
 BEGIN
         PERFORM sluice.retry_sweep();
         PERFORM sluice.intervals_step();
+        v_now := clock_timestamp();
         PERFORM sluice.dues_begin(ARRAY(SELECT DISTINCT d.schedule
-                                          FROM (SELECT schedule FROM sluice.schedule_due WHERE begin_at <= clock_timestamp() AND waits_for IS NULL
+                                          FROM (SELECT schedule FROM sluice.schedule_due WHERE begin_at <= v_now AND waits_for IS NULL
                                                  ORDER BY begin_at LIMIT 100) d), true);
         PERFORM sluice.intervals_step(); -- what has begun has a next time
         PERFORM sluice.backfills_step();

@@ -56,6 +56,10 @@ SELECT is((SELECT bool_and(e ->> 'code' = 'too-small') FROM jsonb_array_elements
 SELECT is(pg_temp.ask(p_spec => t.selector('{"zone": "c"}')) ->> 'possible', 'false', 'where no labels suit nothing is possible');
 SELECT is(pg_temp.ask(p_spec => '{"type": "streaming", "tasks": [{"name": "a", "directives": [["ExecStart", "/a"]]}]}') ->> 'possible', 'true', 'a streaming pipe wants streaming agents');
 
+SELECT is(pg_temp.of(pg_temp.ask('{}', t.selector('{"zone": "a"}') || '{"tasks": [{"name": "a", "directives": [["ExecStart", "/a"], ["MemoryMax", "10%"]]},
+                                                                                     {"name": "b", "directives": [["ExecStart", "/b"], ["MemoryMax", "128M"]]}]}'), 'small'),
+          'too-small: its memory of 96M is less than MemoryMax= of 128M', 'of several tasks the one that asks most decides');
+
 -- One agent; pages.
 SELECT is(pg_temp.summary(pg_temp.ask(p_agent => 'far')), 'unsuited 1 1', 'of one agent');
 SELECT is(pg_temp.ask(p_agent => 'far') ->> 'possible', 'false', 'what is possible is so for it');
