@@ -23,11 +23,17 @@ typedef struct Summary {
         bool never;
 } Summary;
 
+typedef struct Apart {
+        char *task;
+        uint32_t agents;
+} Apart;
+
 typedef struct Verified {
         char *version, *current;
         bool known, possible;
         char **errors;
         JsonArray parameters; /* Value */
+        JsonArray apart;      /* Apart: tasks that are placed by themselves */
         JsonArray summary;    /* Summary */
         JsonArray items;      /* Placement */
         char *next;
@@ -44,6 +50,8 @@ static const JsonField summary_fields[] = {
         N32(Summary, agents), N32(Summary, instances), B(Summary, never), {},
 };
 
+static const JsonField apart_fields[] = { MUST(Apart, task), N32(Apart, agents), {} };
+
 static const JsonField verified_fields[] = {
         MUST(Verified, version),
         T(Verified, current),
@@ -51,6 +59,7 @@ static const JsonField verified_fields[] = {
         B(Verified, possible),
         { "errors", JSON_STRV, false, offsetof(Verified, errors), .max = 10000 },
         ARRAY(Verified, parameters, value_fields, Value),
+        ARRAY(Verified, apart, apart_fields, Apart),
         ARRAY(Verified, summary, summary_fields, Summary),
         ARRAY(Verified, items, placement_fields, Placement),
         T(Verified, next),
@@ -158,6 +167,12 @@ static int print_verified(const Verified *v, bool one) {
                 (void) printf("  Deployed: version %s%s\n", v->current,
                               v->known ? "; this one was, before" : "");
         run_print_values(&v->parameters);
+        for (size_t i = 0; i < v->apart.count; i++) {
+                const Apart *apart = (const Apart *) v->apart.items + i;
+
+                (void) printf("  Task %s is placed by itself: %u agents suit it\n", apart->task,
+                              apart->agents);
+        }
         if (v->items.count > 0)
                 (void) putchar('\n');
         if (v->items.count > 0 && !one) {

@@ -91,20 +91,25 @@ $$;
 
 -- Every agent, or the first p_limit: those that come nearest to taking it before the others.
 CREATE OR REPLACE FUNCTION sluice.candidates_json(q sluice.queue, p_limit int) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
-        SELECT coalesce(jsonb_agg(jsonb_build_object(
-                        'agent', s.name, 'agent_id', s.agent, 'instance', s.instance, 'hostname', s.hostname, 'suits', s.suits, 'verdict', s.verdict)
-                        ORDER BY s.suits DESC, s.connected DESC, s.name, s.instance), '[]')
-          FROM (SELECT a.name, a.id AS agent, i.id AS instance, i.hostname, c.suits, c.connected,
-                       (sluice.candidate_judge(q, d, a, i, p.last_seen_at)).words AS verdict
-                  FROM sluice.demand d
-                 CROSS JOIN sluice.agent a
-                  LEFT JOIN sluice.instance i ON i.agent = a.id
-                  LEFT JOIN sluice.presence p ON p.instance = i.id
-                 CROSS JOIN LATERAL (SELECT a.type = d.type AND a.labels @@ d.path AND i.id = coalesce(q.instance, i.id) IS NOT FALSE AS suits,
-                                            coalesce(sluice.instance_status(i, p.last_seen_at) = 'Running', false) AS connected) c
-                 WHERE d.id = q.demand AND (NOT q.apart OR q.instance IS NULL OR i.id = q.instance) -- a child is for one only
-                 ORDER BY c.suits DESC, c.connected DESC, a.name, i.id LIMIT p_limit) s
+LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan AS $$ -- not sql, which would be planned anew each time
+BEGIN
+        RETURN (SELECT coalesce(jsonb_agg(jsonb_build_object(
+                                'agent', s.name, 'agent_id', s.agent, 'instance', s.instance, 'hostname', s.hostname, 'suits', s.suits, 'verdict', s.verdict)
+                                ORDER BY s.suits DESC, s.connected DESC, s.name, s.instance), '[]')
+                  FROM (SELECT a.name, a.id AS agent, i.id AS instance, i.hostname, c.suits, c.connected,
+                               (sluice.candidate_judge(q, d, (SELECT o FROM sluice.agent o WHERE o.id = a.id), i, p.last_seen_at)).words AS verdict
+                          FROM sluice.demand d
+                         CROSS JOIN LATERAL (SELECT o.agent AS id FROM sluice.instance o WHERE q.apart AND o.id = q.instance -- a child is for one only
+                                             UNION ALL
+                                             SELECT o.id FROM sluice.agent o WHERE NOT q.apart OR q.instance IS NULL) w
+                         CROSS JOIN LATERAL (SELECT * FROM sluice.agent o WHERE o.id = w.id OFFSET 0) a
+                          LEFT JOIN sluice.instance i ON i.agent = a.id
+                          LEFT JOIN sluice.presence p ON p.instance = i.id
+                         CROSS JOIN LATERAL (SELECT a.type = d.type AND a.labels @@ d.path AND i.id = coalesce(q.instance, i.id) IS NOT FALSE AS suits,
+                                                    coalesce(sluice.instance_status(i, p.last_seen_at) = 'Running', false) AS connected) c
+                         WHERE d.id = q.demand AND (NOT q.apart OR q.instance IS NULL OR i.id = q.instance)
+                         ORDER BY c.suits DESC, c.connected DESC, a.name, i.id LIMIT p_limit) s);
+END
 $$;
 
 -- Reports that had no effect, and why; NULL p_attempt finds nothing.

@@ -50,12 +50,15 @@ LANGUAGE sql STABLE AS $$
                CASE a.type WHEN 'streaming' THEN 1 ELSE i.slots END, CASE a.type WHEN 'streaming' THEN 1 - sluice.stream_room(a.id) ELSE x.count END,
                i.memory_bytes, i.memory_bytes - x.memory,
                sluice.memory_need(p_demand.memory_bytes, p_demand.memory_permyriad, i.memory_bytes), p.last_seen_at, i.goodbye_at
-          FROM sluice.agent a
-          JOIN sluice.instance i ON i.agent = a.id
+          FROM (SELECT o.agent AS id FROM sluice.instance o WHERE o.id = p_instance -- one is found by its key, whatever suits p_demand
+                UNION ALL
+                SELECT o.id FROM sluice.agent o WHERE p_instance IS NULL AND o.type = p_demand.type AND o.labels @@ p_demand.path) w
+         CROSS JOIN LATERAL (SELECT * FROM sluice.agent o WHERE o.id = w.id OFFSET 0) a
+          JOIN sluice.instance i ON i.agent = a.id AND (p_instance IS NULL OR i.id = p_instance)
           LEFT JOIN sluice.presence p ON p.instance = i.id
          CROSS JOIN LATERAL (SELECT count(*)::int AS count, coalesce(sum(x.memory_bytes), 0)::int8 AS memory
                                FROM sluice.assignment x WHERE x.instance = i.id) x
-         WHERE a.type = p_demand.type AND a.labels @@ p_demand.path AND (p_instance IS NULL OR i.id = p_instance)
+         WHERE a.type = p_demand.type AND a.labels @@ p_demand.path
 $$;
 
 DROP FUNCTION IF EXISTS sluice.verdict(uuid, boolean, uuid, uuid); -- of the release before
@@ -63,7 +66,7 @@ DROP FUNCTION IF EXISTS sluice.verdict(uuid, boolean, uuid, uuid); -- of the rel
 -- p_live: the run has begun, limits do not concern it. p_instance: where, or, of a trial that has not begun, where it is to;
 -- of what is placed apart, which it is for. p_avoid: who refused it just now.
 CREATE OR REPLACE FUNCTION sluice.verdict(p_demand uuid, p_live boolean, p_instance uuid, p_avoid uuid, p_apart boolean) RETURNS text
-LANGUAGE plpgsql STABLE AS $$
+LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
         d sluice.demand;
         v_wish text;
@@ -134,8 +137,10 @@ $$;
 
 -- Of one attempt in the queue.
 CREATE OR REPLACE FUNCTION sluice.verdict_of(p_attempt uuid) RETURNS text
-LANGUAGE sql STABLE AS $$
-        SELECT sluice.verdict(q.demand, EXISTS (SELECT FROM sluice.live_run l WHERE l.run = q.run), q.instance,
-                              CASE WHEN q.avoid_until > clock_timestamp() THEN q.avoid END, q.apart)
-          FROM sluice.queue q WHERE q.attempt = p_attempt
+LANGUAGE plpgsql STABLE AS $$ -- not sql, which would be planned anew each time
+BEGIN
+        RETURN (SELECT sluice.verdict(q.demand, EXISTS (SELECT FROM sluice.live_run l WHERE l.run = q.run), q.instance,
+                                       CASE WHEN q.avoid_until > clock_timestamp() THEN q.avoid END, q.apart)
+                  FROM sluice.queue q WHERE q.attempt = p_attempt);
+END
 $$;

@@ -50,14 +50,27 @@ BEGIN
         FOR v_schedule IN SELECT value FROM jsonb_array_elements(coalesce(p_spec -> 'schedules', '[]')) LOOP
                 v_said := (sluice.parameters_resolve(p_spec, v_project, jsonb_build_object(
                                 'at', now(), 'zone', v_schedule -> 'time_zone', 'schedule', sluice.schedule_values(v_schedule)))).errors;
-                errors := errors || ARRAY(SELECT format('Schedule "%s": %s', v_schedule ->> 'name', replace(e, 'say --param ', 'say Parameters='))
+                errors := errors || ARRAY(SELECT format('Schedule "%s": %s', v_schedule ->> 'name', replace(e, 'say --param ', 'say Parameter='))
                                             FROM unnest(v_said) e WHERE e <> ALL (errors));
         END LOOP;
 END
 $$;
 
+-- Tasks that are placed by themselves, and how many agents suit each.
+CREATE OR REPLACE FUNCTION sluice.verify_apart(p_project text, p_pipe text, p_spec jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+        RETURN (SELECT coalesce(jsonb_agg(jsonb_build_object('task', t.value ->> 'name', 'agents', (
+                                SELECT count(*) FROM sluice.agent a WHERE a.type = d.type AND a.labels @@ d.path)) ORDER BY t.n), '[]')
+                  FROM jsonb_array_elements(p_spec -> 'tasks') WITH ORDINALITY t (value, n)
+                 CROSS JOIN LATERAL sluice.demand_of(p_project, p_pipe, p_spec, t.value) d
+                 WHERE sluice.task_is_apart(t.value));
+END
+$$;
+
 -- p_request has "pipe", "version", "spec", and "needs", the directives that are younger than the oldest systemd. The page: agents that suit
--- first, then by name; the summary is of all of them, and comes with the first page.
+-- first, then by name; the summary is of all of them, and comes with the first page. They are judged by the tasks that share a host, or, when there
+-- are none, by those that do not.
 CREATE OR REPLACE FUNCTION api.pipe_verify(p_auth bytea, p_project text, p_request jsonb, p_agent text, p_limit int, p_after text) RETURNS json
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, sluice, pg_temp SET jit = off AS $$
 DECLARE
@@ -68,22 +81,26 @@ DECLARE
         v_spec jsonb := p_request -> 'spec';
         v_agent uuid := CASE WHEN p_agent IS NOT NULL THEN (sluice.agent_find(p_agent)).id END;
         v_current text;
+        v_shared jsonb;
         v_demands sluice.demand[];
         v_answer jsonb;
 BEGIN
         PERFORM sluice.project_check(p_project);
         PERFORM sluice.pipe_check(v_pipe, v_version, v_spec);
 
+        v_shared := coalesce((SELECT jsonb_agg(t) FROM jsonb_array_elements(v_spec -> 'tasks') t WHERE NOT sluice.task_is_apart(t)), v_spec -> 'tasks');
         -- Of tasks that want the same but for memory, the one that wants most decides.
         v_demands := ARRAY(SELECT x.d FROM (
                 SELECT DISTINCT ON (d.selector, d.memory_permyriad IS NULL) d
-                  FROM jsonb_array_elements(v_spec -> 'tasks') t CROSS JOIN LATERAL sluice.demand_of(p_project, v_pipe, v_spec, t) d
+                  FROM jsonb_array_elements(v_shared) t CROSS JOIN LATERAL sluice.demand_of(p_project, v_pipe, v_spec, t) d
                  ORDER BY d.selector, d.memory_permyriad IS NULL, d.memory_bytes DESC NULLS LAST, d.memory_permyriad DESC NULLS LAST) x);
         SELECT p.version INTO v_current FROM sluice.pipe p WHERE p.project = p_project AND p.name = v_pipe;
         SELECT jsonb_build_object('pipe', v_pipe, 'version', v_version, 'current', v_current,
                                   'known', EXISTS (SELECT FROM sluice.pipe_version v WHERE (v.project, v.pipe, v.version) = (p_project, v_pipe, v_version)),
-                                  'parameters', r.parameters, 'errors', r.errors)
-          INTO v_answer FROM sluice.verify_parameters(v_spec, p_project) r;
+                                  'parameters', r.parameters, 'apart', a.list,
+                                  'errors', r.errors || ARRAY(SELECT format('Task "%s": no agent suits it.', e ->> 'task') FROM jsonb_array_elements(a.list) e
+                                                               WHERE e -> 'agents' = '0'))
+          INTO v_answer FROM sluice.verify_parameters(v_spec, p_project) r CROSS JOIN sluice.verify_apart(p_project, v_pipe, v_spec) a (list);
 
         RETURN (WITH version AS MATERIALIZED (
                 SELECT v.systemd, sluice.systemd_objection(p_request -> 'needs', v.systemd) AS words FROM (SELECT DISTINCT systemd FROM sluice.instance) v

@@ -88,7 +88,15 @@ SELECT is(:'v'::jsonb -> 'errors', '[]', 'as long as they fit');
 SELECT is(pg_temp.ask(p_spec => '{"parameters": [{"name": "day", "type": "date"}]}') -> 'errors',
           '["Parameter \"day\" (of the project): \"never\": a date such as 2024-02-29, or today, yesterday or tomorrow is expected."]', 'else they are');
 SELECT is(pg_temp.ask(p_spec => '{"parameters": [{"name": "m", "required": true}], "schedules": [{"name": "s", "cron": ["@daily"]}, {"name": "t", "cron": ["@daily"], "parameters": ["m=1"]}]}') -> 'errors',
-          '["Schedule \"s\": Parameter \"m\": it needs a value: say Parameters=m=VALUE."]', 'a schedule that does not say what has to be said');
+          '["Schedule \"s\": Parameter \"m\": it needs a value: say Parameter=m=VALUE."]', 'a schedule that does not say what has to be said');
+
+-- Tasks that are placed by themselves.
+SELECT pg_temp.ask(p_spec => jsonb_build_object('tasks', jsonb_build_array('{"name": "a", "directives": [["ExecStart", "/bin/true"]]}'::jsonb,
+                        '{"name": "b", "directives": [["ExecStart", "/bin/true"]]}'::jsonb || t.selector('{"nobody": "has"}'),
+                        '{"name": "c", "run_on_all": [], "directives": [["ExecStart", "/bin/true"], ["MemoryMax", "1T"]]}'::jsonb))) AS v \gset
+SELECT is(:'v'::jsonb -> 'errors', '["Task \"b\": no agent suits it."]', 'one that nobody suits is an error');
+SELECT is(jsonb_path_query_array(:'v'::jsonb, '$.apart[*].task'), '["b", "c"]', 'each is told');
+SELECT is(:'v'::jsonb ->> 'possible', 'true', 'agents are judged by what shares a host');
 
 -- What cannot be deployed.
 SELECT is(pg_temp.refusal($$p_spec => '{"schedules": [{"name": "s", "cron": ["@daily"], "time_zone": "Mars/Base"}]}'$$), 'ZF400 unknown-time-zone', 'a time zone that the database does not know');
