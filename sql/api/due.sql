@@ -409,7 +409,7 @@ BEGIN
         WITH item AS MATERIALIZED (
                 SELECT i.value, (i.value ->> 'schedule')::uuid AS id, sluice.of_usec((i.value ->> 'after_usec')::int8) AS after_at,
                        sluice.of_usec((i.value ->> 'until_usec')::int8) AS until_at, sluice.of_usec((i.value ->> 'next_usec')::int8) AS next_at,
-                       i.value -> 'dues' = '[]' AND NOT i.value ?| '{missed,last_usec,error,backfill}' AS plain
+                       i.value - '{schedule,after_usec,until_usec,next_usec}'::text[] = '{"dues": []}' AS plain
                   FROM jsonb_array_elements(p_items) i
         ), passed AS (
                 UPDATE sluice.schedule s

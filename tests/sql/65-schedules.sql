@@ -141,6 +141,19 @@ SELECT pg_temp.deploy('p', pg_temp.daily('{"starting_deadline_sec": "10s"}')), p
 SELECT pg_temp.fire('p', '{30, 1}') \g /dev/null
 SELECT is(pg_temp.dues('p'), '30 deadline, 1 queued', 'also less');
 
+-- Those of which nothing is due are noted together; the others of the same call each by itself.
+SELECT pg_temp.deploy('p', pg_temp.daily()), pg_temp.deploy('q', pg_temp.daily()), pg_temp.forget('p'), pg_temp.forget('q') \g /dev/null
+UPDATE sluice.schedule SET after_at = pg_temp.at(100), next_at = NULL, error = 'x', error_at = now() WHERE pipe IN ('p', 'q');
+SELECT api.schedules_fire(jsonb_build_array(
+        jsonb_build_object('schedule', (pg_temp.s('p')).id, 'after_usec', pg_temp.now() - 100000000, 'until_usec', pg_temp.now(), 'next_usec', pg_temp.now() + 7200000000, 'dues', '[]'::jsonb),
+        jsonb_build_object('schedule', (pg_temp.s('q')).id, 'after_usec', pg_temp.now() - 100000000, 'until_usec', pg_temp.now(), 'next_usec', pg_temp.now() + 7200000000,
+                           'last_usec', pg_temp.now() - 1000000, 'dues', jsonb_build_array(jsonb_build_object('at_usec', pg_temp.now() - 1000000))))), api.tick() \g /dev/null
+SELECT is((SELECT (after_at = pg_temp.at(0), next_at = pg_temp.at(-7200), look_at = next_at, error)::text FROM pg_temp.s(n)), '(t,t,t,)', n || ' is known up to now, and when it is next') FROM unnest(ARRAY['p', 'q']) n;
+SELECT is(pg_temp.dues('p') IS NULL, true, 'nothing was due of one') UNION ALL SELECT is(pg_temp.dues('q'), '1 queued', 'and something of the other');
+SELECT api.schedules_fire(jsonb_build_array(jsonb_build_object('schedule', (pg_temp.s('p')).id, 'after_usec', pg_temp.now() - 100000000, 'until_usec', pg_temp.now(), 'next_usec', NULL,
+                                                               'dues', '[]'::jsonb))) \g /dev/null
+SELECT isnt((SELECT next_at FROM pg_temp.s('p')), NULL, 'who is late with nothing changes nothing');
+
 -- One that fails is in nobody's way, and says so.
 SELECT pg_temp.deploy('p', pg_temp.daily()), pg_temp.deploy('q', pg_temp.daily()), pg_temp.forget('p'), pg_temp.forget('q') \g /dev/null
 UPDATE sluice.schedule SET after_at = pg_temp.at(100) WHERE pipe IN ('p', 'q');
