@@ -39,6 +39,7 @@ typedef struct Task {
         char workspace[128]; /* below /var/lib */
         char *output;        /* owned: $SLUICE_OUTPUT in it */
         bool apart;          /* then it is not told of its workspace */
+        bool fans;           /* then this is its only child */
 } Task;
 
 static const char *directive_value(const Task *t, const char *name) {
@@ -186,6 +187,8 @@ static void add_identity(const Task *t, char ***c, int *r) {
                 { "PROJECT", t->project, true },
                 { "PIPE", t->pipe_name, true },
                 { "TASK", t->name, true },
+                { "FANOUT_INDEX", t->fans ? "1" : NULL, false },
+                { "FANOUT_COUNT", t->fans ? "1" : NULL, false },
         };
         const char *name, *value;
 
@@ -256,6 +259,7 @@ int task_render(const Pipe *pipe, size_t task, const char *project, const char *
                    .pipe_name = name,
                    .name = pipe_task_name(pipe, task),
                    .apart = pipe_task_is_apart(pipe, task),
+                   .fans = pipe_task_fans(pipe, task),
                    .values = values };
         Rendered rendered = {};
         int r = name_ids(&t, task + 1);

@@ -299,6 +299,10 @@ bool pipe_task_is_apart(const Pipe *p, size_t i) {
         return pipe_task(p, i)->selector.terms.count > 0 || pipe_task(p, i)->all.terms.count > 0;
 }
 
+bool pipe_task_fans(const Pipe *p, size_t i) {
+        return pipe_task(p, i)->all.terms.count > 0;
+}
+
 char *const *pipe_task_directives(const Pipe *p, size_t i) {
         return pipe_task(p, i)->directives;
 }

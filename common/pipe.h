@@ -48,6 +48,8 @@ bool pipe_parameter_preset(const Pipe *p, size_t i, const char **ret_name, const
 bool pipe_is_streaming(const Pipe *p);
 /* Whether a task is placed by itself, without the workspace of its run. */
 bool pipe_task_is_apart(const Pipe *p, size_t i);
+/* Whether it is done on many instances. */
+bool pipe_task_fans(const Pipe *p, size_t i);
 /* When the i-th schedule is due: the caller owns *ret, NULL when no clock says it, and *ret_name is the pipe's. -ENOENT behind the
  * last one. */
 int pipe_schedule_times(const Pipe *p, size_t i, const char **ret_name, ScheduleTimes **ret);
