@@ -20,6 +20,7 @@ SET LOCAL check_function_bodies = off;
 
 DROP FUNCTION IF EXISTS sluice.dispatch_tell(uuid[]), sluice.selector_keys(jsonb), sluice.verdict(text, jsonb, uuid, uuid), -- of before 0006
         sluice.is_open(sluice.instance, timestamptz);
+DROP FUNCTION IF EXISTS sluice.dispatch_runs(uuid[], uuid); -- of the release before
 
 -- A selector as people write it.
 CREATE OR REPLACE FUNCTION sluice.selector_text(p_selector jsonb) RETURNS text
@@ -360,8 +361,8 @@ END
 $$;
 
 -- The fleet, for the queued attempts of these runs. The caller holds their locks. p_self is told of its
--- new work by the answer that the caller is about to give; its lock is taken along with the others.
-CREATE OR REPLACE FUNCTION sluice.dispatch_runs(p_runs uuid[], p_self uuid) RETURNS SETOF uuid
+-- new work by the answer that the caller is about to give; its lock is taken along with the others. Of those only what was queued since p_since.
+CREATE OR REPLACE FUNCTION sluice.dispatch_runs(p_runs uuid[], p_self uuid, p_since timestamptz DEFAULT '-infinity') RETURNS SETOF uuid
 LANGUAGE plpgsql SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
 DECLARE
         v_attempts uuid[];
@@ -376,7 +377,7 @@ BEGIN
                 SELECT array_agg(q.attempt ORDER BY q.priority DESC, q.attempt)
                   FROM (SELECT o.*, CASE WHEN o.instance IS NULL THEN 0
                                          ELSE (row_number() OVER (PARTITION BY o.instance IS NULL ORDER BY o.priority DESC, o.attempt) - 1) / 128 END AS part
-                          FROM sluice.queue o WHERE o.run = ANY (p_runs)) q
+                          FROM sluice.queue o WHERE o.run = ANY (p_runs) AND o.queued_at >= p_since) q
                  GROUP BY q.part ORDER BY q.part LOOP
                 v_all := v_all + cardinality(v_attempts);
                 v_candidates := ARRAY(
@@ -404,7 +405,7 @@ BEGIN
                 PERFORM sluice.look();
                 PERFORM pg_notify('sluice', 'instance ' || q.instance)
                    FROM sluice.queue q
-                  WHERE q.run = ANY (p_runs) AND q.instance IS NOT NULL AND (q.instance <> p_self) IS NOT FALSE AND EXISTS (SELECT FROM sluice.idle e WHERE e.instance = q.instance);
+                  WHERE q.run = ANY (p_runs) AND q.queued_at >= p_since AND q.instance IS NOT NULL AND (q.instance <> p_self) IS NOT FALSE AND EXISTS (SELECT FROM sluice.idle e WHERE e.instance = q.instance);
         END IF;
 END
 $$;

@@ -258,6 +258,9 @@ DECLARE
         v_void int[] := '{}';
         v_is record;
         v_given uuid[] := '{}';
+        v_self uuid := CASE WHEN cardinality(v_all) = 1 THEN v_all[1] END;
+        v_elsewhere uuid[] := '{}'; -- runs
+        v_look boolean;
         v_speaks uuid[]; -- p_instances, without those whose session is not the current one: that is given nothing
         v_start_instances uuid[];
         v_starts json[];
@@ -281,15 +284,20 @@ BEGIN
         PERFORM sluice.dues_begin_caused(v_is.changed);
         PERFORM sluice.runs_tell(v_is.touched);
 
-        -- What is to go on elsewhere, or waits for another instance, which passed over it meanwhile.
+        -- What is to go on elsewhere is placed; what waits there was passed over meanwhile, and is looked at.
         IF EXISTS (SELECT FROM sluice.queue) THEN
-                v_is.requeued := v_is.requeued || ARRAY(
-                        SELECT DISTINCT q.run FROM unnest(p_reports) e CROSS JOIN LATERAL (
-                                SELECT q.run FROM sluice.queue q WHERE q.run = v_is.runs[e.n] AND q.instance IS DISTINCT FROM e.instance OFFSET 0) q);
+                SELECT coalesce(array_agg(DISTINCT q.run) FILTER (WHERE q.queued_at >= now()), '{}'), bool_or(q.queued_at < now())
+                  INTO v_elsewhere, v_look
+                  FROM (SELECT DISTINCT v_is.runs[e.n] AS run, e.instance FROM unnest(p_reports) e) e
+                 CROSS JOIN LATERAL (SELECT q.run, q.queued_at FROM sluice.queue q WHERE q.run = e.run AND q.instance IS DISTINCT FROM e.instance OFFSET 0) q;
         END IF;
-        IF v_is.requeued <> '{}' THEN
+        IF v_is.requeued || v_elsewhere <> '{}' THEN
                 PERFORM FROM sluice.instance i WHERE i.id = ANY (v_all) ORDER BY i.id FOR NO KEY UPDATE;
-                v_given := ARRAY(SELECT sluice.dispatch_runs(v_is.requeued, CASE WHEN cardinality(v_all) = 1 THEN v_all[1] END));
+                v_given := ARRAY(SELECT sluice.dispatch_runs(v_is.requeued, v_self))
+                        || ARRAY(SELECT sluice.dispatch_runs(v_elsewhere, v_self, now()));
+        END IF;
+        IF v_look THEN
+                PERFORM sluice.look();
         END IF;
 
         SELECT array_agg(c.id ORDER BY r.n) INTO v_speaks

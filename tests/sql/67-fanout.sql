@@ -151,6 +151,21 @@ SELECT is((SELECT string_agg(name || ':' || state, ' ' ORDER BY name) FROM sluic
           format('f@w2:skipped f@w3:skipped %s:skipped', :'one'), 'a rerun goes by the instance, not by the name');
 SELECT is(t.tasks(:'r2') ~ '^f:failed', true, 'and when those that are left are not there it fails at once');
 
+-- An agent is deleted before the turn of its child has come.
+SELECT api.agent_flag_clear(t.h('operator'), 'w2', 'paused'), t.silent('w2', '0') \g /dev/null
+SELECT pg_temp.fan('late', '{"run_on_all_batch": "1", "run_on_all_success": "10%"}') \g /dev/null
+SELECT t.agent('w9', 1, '{"role": "web"}'), t.sync('w9') \g /dev/null
+SELECT t.run('late') AS r \gset
+SELECT is((SELECT string_agg(name, ' ') FROM sluice.task WHERE run = :'r' AND parent IS NOT NULL AND held AND state = 'waiting' AND name = 'f@w9'), 'f@w9', 'one waits for its turn');
+SELECT api.agent_delete(t.h('admin'), 'w9', 'false') \g /dev/null
+SELECT t.ends(g.name, :'r', a.task) FROM sluice.attempt a JOIN sluice.agent g ON g.id = a.agent WHERE a.run = :'r' AND a.ended_at IS NULL \g /dev/null
+SELECT t.ends(g.name, :'r', a.task) FROM sluice.attempt a JOIN sluice.agent g ON g.id = a.agent WHERE a.run = :'r' AND a.ended_at IS NULL \g /dev/null
+SELECT t.ends(g.name, :'r', a.task) FROM sluice.attempt a JOIN sluice.agent g ON g.id = a.agent WHERE a.run = :'r' AND a.ended_at IS NULL \g /dev/null
+SELECT is((SELECT state FROM sluice.task WHERE run = :'r' AND name = 'f@w9'), 'queued', 'its turn comes');
+SELECT sluice.fans_sweep() \g /dev/null
+SELECT is(pg_temp.reason(:'r', 'f@w9'), 'its agent was deleted', 'it is not waited for');
+SELECT is((SELECT state FROM sluice.task WHERE run = :'r' AND name = 'f'), 'succeeded', 'and the task goes on to its end');
+
 -- What cannot be.
 SELECT is(t.error($$SELECT t.deploy('w', '[{"name": "a", "run_on_all": [], "run_on_all_batch": "0"}]')$$)
           || t.error($$SELECT t.deploy('w', '[{"name": "a", "run_on_all": [], "run_on_all_success": "101%"}]')$$)
