@@ -87,12 +87,11 @@ def chained(script, *schedule):
 
 def test_a_pipe_runs_after_another(agent):
     fleet = agent.fleet
-    fleet.deploy("first", "[Task a]\nExecStart=/bin/sh -c 'exit ${code}'\n[Parameter code]\nType=integer\nDefault=0\n")
+    fleet.deploy("first", '[Parameter code]\nType=integer\n[Task a]\nExecStart=/bin/sh -c "exit $$0" ${code}\n')
     fleet.deploy("second", chained("echo $SLUICE_CAUSED_BY $SLUICE_CAUSED_BY_PIPE $SLUICE_CAUSED_BY_STATE", "AfterPipe=first"))
     fleet.deploy("alarm", chained("echo $SLUICE_CAUSED_BY_STATE", "AfterPipeFailure=first"))
     fleet.deploy("third", chained("true", "AfterPipe=second"))
-    good = fleet.run("first").wait_ended()
-    bad = fleet.run("first", "--param=code=3").wait_ended()
+    good, bad = (Run(fleet, fleet.ctl_json("run", "first", f"--param=code={code}")["run"]).wait_ended() for code in (0, 3))
     for name, cause, line in (("second", good, f"{good.id} first succeeded"), ("alarm", bad, "failed")):
         wait_until(f"the run of {name}", lambda name=name: ended(fleet, name), 60)
         assert [row["caused_by"] for row in dues(fleet, name)] == [cause.id]

@@ -15,24 +15,30 @@
 #define NIGHT 1711843200000000ULL
 #define LONDON "{\"name\":\"Europe/London\",\"transitions\":[[1420070400,0],[1711846800,3600]]}"
 
-/* The answer to one item with these members, as it is when a moment is `now` hours after NIGHT. */
-static const char *work(Zones *z, const char *spec, double after, const char *last, double now) {
+/* What a worker answers to this. */
+static const char *answer_to(Zones *z, const char *json) {
         static char *answer;
         _cleanup_(due_batch_freep) DueBatch *b = NULL;
-        char json[2048];
         Error e = {};
 
         free(answer);
         answer = NULL;
+        ok_int(due_batch_new(json, &b, &e), 0);
+        ok_int(due_batch_work(b, z, &answer), 1);
+        return answer ? answer : "";
+}
+
+/* The answer to one item with these members, as it is when a moment is `now` hours after NIGHT. */
+static const char *work(Zones *z, const char *spec, double after, const char *last, double now) {
+        char json[2048];
+
         (void) snprintf(
                 json, sizeof(json),
                 "{\"now_usec\":%llu,\"items\":[{\"schedule\":\"x\",\"spec\":%s,\"after_usec\":"
                 "%llu,\"last_usec\":%s}]}",
                 (unsigned long long) (NIGHT + (uint64_t) (now * (double) HOUR)), spec,
                 (unsigned long long) (NIGHT + (uint64_t) (after * (double) HOUR)), last);
-        ok_int(due_batch_new(json, &b, &e), 0);
-        ok_int(due_batch_work(b, z, &answer), 1);
-        return answer ? answer : "";
+        return answer_to(z, json);
 }
 
 static Zones *zones_of(const char *json, char *const *names) {
@@ -170,22 +176,15 @@ static void test_nonsense(void) {
 
 /* A backfill of this line of cron over so many hours from NIGHT on, both ends included. */
 static const char *range(Zones *z, const char *cron, unsigned hours) {
-        static char *answer;
-        _cleanup_(due_batch_freep) DueBatch *b = NULL;
         char json[2048];
-        Error e = {};
 
-        free(answer);
-        answer = NULL;
         (void) snprintf(
                 json, sizeof(json),
                 "{\"now_usec\":1,\"items\":[{\"schedule\":\"x\",\"backfill\":\"b\",\"spec\":{"
                 "\"cron\":[\"%s\"],\"time_zone\":\"Europe/London\"},\"after_usec\":%llu,"
                 "\"until_usec\":%llu}]}",
                 cron, NIGHT - 1, NIGHT + hours * HOUR);
-        ok_int(due_batch_new(json, &b, &e), 0);
-        ok_int(due_batch_work(b, z, &answer), 1);
-        return answer ? answer : "";
+        return answer_to(z, json);
 }
 
 static void test_backfills(void) {
