@@ -148,6 +148,9 @@ static void on_answer(const HttpAnswer *answer, void *userdata) {
                 r = failure_describe(client_url(call->client), answer, &e);
                 if (repeat(call, answer, &e))
                         return;
+                if (answer->r >= 0 && answer->body)
+                        (void) reply_copy(answer,
+                                          &reply); /* there may be more than e has room for */
         } else {
                 client_out_of_trouble(call->client);
                 r = reply_copy(answer, &reply);

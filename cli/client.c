@@ -10,7 +10,9 @@
 #include <unistd.h>
 
 #include "client-internal.h"
+#include "json-in.h"
 #include "str.h"
+#include "strv.h"
 #include "table.h"
 
 struct Client {
@@ -157,6 +159,21 @@ static void on_waited(int r, Reply *reply, const Error *e, void *userdata) {
         w->done = true;
 }
 
+/* What went wrong; several things a line each. */
+static int tell(const Waited *w) {
+        _cleanup_(strv_freep) char **errors = NULL;
+        const JsonField fields[] = { { "errors", JSON_STRV, false, 0, .max = 10000 }, {} };
+
+        if (w->reply.body)
+                (void) json_decode(w->reply.body, w->reply.size, fields, JSON_IGNORE_UNKNOWN,
+                                   &errors, NULL);
+        if (strv_length(errors) < 2)
+                return complain(w->r, "%s", error_text(&w->error, w->r));
+        STRV_FOREACH(e, errors)
+                (void) complain(w->r, "%s", *e);
+        return w->r;
+}
+
 /* The problem called quiet (may be NULL) is -ENOENT, and not told. */
 static int wait_for(Client *c, const Request *request, const char *quiet, Reply *ret) {
         _cleanup_(call_freep) Call *call = NULL;
@@ -169,10 +186,9 @@ static int wait_for(Client *c, const Request *request, const char *quiet, Reply 
         if (r < 0)
                 return r;
         if (w.r < 0) {
+                r = quiet && str_eq(w.error.slug, quiet) ? -ENOENT : tell(&w);
                 reply_done(&w.reply);
-                if (quiet && str_eq(w.error.slug, quiet))
-                        return -ENOENT;
-                return complain(w.r, "%s", error_text(&w.error, w.r));
+                return r;
         }
         *ret = w.reply;
         return 0;

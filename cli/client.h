@@ -50,13 +50,14 @@ int client_catch_interrupt(Client *c);
 /* Runs the loop until *flag. -EINTR, or an error that was told. */
 int client_run(Client *c, const bool *flag);
 
-/* Called once, from the loop; the receiver may free the call, and take what the reply owns. r is 0 with a 2xx or 304. */
+/* Called once, from the loop; the receiver may free the call, and take what the reply owns. r is 0 with a 2xx or 304; else the reply may
+ * have the problem's document. */
 typedef void (*CallDone)(int r, Reply *reply, const Error *e, void *userdata);
 int call_new(Client *c, const Request *request, CallDone done, void *userdata, Call **ret);
 Call *call_free(Call *call); /* cancels */
 DEFINE_SCOPE_EXIT(Call, call_free)
 
-/* One call, waited for. What goes wrong is told on stderr, in one line, before these return. */
+/* One call, waited for. What goes wrong is told on stderr, in a line, or several when the answer says several things, before these return. */
 int client_request(Client *c, const Request *request, Reply *ret);
 int client_get(Client *c, const char *path, Reply *ret);
 /* But of this problem, by its code, nothing is said: -ENOENT. */
