@@ -131,7 +131,7 @@ BEGIN
 END
 $$;
 
--- These runs have ended: what runs after them is due. This waits for no lock but that of the end itself.
+-- These runs have ended: what runs after them is due; after trials nothing is. This waits for no lock but that of the end itself.
 CREATE OR REPLACE FUNCTION sluice.dues_cause(p_runs uuid[]) RETURNS void
 LANGUAGE plpgsql SET enable_indexscan = on SET enable_indexonlyscan = on SET enable_seqscan = off SET jit = off AS $$
 DECLARE
@@ -145,7 +145,8 @@ BEGIN
                    FROM unnest(p_runs) u (run)
                   CROSS JOIN LATERAL (SELECT r.* FROM sluice.run r WHERE r.id = u.run OFFSET 0) r
                    JOIN sluice.pipe_after a ON a.project = r.project AND a.cause = r.pipe
-                  WHERE a.outcome = 'any' OR (a.outcome, r.state) IN (('success', 'succeeded'), ('failure', 'failed'))
+                  WHERE NOT sluice.is_draft(r.version)
+                    AND (a.outcome = 'any' OR (a.outcome, r.state) IN (('success', 'succeeded'), ('failure', 'failed')))
                   ORDER BY r.ended_at, r.id, a.schedule LOOP
                 PERFORM sluice.due_cause(s, v.id, v.ended_at) FROM sluice.schedule s WHERE s.id = v.schedule;
                 PERFORM pg_notify('sluice', 'tick');

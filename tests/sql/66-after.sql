@@ -57,6 +57,11 @@ SELECT t.sync('n1') \g /dev/null
 SELECT t.events('n1', t.success(a.id, a.epoch)) FROM sluice.attempts_of(:'again') a \g /dev/null
 SELECT is(pg_temp.dues('report'), 'run, run', 'a rerun is a run of its own');
 
+-- A trial is none of the pipe's runs.
+SELECT api.trial_create(t.h('owner'), 'default', jsonb_build_object('pipe', 'orders', 'version', repeat('a', 16), 'spec', t.spec('{a}'), 'source', 'x', 'agent', 'n1'), NULL) ->> 'run' AS trial \gset
+SELECT t.events('n1', t.success(a.id, a.epoch)) FROM sluice.attempts_of(:'trial') a \g /dev/null
+SELECT is((t.get(:'trial') ->> 'state') || ': ' || pg_temp.dues('report'), 'succeeded: run, run', 'after a trial nothing runs');
+
 -- In one transaction: what that has written, and nothing else, is gone when it fails.
 BEGIN;
 SELECT pg_temp.ends('orders', 'success') AS gone \gset

@@ -134,4 +134,13 @@ SELECT throws_ok($$SELECT pg_temp.ask()$$, 'ZF409', 'Schedule "s" of pipe "p" is
 SELECT is(json_array_length(api.backfill_list(t.h('viewer'), 'default', 'p', 's', 3, NULL) -> 'items'), 3, 'they are listed');
 SELECT throws_ok(format('SELECT api.backfill_cancel(t.h(''viewer''), %L)', :'b'), 'ZF403', NULL, 'not for a viewer to cancel');
 SELECT throws_ok(format('SELECT api.backfill_get(t.h(''viewer''), %L)', sluice.uuid_v7()), 'ZF404', NULL, 'one that is not there');
+-- Of a time whose history is gone it is not known what has run.
+CREATE FUNCTION pg_temp.needless(p_again boolean, p_days int) RETURNS text LANGUAGE sql AS $$
+        SELECT sluice.backfill_needless(jsonb_populate_record(NULL::sluice.backfill, jsonb_build_object('schedule', s.id, 'again', p_again)), s.forgotten_at + p_days * interval '1 day')
+          FROM sluice.schedule s WHERE s.forgotten_at IS NOT NULL
+$$;
+UPDATE sluice.schedule SET forgotten_at = '2020-01-01 00:00Z' WHERE id = (SELECT id FROM sluice.schedule ORDER BY id LIMIT 1);
+SELECT is(pg_temp.needless(false, 0), 'its history is gone, and whether it had a run is not known any more', 'up to there nothing is run past');
+SELECT is(pg_temp.needless(false, 1), NULL, 'what is after it is');
+SELECT is(pg_temp.needless(true, 0), NULL, 'and with --again all');
 SELECT * FROM finish();
