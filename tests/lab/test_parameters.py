@@ -113,7 +113,7 @@ HOSTILE = {
     "huge": ("truncate -s 1T $$SLUICE_OUTPUT", "it is larger than 64 KiB"),
     "binary": ("head -c 100 /bin/sh > $$SLUICE_OUTPUT", "there is a NUL byte"),
     "lines": ("echo nonsense > $$SLUICE_OUTPUT", "line 1 is not KEY=VALUE"),
-    "secret": ("echo k=AKIA""IOSFODNN7EXAMPLE > $$SLUICE_OUTPUT", "line 1: output k looks like an AWS access key"),
+    "secret": ("echo k=AKIA\"\"IOSFODNN7EXAMPLE > $$SLUICE_OUTPUT", "line 1: output k looks like an AWS access key"),
     "closed": ("echo a=1 > $$SLUICE_OUTPUT; chmod 0 $$SLUICE_OUTPUT", None),
     "none": ("true", None),
 }
