@@ -244,6 +244,7 @@ static void test_substitution(void) {
         _cleanup_(freep) char *environment = substituted("Environment", "A=${odd} \"B=${day}\"");
         _cleanup_(freep) char *path = substituted("ExecStart", "/opt/${odd}/x");
         _cleanup_(freep) char *none = substituted("ExecStart", "/bin/x ${no}");
+        _cleanup_(freep) char *unknown = substituted("ExecStart", "/bin/date +%F");
         _cleanup_(freep) char *input = substituted("StandardInputText", "a\\tb ${odd}");
         _cleanup_(freep) char *raw = NULL;
         _cleanup_(strv_freep) char **words = NULL;
@@ -260,8 +261,7 @@ static void test_substitution(void) {
                 "/run/credentials/u.service sub/dir%");
         becomes("Environment", "DAY=%%F \"A=%n %\"", "DAY=%F A=u.service\\x20%");
         becomes("WorkingDirectory", "%S/x", "/var/lib/x");
-        ok_str(substituted("ExecStart", "/bin/date +%F"),
-               "%F stands for nothing here; write %%F for a % and F");
+        ok_str(unknown, "%F stands for nothing here; write %%F for a % and F"); write %%F for a % and F");
         becomes("WorkingDirectory", "/srv/$${way}", "/srv/${way}");
         ok_str(path, "a value with a $ cannot be part of the program's path");
         ok_str(none, "no value");
