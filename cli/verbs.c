@@ -199,7 +199,10 @@ static int print_help(void) {
                         str_format("%s%s%s %s", verbs[i].verb, verbs[i].noun ? " " : "",
                                    verbs[i].noun ? verbs[i].noun : "", verbs[i].usage);
 
-                (void) printf("  %-22s %s\n", left ? left : verbs[i].verb, verbs[i].help);
+                (void) printf("  %-22s", left ? left : verbs[i].verb);
+                if (left && strlen(left) > 22)
+                        (void) printf("\n%-24s", "");
+                (void) printf(" %s\n", verbs[i].help);
         }
         (void) fputs(options_help, stdout);
         return EXIT_SUCCESS;

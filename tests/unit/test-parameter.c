@@ -261,7 +261,7 @@ static void test_substitution(void) {
                 "/run/credentials/u.service sub/dir%");
         becomes("Environment", "DAY=%%F \"A=%n %\"", "DAY=%F A=u.service\\x20%");
         becomes("WorkingDirectory", "%S/x", "/var/lib/x");
-        ok_str(unknown, "%F stands for nothing here; write %%F for a % and F"); write %%F for a % and F");
+        ok_str(unknown, "%F stands for nothing here; write %%F for a % and F");
         becomes("WorkingDirectory", "/srv/$${way}", "/srv/${way}");
         ok_str(path, "a value with a $ cannot be part of the program's path");
         ok_str(none, "no value");
