@@ -32,11 +32,21 @@ const SecretShape secret_shapes[] = {
 const char secret_names[] = "(passw(or)?d|passphrase|(^|_)(secret|token|credentials?|(api|access|"
                             "private|secret)_?key))$";
 
+/* One of these stands in whatever matches: most names need no more than this look. */
+static const char *const name_hints[] = { "pass", "secret", "token", "credential", "key", NULL };
+
 static int matches(const char *pattern, const char *text) {
         _cleanup_(pattern_freep) Pattern *p = NULL;
         int r = pattern_compile(pattern, &p, NULL);
 
         return r < 0 ? r : pattern_match(p, text);
+}
+
+static int name_says(const char *lower) {
+        for (const char *const *hint = name_hints; *hint; hint++)
+                if (strstr(lower, *hint))
+                        return matches(secret_names, lower);
+        return 0;
 }
 
 int secret_looks_like(const char *value, const char **ret) {
@@ -59,7 +69,7 @@ int secret_check(const char *what, const char *name, const char *value, Error *e
                 return -ENOMEM;
         for (char *p = lower; *p; p++)
                 *p = (char) tolower((unsigned char) *p);
-        r = matches(secret_names, lower);
+        r = name_says(lower);
         if (r > 0)
                 like = "the name of a secret";
         else if (r == 0)
