@@ -83,3 +83,4 @@ def test_a_copy_beside_the_original_is_quarantined(fleet, agent):
     wait_until("the copy to enrol anew", lambda: "copy" in [a["name"] for a in fleet.ctl_json("agents")["items"]], 60)
     assert flags(agent) == {} and agent.status() == "Running"
     copy.shut_down()
+    fleet.ctl("agent", "delete", "copy", "--force")  # it has the labels of the original
