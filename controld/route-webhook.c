@@ -111,7 +111,7 @@ void route_webhook_take(Exchange *x) {
                 exchange_reply_problem(x, 403, e.slug, e.detail, NULL);
         else if (r < 0)
                 exchange_reply_error(x, r, &e);
-        else if (str_eq(event, "ping")) /* GitHub asks whether somebody is here */
+        else if (str_eq(event, "ping") && str_eq(verdict.scheme, "github")) /* is somebody here? */
                 exchange_reply_json(x, 200, "{\"run\": null}");
         else if (route_check_body(x) >= 0)
                 exchange_query(x, x->route->statement,
