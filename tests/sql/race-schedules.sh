@@ -24,9 +24,20 @@ BEGIN
                 FROM json_array_elements(v -> 'items') i)) WHERE v IS NOT NULL;
 END \$\$" >/dev/null
 
-work="$(repeat 60 "CALL t.work();
-SELECT api.tick() \\g /dev/null")"
-end="$(repeat 60 "SELECT api.run_cancel(t.h('owner'), r.id) FROM (SELECT id FROM sluice.run WHERE ended_at IS NULL ORDER BY random() LIMIT 2) r \\g /dev/null")"
+# Each session goes on until there is something to look at, however the machine divides its time among them.
+often() {
+        echo "DO \$\$
+        BEGIN
+                FOR i IN 1 .. 5000 LOOP
+                        $1;
+                        COMMIT;
+                        EXIT WHEN i >= 60 AND (SELECT count(*) > 3 FROM sluice.run WHERE schedule IS NOT NULL)
+                                  AND EXISTS (SELECT FROM sluice.schedule_due WHERE skipped = 'overlap');
+                END LOOP;
+        END \$\$;"
+}
+work="$(often "CALL t.work(); PERFORM api.tick()")"
+end="$(often "PERFORM api.run_cancel(t.h('owner'), r.id) FROM (SELECT id FROM sluice.run WHERE ended_at IS NULL ORDER BY random() LIMIT 2) r")"
 deploy="$(repeat 15 "SELECT t.deploy('one', 'replace'), t.deploy('two', 'queue') \\g /dev/null
 SELECT t.deploy('one', 'queue'), t.deploy('two', 'forbid') \\g /dev/null
 SELECT api.schedule_pause(t.h('owner'), 'default', 'one', 'x', '{}') \\g /dev/null
