@@ -52,6 +52,22 @@ BEGIN
 END
 $$;
 
+-- Whether anything waits: that of the transaction that queued first, or none. Rows that have left are passed over one by one as long as anybody has a snapshot
+-- from before, so each session remembers where the last look came to. No row from before that can appear: the transactions before
+-- the oldest that was under way had ended. (pg_snapshot_xmin() is of those that write; a reader does not hold it back.)
+CREATE OR REPLACE FUNCTION sluice.queue_waits() RETURNS boolean
+LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+DECLARE
+        v_from xid8 := coalesce(nullif(current_setting('sluice.queue_from', true), ''), '0')::xid8;
+        v_under_way xid8 := pg_snapshot_xmin(pg_current_snapshot()); -- before the look: what has ended by now is seen by it
+        v_first xid8 := (SELECT q.queued_by FROM sluice.queue q WHERE q.queued_by >= v_from ORDER BY q.queued_by LIMIT 1);
+BEGIN
+        -- A restored database may have rows of transactions that are yet to come.
+        PERFORM set_config('sluice.queue_from', CASE WHEN v_first < v_under_way THEN v_first ELSE v_under_way END::text, false);
+        RETURN v_first IS NOT NULL;
+END
+$$;
+
 -- After the commit, somebody looks at the queue.
 CREATE OR REPLACE FUNCTION sluice.look() RETURNS void
 LANGUAGE sql AS $$
@@ -424,7 +440,7 @@ DECLARE
         v_again boolean := false;
         v record;
 BEGIN
-        IF NOT EXISTS (SELECT FROM sluice.queue WHERE instance IS NULL) OR NOT EXISTS (SELECT FROM sluice.idle) THEN
+        IF NOT sluice.queue_waits() OR NOT EXISTS (SELECT FROM sluice.idle) THEN
                 RETURN false;
         ELSIF NOT pg_try_advisory_xact_lock(hashtext('sluice'), 1) THEN
                 RETURN true;
@@ -483,7 +499,7 @@ DECLARE
         v_runs uuid[];
         v_changed uuid[];
 BEGIN
-        IF NOT EXISTS (SELECT FROM sluice.queue) OR NOT pg_try_advisory_xact_lock(hashtext('sluice'), 3) THEN
+        IF NOT sluice.queue_waits() OR NOT pg_try_advisory_xact_lock(hashtext('sluice'), 3) THEN
                 RETURN;
         END IF;
 

@@ -48,7 +48,7 @@ BEGIN
                 UNION
                 SELECT i.id FROM sluice.instance i WHERE i.broke_at > clock_timestamp() - interval '1 minute') s;
 
-        IF EXISTS (SELECT FROM sluice.queue) OR EXISTS (SELECT FROM sluice.stream_news) THEN
+        IF sluice.queue_waits() OR EXISTS (SELECT FROM sluice.stream_news) THEN
                 RETURN NEXT 'dispatch';
         END IF;
         IF EXISTS (SELECT FROM sluice.task WHERE retry_at IS NOT NULL) OR EXISTS (SELECT FROM sluice.schedule WHERE look_at IS NOT NULL OR expect_look IS NOT NULL OR every IS NOT NULL)

@@ -285,7 +285,7 @@ BEGIN
         PERFORM sluice.runs_tell(v_is.touched);
 
         -- What is to go on elsewhere is placed; what waits there was passed over meanwhile, and is looked at.
-        IF EXISTS (SELECT FROM sluice.queue) THEN
+        IF sluice.queue_waits() THEN
                 SELECT coalesce(array_agg(DISTINCT q.run) FILTER (WHERE q.queued_at >= now()), '{}'), bool_or(q.queued_at < now())
                   INTO v_elsewhere, v_look
                   FROM (SELECT DISTINCT v_is.runs[e.n] AS run, e.instance FROM unnest(p_reports) e) e

@@ -19,8 +19,8 @@ CREATE OR REPLACE FUNCTION sluice.take_many(p_instances uuid[], p_freed uuid[]) 
 LANGUAGE plpgsql SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
-        v_ask uuid[] := CASE WHEN EXISTS (SELECT FROM sluice.queue) THEN p_instances
-                             ELSE ARRAY(SELECT DISTINCT unnest(p_freed)) END;
+        v_waits boolean := sluice.queue_waits();
+        v_ask uuid[] := CASE WHEN v_waits THEN p_instances ELSE ARRAY(SELECT DISTINCT unnest(p_freed)) END;
         v_open uuid[]; -- with room
         v_free int[];
         v_types text[];
@@ -49,7 +49,7 @@ BEGIN
                                        FROM sluice.assignment x WHERE x.instance = i.id) x
                  WHERE i.id = ANY (v_ask) AND sluice.room(i, a.type, x.count) > 0;
 
-                EXIT WHEN v_open IS NULL OR NOT EXISTS (SELECT FROM sluice.queue);
+                EXIT WHEN v_open IS NULL OR NOT v_waits;
 
                 -- First what belongs to runs that began there.
                 v_attempts := ARRAY(
