@@ -1,6 +1,7 @@
 /* bare-start: what the least that could start a task costs. One sd-bus connection, /bin/true N times, one after the other, in
  * units named and placed like Sluice's: StartTransientUnit, wait until it has ended, read Result, StopUnit.
- * usage: bare-start N, as root, on a systemd host. Prints "N units, S seconds, C usec of its own CPU time each". */
+ * usage: bare-start N [task], as root, on a systemd host. Prints "N units, S seconds, C usec of its own CPU time each". "task":
+ * the units are what agentd makes of a pipe that says nothing but ExecStart=; their state directories stay. */
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,8 +14,25 @@
 #define DESTINATION "org.freedesktop.systemd1"
 #define MANAGER "/org/freedesktop/systemd1"
 
+/* What a task's unit has besides, as agentd/exec/properties.c and the profile "standard" of common/sandbox.c say it. */
+static const struct {
+        const char *name, *type, *text;
+} task_properties[] = {
+        { "CPUAccounting", "b", "yes" },        { "MemoryAccounting", "b", "yes" },
+        { "TasksAccounting", "b", "yes" },      { "IOAccounting", "b", "yes" },
+        { "DynamicUser", "b", "yes" },          { "NoNewPrivileges", "b", "yes" },
+        { "ProtectSystem", "s", "strict" },     { "ProtectHome", "s", "yes" },
+        { "PrivateTmp", "b", "yes" },           { "PrivateDevices", "b", "yes" },
+        { "ProtectClock", "b", "yes" },         { "ProtectControlGroups", "b", "yes" },
+        { "ProtectHostname", "b", "yes" },      { "ProtectKernelLogs", "b", "yes" },
+        { "ProtectKernelModules", "b", "yes" }, { "ProtectKernelTunables", "b", "yes" },
+        { "RestrictRealtime", "b", "yes" },     { "RestrictSUIDSGID", "b", "yes" },
+        { "LockPersonality", "b", "yes" },      { "SystemCallArchitectures", "as", "native" },
+};
+static bool as_task;
+
 typedef struct Attempt {
-        char unit[64], slice[64];
+        char unit[64], slice[64], user[32];
         char *path;
         bool ended;
 } Attempt;
@@ -52,6 +70,26 @@ static int on_properties(sd_bus_message *m, void *userdata, sd_bus_error *error)
         return 0;
 }
 
+static void append_task(sd_bus_message *m, const Attempt *a) {
+        for (size_t i = 0; i < sizeof(task_properties) / sizeof(*task_properties); i++) {
+                const char *name = task_properties[i].name, *type = task_properties[i].type;
+
+                if (*type == 'b')
+                        check(sd_bus_message_append(m, "(sv)", name, type, true), name);
+                else if (*type == 's')
+                        check(sd_bus_message_append(m, "(sv)", name, type, task_properties[i].text),
+                              name);
+                else
+                        check(sd_bus_message_append(m, "(sv)", name, type, 1,
+                                                    task_properties[i].text),
+                              name);
+        }
+        check(sd_bus_message_append(m, "(sv)(sv)(sv)(sv)", "CapabilityBoundingSet", "t",
+                                    UINT64_C(0), "StateDirectory", "as", 1, a->unit, "User", "s",
+                                    a->user, "SyslogIdentifier", "s", "task"),
+              "append");
+}
+
 static void start(sd_bus *bus, const Attempt *a) {
         sd_bus_message *m = NULL;
         sd_bus_error error = SD_BUS_ERROR_NULL;
@@ -68,6 +106,8 @@ static void start(sd_bus *bus, const Attempt *a) {
         check(sd_bus_message_append(m, "(sv)", "ExecStart", "a(sasb)", 1, "/bin/true", 1,
                                     "/bin/true", false),
               "append");
+        if (as_task)
+                append_task(m, a);
         check(sd_bus_message_close_container(m), "close");
         check(sd_bus_message_append(m, "a(sa(sv))", 0), "append");
         check(sd_bus_call(bus, m, 0, &error, NULL), "StartTransientUnit");
@@ -83,6 +123,7 @@ static void once(sd_bus *bus) {
         check(sd_id128_randomize(&random), "random");
         sd_id128_to_string(random, id);
         snprintf(a.unit, sizeof(a.unit), "sluice-%s.service", id);
+        snprintf(a.user, sizeof(a.user), "sluice-%.20s", id);
         snprintf(a.slice, sizeof(a.slice), "sluice-%c-%s.slice", id[31], id);
         check(sd_bus_path_encode("/org/freedesktop/systemd1/unit", a.unit, &a.path), "path");
         check(sd_bus_match_signal(bus, &slot, DESTINATION, a.path,
@@ -108,13 +149,14 @@ static void once(sd_bus *bus) {
 }
 
 int main(int argc, char *argv[]) {
-        int n = argc == 2 ? atoi(argv[1]) : 0;
+        int n = argc >= 2 ? atoi(argv[1]) : 0;
         struct timespec begin, end;
         struct rusage use;
         sd_bus *bus = NULL;
 
         if (n <= 0)
                 return 2;
+        as_task = argc == 3 && strcmp(argv[2], "task") == 0;
         check(sd_bus_open_system(&bus), "bus");
         check(sd_bus_call_method(bus, DESTINATION, MANAGER, DESTINATION ".Manager", "Subscribe",
                                  NULL, NULL, ""),

@@ -451,12 +451,28 @@ class Bench:
             SELECT i.attempt, i.run, (SELECT id FROM sluice.demand ORDER BY id DESC LIMIT 1) FROM ids i WHERE i.n > {finished};
             ANALYZE sluice.run, sluice.task, sluice.attempt, sluice.queue""")
 
+    @contextlib.contextmanager
+    def old_snapshot(self):
+        """A reader, a dump say, that holds its snapshot: no row that dies meanwhile can be removed."""
+        command = ["psql", "-X", "-q", "-h", self.site.runtime / "postgresql", "-U", "sluice", "sluice"]
+        reader = subprocess.Popen(self.site.as_user(*command), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+        self.children.append(reader)
+        reader.stdin.write("SET idle_in_transaction_session_timeout = 0;\nBEGIN ISOLATION LEVEL REPEATABLE READ;\nSELECT count(*) FROM sluice.run;\n")
+        reader.stdin.flush()
+        wait_until("the reader", lambda: self.site.sql("SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction'") == "1", 60)
+        yield
+        reader.stdin.close()
+        end(reader)
+
     def f_growth(self):
         o = self.options
         self.say(f"## (f) Growth\n\nThe same load each time: 100 agents of 64 slots, beside more that wait or more rows.\n")
         options = {"slots": 64, "submitters": 256}
         rows = [self.load("100 agents", 100, 1000000, o.span, **options)]
         rows.append(self.load(f"{o.agents} agents", o.agents, 1000000, o.span, **options))
+        with self.old_snapshot():
+            rows.append(self.load(f"100 agents, the first {o.snapshot} s of a reader with one snapshot", 100, 1000000, o.snapshot, **options))
+            rows.append(self.load("100 agents, and then", 100, 1000000, o.span, **options))
         self.grow(o.history, 0)
         rows.append(self.load(f"100 agents, {o.history} finished runs", 100, 1000000, o.span, **options))
         self.grow(0, o.history)
@@ -503,6 +519,7 @@ def main():
     options.history = options.history or (20000 if options.quick else 1000000)
     options.span = options.span or (9 if options.quick else 30)
     options.idle = options.span if options.quick else 60
+    options.snapshot = 30 if options.quick else 600
     options.only = options.only.split(",")
     os.environ["PATH"] += "".join(f":{p}" for p in sorted(Path("/usr/lib/postgresql").glob("*/bin")))
     for name in ("controld/controld", "tests/bench/swarm", "tests/bench/bare-http"):
