@@ -142,7 +142,8 @@ class Ground:
     def load(self, what, seconds, **options):
         """The swarm does what it can for so long while the body makes trouble; then all that was promised must be there."""
         before = int(self.primary.sql("SELECT count(*) FROM sluice.run"))
-        runs = swarm.Swarm(self, self.options.agents, self.options.rate * seconds, 3 * seconds + 100, slots=8, rate=self.options.rate, **options)
+        runs = swarm.Swarm(self, self.options.agents, self.options.rate * seconds, 3 * seconds + 100, slots=8, rate=self.options.rate,
+                           submitters=max(8, self.options.rate // 2), **options)
         runs.until("running")
         time.sleep(3)
         yield
