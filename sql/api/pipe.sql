@@ -22,16 +22,18 @@ $$;
 
 -- The first term that is none; NULL when all are.
 CREATE OR REPLACE FUNCTION sluice.selector_objection(p_selector jsonb) RETURNS jsonb
-LANGUAGE sql IMMUTABLE AS $$
-        SELECT t FROM jsonb_array_elements(p_selector) t
-         WHERE (jsonb_typeof(t) = 'object' AND t ->> 'key' ~ '^[A-Za-z0-9][A-Za-z0-9_./-]{0,62}$'
-                AND jsonb_typeof(t -> 'key') = 'string' AND jsonb_typeof(t -> 'values') = 'array'
-                AND CASE WHEN t ->> 'operator' IN ('in', 'notin') THEN jsonb_array_length(t -> 'values') BETWEEN 1 AND 64
-                         WHEN t ->> 'operator' IN ('exists', 'absent') THEN t -> 'values' = '[]'
-                         ELSE false END
-                AND NOT EXISTS (SELECT FROM jsonb_array_elements(t -> 'values') v
-                                 WHERE jsonb_typeof(v) <> 'string' OR length(v #>> '{}') > 255)) IS NOT TRUE
-         LIMIT 1
+LANGUAGE plpgsql IMMUTABLE AS $$ -- not sql, which would be planned anew each time
+BEGIN
+        RETURN (SELECT t FROM jsonb_array_elements(p_selector) t
+                 WHERE (jsonb_typeof(t) = 'object' AND t ->> 'key' ~ '^[A-Za-z0-9][A-Za-z0-9_./-]{0,62}$'
+                        AND jsonb_typeof(t -> 'key') = 'string' AND jsonb_typeof(t -> 'values') = 'array'
+                        AND CASE WHEN t ->> 'operator' IN ('in', 'notin') THEN jsonb_array_length(t -> 'values') BETWEEN 1 AND 64
+                                 WHEN t ->> 'operator' IN ('exists', 'absent') THEN t -> 'values' = '[]'
+                                 ELSE false END
+                        AND NOT EXISTS (SELECT FROM jsonb_array_elements(t -> 'values') v
+                                         WHERE jsonb_typeof(v) <> 'string' OR length(v #>> '{}') > 255)) IS NOT TRUE
+                 LIMIT 1);
+END
 $$;
 
 -- The names of all tasks that one comes after, however it does.
@@ -61,7 +63,8 @@ $$;
 CREATE OR REPLACE FUNCTION sluice.selector_check(p_object jsonb, p_member text) RETURNS void
 LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
-        v_wrong jsonb := sluice.selector_objection(sluice.json_array(p_object, p_member, 64));
+        v_selector jsonb := sluice.json_array(p_object, p_member, 64);
+        v_wrong jsonb := CASE WHEN v_selector <> '[]' THEN sluice.selector_objection(v_selector) END;
 BEGIN
         IF v_wrong IS NOT NULL THEN
                 PERFORM sluice.fail(400, 'bad-spec', format('A term of "%s" is wrong: %s', p_member, left(v_wrong::text, 200)));
@@ -240,9 +243,11 @@ $$;
 
 -- What the tasks of a pipe ask for, by position.
 CREATE OR REPLACE FUNCTION sluice.demands_make(p_project text, p_pipe text, p_spec jsonb) RETURNS uuid[]
-LANGUAGE sql AS $$
-        SELECT ARRAY(SELECT sluice.demand_make(p_project, p_pipe, p_spec, t)
-                       FROM jsonb_array_elements(p_spec -> 'tasks') WITH ORDINALITY x (t, n) ORDER BY n)
+LANGUAGE plpgsql AS $$ -- not sql, which would be planned anew each time
+BEGIN
+        RETURN ARRAY(SELECT sluice.demand_make(p_project, p_pipe, p_spec, t)
+                       FROM jsonb_array_elements(p_spec -> 'tasks') WITH ORDINALITY x (t, n) ORDER BY n);
+END
 $$;
 
 -- The answer carries `created`, whether this version is new, and `changed`, whether another one was current before. The project exists.
