@@ -1,7 +1,9 @@
-/* One match for each unit, so that nothing else on the host wakes us. A table says which properties are read and how. */
+/* One match for the services of the host: a bus takes 512 from a connection, which is less than the slots of an agent. A table says
+ * which properties are read and how. */
 #include "unit.h"
 
 #include <errno.h>
+#include <search.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -79,7 +81,8 @@ static const struct {
 struct UnitBus {
         /* owned */
         sd_bus *bus;
-        sd_bus_slot *subscribe, *version, *list;
+        sd_bus_slot *match, *broken, *subscribe, *version, *list;
+        void *units; /* a tree of tsearch(), by path */
         /* borrowed: our owner */
         const char *instance;
         const UnitBusEvents *events;
@@ -97,7 +100,6 @@ struct Unit {
         UnitBus *bus; /* borrowed: freed after us */
         /* owned */
         char *path;
-        sd_bus_slot *match;
         sd_bus_slot *read;
         Ask asks[ELEMENTSOF(asks)];
         sd_event_source *again; /* what could not be asked now */
@@ -272,13 +274,25 @@ static void ask_again(Unit *u, unsigned what, bool read) {
                 (void) log_error(r, "Cannot ask again about %s", u->path);
 }
 
+static int compare_paths(const void *a, const void *b) {
+        return strcmp(((const Unit *) a)->path, ((const Unit *) b)->path);
+}
+
+/* NULL: it is none of ours. */
+static Unit *unit_find(const UnitBus *b, const char *path) {
+        const Unit key = { .path = (char *) path };
+        void *found = path ? tfind(&key, &b->units, compare_paths) : NULL;
+
+        return found ? *(Unit **) found : NULL;
+}
+
 /* The main process has ended, or PID 1 has given up: whether that is all, its SubState= tells. */
-static int unit_on_changed(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+static int bus_on_changed(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Unit *u = unit_find(userdata, sd_bus_message_get_path(m));
         const char *interface;
-        Unit *u = userdata;
 
         (void) error;
-        if (sd_bus_message_read(m, "s", &interface) < 0 || read_properties(m, &u->state) < 0)
+        if (!u || sd_bus_message_read(m, "s", &interface) < 0 || read_properties(m, &u->state) < 0)
                 return 0;
         bool stirs = u->state.main_exit_usec > 0 ||
                      (*u->state.result && !str_eq(u->state.result, "success"));
@@ -386,18 +400,6 @@ void unit_limits_known(Unit *u) {
         u->limits_wanted = false;
 }
 
-/* PID 1 tells each change once for each interface. That of the service has all that matters but SubState=, so the other one,
- * half of all messages, never wakes us. */
-static int unit_match(Unit *u) {
-        _cleanup_(freep) char *rule =
-                str_format("type='signal',sender='" SYSTEMD "',interface='" PROPERTIES
-                           "',member='PropertiesChanged',arg0='" SERVICE "',path='%s'",
-                           u->path);
-
-        return rule ? sd_bus_add_match_async(u->bus->bus, &u->match, rule, unit_on_changed, NULL, u)
-                    : -ENOMEM;
-}
-
 int unit_new(UnitBus *b, const char *id, unit_state_t on_state, void *userdata, Unit **ret) {
         _cleanup_(unit_freep) Unit *u = calloc(1, sizeof(*u));
         _cleanup_(freep) char *name = NULL;
@@ -412,10 +414,12 @@ int unit_new(UnitBus *b, const char *id, unit_state_t on_state, void *userdata, 
         *u = (Unit){ .bus = b, .on_state = on_state, .userdata = userdata, .limits_wanted = true };
         u->state.limits = LIMITS_UNKNOWN;
         r = sd_bus_path_encode(SYSTEMD_PATH "/unit", name, &u->path);
-        if (r >= 0)
-                r = unit_match(u);
         if (r < 0)
                 return r;
+        if (unit_find(b, u->path))
+                return -EEXIST;
+        if (!tsearch(u, &b->units, compare_paths))
+                return -ENOMEM;
         *ret = TAKE_PTR(u);
         return 0;
 }
@@ -423,7 +427,8 @@ int unit_new(UnitBus *b, const char *id, unit_state_t on_state, void *userdata, 
 Unit *unit_free(Unit *u) {
         if (!u)
                 return NULL;
-        (void) sd_bus_slot_unref(u->match);
+        if (unit_find(u->bus, u->path) == u)
+                (void) tdelete(u, &u->bus->units, compare_paths);
         (void) sd_bus_slot_unref(u->read);
         (void) sd_event_source_disable_unref(u->again);
         for (size_t i = 0; i < ELEMENTSOF(asks); i++)
@@ -492,6 +497,29 @@ static int bus_on_subscribed(sd_bus_message *m, void *userdata, sd_bus_error *er
         return 0;
 }
 
+static int bus_on_broken(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        (void) m;
+        (void) userdata;
+        (void) error;
+        log_message(LOG_ERR, NULL, NULL, "The system bus has ended the connection.");
+        return 0;
+}
+
+/* PID 1 tells each change once for each interface. That of the service has all that matters but SubState=, so the other one,
+ * half of all messages, never wakes us. */
+static int bus_match(UnitBus *b) {
+        int r = sd_bus_add_match_async(b->bus, &b->match,
+                                       "type='signal',sender='" SYSTEMD "',interface='" PROPERTIES
+                                       "',member='PropertiesChanged',arg0='" SERVICE
+                                       "',path_namespace='" SYSTEMD_PATH "/unit'",
+                                       bus_on_changed, NULL, b);
+
+        return r < 0 ? r
+                     : sd_bus_match_signal_async(b->bus, &b->broken, "org.freedesktop.DBus.Local",
+                                                 NULL, "org.freedesktop.DBus.Local", "Disconnected",
+                                                 bus_on_broken, NULL, b);
+}
+
 static int bus_list(UnitBus *b) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
         int r = sd_bus_message_new_method_call(b->bus, &m, SYSTEMD, SYSTEMD_PATH, MANAGER,
@@ -543,6 +571,8 @@ int unit_bus_new(sd_event *event, const char *instance, const UnitBusEvents *eve
         if (r >= 0)
                 r = sd_bus_attach_event(b->bus, event, SD_EVENT_PRIORITY_NORMAL);
         if (r >= 0)
+                r = bus_match(b);
+        if (r >= 0)
                 r = bus_ask(b);
         if (r < 0)
                 return r;
@@ -553,6 +583,8 @@ int unit_bus_new(sd_event *event, const char *instance, const UnitBusEvents *eve
 UnitBus *unit_bus_free(UnitBus *b) {
         if (!b)
                 return NULL;
+        (void) sd_bus_slot_unref(b->match);
+        (void) sd_bus_slot_unref(b->broken);
         (void) sd_bus_slot_unref(b->subscribe);
         (void) sd_bus_slot_unref(b->version);
         (void) sd_bus_slot_unref(b->list);

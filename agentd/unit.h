@@ -58,7 +58,8 @@ void unit_bus_let_go(UnitBus *b);
 /* The state as far as it is known, at every change of it. May free the unit. */
 typedef void (*unit_state_t)(Unit *u, const UnitState *state, void *userdata);
 
-/* id: as in common/unit-name.h. Matches are in place before any later call on this connection reaches anybody. */
+/* id: as in common/unit-name.h. -EEXIST: there is one with this id. The match is in place before any later call on this connection reaches
+ * anybody. */
 int unit_new(UnitBus *b, const char *id, unit_state_t on_state, void *userdata, Unit **ret);
 Unit *unit_free(Unit *u);
 DEFINE_SCOPE_EXIT(Unit, unit_free)

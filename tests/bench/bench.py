@@ -144,7 +144,7 @@ class Bench:
         for there in (0, alive):
             lasting = [self.fleet.start_run("lasting") for _ in range(there)]
             for run in lasting:
-                run.wait_running(600)
+                run.wait_running(timeout=600)
             self.fleet.ctl("agent", "pause", "bench", "--reason=benchmark")
             ours = self.finish([self.fleet.start_run("bench").id for _ in range(n)])
             bare, same = (n / float(re.search(r"([0-9.]+) seconds", self.in_node(f"/srv/bare-start {n}{how}"))[1]) for how in ("", " task"))
