@@ -252,10 +252,20 @@ static void ask_again(Unit *u, unsigned what, bool read) {
                 (void) log_error(r, "Cannot ask again about %s", u->path);
 }
 
+/* PID 1 keeps the first failure of a unit, unless it starts it again: one that is a success afterwards is being forgotten
+ * (systemctl reset-failed), and what it was is what counts. */
+static bool is_forgotten(const Unit *u, const UnitState *now) {
+        return !u->supervised && *u->state.result && !str_eq(u->state.result, "success") &&
+               str_eq(now->result, "success");
+}
+
 /* The main process has ended, or PID 1 has given up: whether that is all, its SubState= tells. */
 void unit_changed(Unit *u, sd_bus_message *m) {
-        if (read_properties(m, &u->state) < 0)
+        UnitState now = u->state;
+
+        if (read_properties(m, &now) < 0 || is_forgotten(u, &now))
                 return;
+        u->state = now;
         bool stirs = u->state.main_exit_usec > 0 ||
                      (*u->state.result && !str_eq(u->state.result, "success"));
 

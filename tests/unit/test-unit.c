@@ -33,6 +33,7 @@ static Unit *units[UNITS];
 static char ids[UNITS][ID_HEX_SIZE];
 static unsigned told[UNITS];
 static int status_of[UNITS];
+static char result_of[UNITS][32];
 
 static void on_version(const char *version, void *userdata) {
         (void) version;
@@ -59,6 +60,7 @@ static void on_state(Unit *u, const UnitState *state, void *userdata) {
         (void) u;
         told[i]++;
         status_of[i] = state->main_status;
+        (void) strcpy(result_of[i], state->result);
 }
 
 static bool start_daemon(void) {
@@ -108,7 +110,7 @@ static void settle(void) {
         ok_true(r >= 0);
 }
 
-static void tell(size_t i, int status) {
+static void tell_result(size_t i, const char *result, int status) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
         _cleanup_(freep) char *name = NULL, *path = NULL;
         UnitName u;
@@ -118,9 +120,13 @@ static void tell(size_t i, int status) {
         ok_true(name && sd_bus_path_encode("/org/freedesktop/systemd1/unit", name, &path) >= 0);
         ok_true(sd_bus_message_new_signal(systemd, &m, path, "org.freedesktop.DBus.Properties",
                                           "PropertiesChanged") >= 0);
-        ok_true(sd_bus_message_append(m, "sa{sv}as", SYSTEMD ".Service", 1, "ExecMainStatus", "i",
-                                      status, 0) >= 0);
+        ok_true(sd_bus_message_append(m, "sa{sv}as", SYSTEMD ".Service", 2, "ExecMainStatus", "i",
+                                      status, "Result", "s", result, 0) >= 0);
         ok_true(sd_bus_send(systemd, m, NULL) >= 0 && sd_bus_flush(systemd) >= 0);
+}
+
+static void tell(size_t i, int status) {
+        tell_result(i, "success", status);
 }
 
 /* Until this many were told, or five seconds. */
@@ -173,6 +179,24 @@ static void test_one_that_is_gone_is_told_nothing(void) {
         ok_int(status_of[7], 9);
 }
 
+static void test_a_failure_that_is_forgotten_stays_one(void) {
+        tell_result(9, "exit-code", 3);
+        ok_int(run_until(5), 5);
+        tell_result(9, "success", 0); /* systemctl reset-failed */
+        tell(10, 1);
+        ok_int(run_until(6), 6);
+        ok_int(told[10], 1);
+        ok_int(status_of[9], 3);
+        ok_str(result_of[9], "exit-code");
+}
+
+static void test_one_that_is_begun_again_is_a_success(void) {
+        unit_supervise(units[9]);
+        tell_result(9, "success", 0);
+        ok_int(run_until(7), 7);
+        ok_str(result_of[9], "success");
+}
+
 int main(void) {
         (void) alarm(60);
         if (!start_daemon()) {
@@ -186,6 +210,8 @@ int main(void) {
         RUN(test_more_units_than_matches);
         RUN(test_one_id_is_one_unit);
         RUN(test_one_that_is_gone_is_told_nothing);
+        RUN(test_a_failure_that_is_forgotten_stays_one);
+        RUN(test_one_that_is_begun_again_is_a_success);
         unit_bus_let_go(bus);
         for (size_t i = 0; i < UNITS; i++)
                 units[i] = unit_free(units[i]);
