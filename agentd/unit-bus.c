@@ -15,6 +15,17 @@
 #define MANAGER SYSTEMD ".Manager"
 #define TIMEOUT_USEC (60 * USEC_PER_SEC)
 
+struct UnitBus {
+        /* owned */
+        sd_bus *bus;
+        sd_bus_slot *match, *broken, *subscribe, *version, *list;
+        void *units; /* a tree of tsearch(), by path */
+        /* borrowed: our owner */
+        const char *instance;
+        const UnitBusEvents *events;
+        void *userdata;
+};
+
 static int compare_paths(const void *a, const void *b) {
         return strcmp(*(char *const *) a, *(char *const *) b);
 }

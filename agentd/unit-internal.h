@@ -5,20 +5,8 @@
 
 #define SYSTEMD "org.freedesktop.systemd1"
 #define SYSTEMD_PATH "/org/freedesktop/systemd1"
-#define UNIT SYSTEMD ".Unit"
 #define SERVICE SYSTEMD ".Service"
 #define PROPERTIES "org.freedesktop.DBus.Properties"
-
-struct UnitBus {
-        /* owned */
-        sd_bus *bus;
-        sd_bus_slot *match, *broken, *subscribe, *version, *list;
-        void *units; /* a tree of tsearch(), by path */
-        /* borrowed: our owner */
-        const char *instance;
-        const UnitBusEvents *events;
-        void *userdata;
-};
 
 /* By its path, its first member. -EEXIST, -ENOMEM. */
 int unit_bus_add(UnitBus *b, Unit *u);

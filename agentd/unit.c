@@ -13,6 +13,7 @@
 #include "unit-name.h"
 
 #define AGAIN_USEC (200 * USEC_PER_MSEC)
+#define UNIT SYSTEMD ".Unit"
 
 typedef enum PropertyType {
         PROPERTY_TEXT,
@@ -245,9 +246,9 @@ static void ask_again(Unit *u, unsigned what, bool read) {
         u->again_what |= what;
         u->again_read |= read;
         if (!u->again)
-                r = sd_event_add_time_relative(sd_bus_get_event(u->bus->bus), &u->again,
-                                               CLOCK_MONOTONIC, AGAIN_USEC, AGAIN_USEC / 4,
-                                               unit_on_again, u);
+                r = sd_event_add_time_relative(sd_bus_get_event(unit_bus_connection(u->bus)),
+                                               &u->again, CLOCK_MONOTONIC, AGAIN_USEC,
+                                               AGAIN_USEC / 4, unit_on_again, u);
         if (r < 0)
                 (void) log_error(r, "Cannot ask again about %s", u->path);
 }
@@ -342,8 +343,8 @@ bool unit_is_asking(const Unit *u) {
 
 int unit_read(Unit *u) {
         u->read = sd_bus_slot_unref(u->read);
-        return sd_bus_call_method_async(u->bus->bus, &u->read, SYSTEMD, u->path, PROPERTIES,
-                                        "GetAll", unit_on_read, u, "s", "");
+        return sd_bus_call_method_async(unit_bus_connection(u->bus), &u->read, SYSTEMD, u->path,
+                                        PROPERTIES, "GetAll", unit_on_read, u, "s", "");
 }
 
 int unit_ask(Unit *u, unsigned what) {
@@ -356,9 +357,9 @@ int unit_ask(Unit *u, unsigned what) {
                         continue;
                 ask->slot = sd_bus_slot_unref(ask->slot); /* the new answer is the newer one */
                 *ask = (Ask){ .unit = u, .name = asks[i].name };
-                r = sd_bus_call_method_async(u->bus->bus, &ask->slot, SYSTEMD, u->path, PROPERTIES,
-                                             "Get", unit_on_answer, ask, "ss", asks[i].interface,
-                                             asks[i].name);
+                r = sd_bus_call_method_async(unit_bus_connection(u->bus), &ask->slot, SYSTEMD,
+                                             u->path, PROPERTIES, "Get", unit_on_answer, ask, "ss",
+                                             asks[i].interface, asks[i].name);
         }
         return r;
 }
