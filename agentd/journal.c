@@ -1,5 +1,13 @@
 /* One journal handle for all attempts: a constant field (SLUICE_KIND=task) selects their entries, and the unit's name, which
- * only journald can write, says whose each is. */
+ * only journald can write, says whose each is.
+ *
+ * journald counts an entry in its file's header before it links it to the data that are matched, and sd_journal_next() that has
+ * come to a file's end passes over the file for as long as this count is the same (systemd's journal-file.c and sd-journal.c,
+ * journal_file_link_entry() and next_beyond_location()). An entry that was looked for between the two would be found only
+ * when another followed it. So whenever the journal is known to have changed, the handle is set to its place anew.
+ *
+ * A file that is looked into while journald begins it is left out until inotify tells of it again, which is some time after
+ * its first entries. So when files have come or gone, a handle that shall give all that is stored is opened anew. */
 #include "journal.h"
 
 #include <errno.h>
@@ -23,16 +31,31 @@ struct Journal {
         sd_journal *handle; /* NULL: closed */
         sd_event_source *io;
         sd_event_source *turn;
+        char *attempt; /* of which alone entries are given, in whatever boot; NULL: of all, in this one */
+        char *last,
+                *begin; /* cursors: of the last entry that was given, and of the one it began with */
         /* borrowed */
         sd_event *event;
+        const char *directory; /* NULL: the system's */
         journal_entry_t on_entry;
         journal_end_t on_end;
         void *userdata;
         uint64_t position_usec; /* monotonic: everything before it has been given */
+        bool changed;           /* the handle is to be set to its place */
+        bool renewed;           /* files have come or gone since it was opened */
+        bool complete;          /* all that is stored is to be given before the end */
+        bool set;               /* to its place: the last entry comes again */
         bool again;             /* the entry under the handle was not taken */
 };
 
 static int journal_on_turn(sd_event_source *source, void *userdata);
+
+static void process(Journal *j) {
+        int r = sd_journal_process(j->handle);
+
+        j->changed |= r != SD_JOURNAL_NOP;
+        j->renewed |= r == SD_JOURNAL_INVALIDATE;
+}
 
 static int journal_on_io(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
         Journal *j = userdata;
@@ -40,7 +63,7 @@ static int journal_on_io(sd_event_source *source, int fd, uint32_t revents, void
         (void) source;
         (void) fd;
         (void) revents;
-        (void) sd_journal_process(j->handle);
+        process(j);
         journal_resume(j);
         return 0;
 }
@@ -76,20 +99,41 @@ static int add_matches_of(sd_journal *handle, const char *id) {
         return r;
 }
 
-/* id: NULL for all. */
-static int journal_open(Journal *j, const char *id) {
-        int r = sd_journal_open(&j->handle, SD_JOURNAL_LOCAL_ONLY | SD_JOURNAL_SYSTEM);
+static void close_handle(Journal *j) {
+        j->io = sd_event_source_disable_unref(j->io);
+        if (j->handle)
+                sd_journal_close(j->handle);
+        j->handle = NULL;
+}
 
+static int open_handle(Journal *j) {
+        int r;
+
+        close_handle(j);
+        r = j->directory ? sd_journal_open_directory(&j->handle, j->directory, 0)
+                         : sd_journal_open(&j->handle, SD_JOURNAL_LOCAL_ONLY | SD_JOURNAL_SYSTEM);
         if (r >= 0)
                 r = sd_journal_set_data_threshold(j->handle, 0);
         if (r >= 0)
-                r = id ? add_matches_of(j->handle, id) : add_matches(j->handle);
+                r = j->attempt ? add_matches_of(j->handle, j->attempt) : add_matches(j->handle);
         if (r >= 0)
                 r = sd_journal_get_fd(j->handle);
         if (r >= 0)
                 r = sd_event_add_io(j->event, &j->io, r,
                                     (uint32_t) sd_journal_get_events(j->handle), journal_on_io, j);
+        if (r < 0)
+                close_handle(j);
+        j->renewed = false;
+        return r;
+}
+
+/* attempt: NULL for all. */
+static int journal_open(Journal *j, const char *attempt) {
+        int r = str_replace(&j->attempt, attempt);
+
         if (r >= 0)
+                r = open_handle(j);
+        if (r >= 0 && !j->turn)
                 r = sd_event_add_defer(j->event, &j->turn, journal_on_turn, j);
         if (r < 0)
                 journal_close(j);
@@ -97,51 +141,69 @@ static int journal_open(Journal *j, const char *id) {
 }
 
 void journal_close(Journal *j) {
-        j->io = sd_event_source_disable_unref(j->io);
+        close_handle(j);
         j->turn = sd_event_source_disable_unref(j->turn);
-        if (j->handle)
-                sd_journal_close(j->handle);
-        j->handle = NULL;
-        j->again = false;
+        (void) str_replace(&j->attempt, NULL);
+        (void) str_replace(&j->last, NULL);
+        (void) str_replace(&j->begin, NULL);
+        j->again = j->changed = j->complete = false;
 }
 
 bool journal_is_open(const Journal *j) {
         return j->handle != NULL;
 }
 
-int journal_read_from(Journal *j, uint64_t monotonic_usec) {
+static int set_to_place(Journal *j) {
+        const char *cursor = j->last ? j->last : j->begin;
         sd_id128_t boot;
-        int r = sd_id128_get_boot(&boot);
+        int r;
 
-        if (r >= 0 && !j->handle)
-                r = journal_open(j, NULL);
-        else if (r >= 0 && monotonic_usec > j->position_usec)
-                return 0;
-        if (r >= 0)
-                r = sd_journal_seek_monotonic_usec(j->handle, boot, monotonic_usec);
-        if (r < 0) {
-                journal_close(j);
-                return r;
-        }
+        j->set = true;
+        if (cursor)
+                return sd_journal_seek_cursor(j->handle, cursor);
+        if (j->attempt)
+                return sd_journal_seek_head(j->handle);
+        r = sd_id128_get_boot(&boot);
+        return r < 0 ? r : sd_journal_seek_monotonic_usec(j->handle, boot, j->position_usec);
+}
+
+/* begin: NULL when there is no such entry. */
+static int begin_at(Journal *j, const char *begin, uint64_t monotonic_usec) {
+        int r = str_replace(&j->begin, begin);
+
+        (void) str_replace(&j->last, NULL);
         j->position_usec = monotonic_usec;
         j->again = false;
-        journal_resume(j);
-        return 1;
+        if (r >= 0)
+                r = set_to_place(j);
+        if (r < 0)
+                journal_close(j);
+        else
+                journal_resume(j);
+        return r;
+}
+
+int journal_read_from(Journal *j, uint64_t monotonic_usec) {
+        int r = 0;
+
+        if (!j->handle)
+                r = journal_open(j, NULL);
+        else if (monotonic_usec > j->position_usec)
+                return 0;
+        if (r >= 0)
+                r = begin_at(j, NULL, monotonic_usec);
+        return r < 0 ? r : 1;
 }
 
 int journal_read_attempt(Journal *j, const char *id, const char *cursor) {
         int r = j->handle ? 0 : journal_open(j, id);
 
-        if (r >= 0)
-                r = cursor ? sd_journal_seek_cursor(j->handle, cursor)
-                           : sd_journal_seek_head(j->handle);
-        if (r < 0) {
-                journal_close(j);
-                return r;
-        }
-        j->again = false;
+        return r < 0 ? r : begin_at(j, cursor, 0);
+}
+
+void journal_look_again(Journal *j) {
+        j->changed = j->complete = true;
         journal_resume(j);
-        return 0;
 }
 
 void journal_resume(Journal *j) {
@@ -227,42 +289,75 @@ static int give_entry(Journal *j) {
         if (j->on_entry(&entry, j->userdata) == JOURNAL_FULL)
                 return -EAGAIN;
         j->position_usec = entry.monotonic_usec;
+        free(j->last);
+        j->last = TAKE_PTR(cursor);
         return 1;
+}
+
+/* The next entry that has not been given: as sd_journal_next(). */
+static int next_entry(Journal *j) {
+        int r = sd_journal_next(j->handle);
+
+        if (r > 0 && j->set && j->last && sd_journal_test_cursor(j->handle, j->last) > 0)
+                r = sd_journal_next(j->handle);
+        j->set = false;
+        return r;
+}
+
+/* What could not be opened is tried again at the next turn. */
+static int look(Journal *j) {
+        bool anew;
+        int r;
+
+        if (j->handle)
+                process(j);
+        anew = !j->handle || (j->complete && j->renewed);
+        r = anew ? open_handle(j) : 0;
+        if (r >= 0 && (anew || j->changed))
+                r = set_to_place(j);
+        if (r >= 0)
+                j->changed = j->complete = false;
+        return r;
 }
 
 static int journal_on_turn(sd_event_source *source, void *userdata) {
         Journal *j = userdata;
+        int r = j->again ? 0 : look(j);
 
         (void) source;
-        if (!j->again)
-                (void) sd_journal_process(j->handle); /* a file that was begun just now */
-        for (unsigned i = 0; i < ENTRIES_PER_TURN; i++) {
-                int r = j->again ? 1 : sd_journal_next(j->handle);
-
-                if (r < 0) {
-                        (void) log_error(r, "Cannot read the journal");
-                        return 0;
-                }
-                if (r == 0) {
+        for (unsigned i = 0; r >= 0 && i < ENTRIES_PER_TURN; i++) {
+                r = j->again ? 1 : next_entry(j);
+                if (r == 0 && !j->changed) {
                         j->on_end(j->userdata);
                         return 0;
                 }
-                j->again = give_entry(j) == -EAGAIN;
-                if (j->again)
-                        return 0; /* until journal_resume() */
+                if (r == 0)
+                        r = look(j);
+                else if (r > 0) {
+                        j->again = give_entry(j) == -EAGAIN;
+                        if (j->again)
+                                return 0; /* until journal_resume() */
+                }
         }
-        journal_resume(j);
+        if (r < 0)
+                (void) log_error(r, "Cannot read the journal");
+        else
+                journal_resume(j);
         return 0;
 }
 
-int journal_new(sd_event *event, journal_entry_t on_entry, journal_end_t on_end, void *userdata,
-                Journal **ret) {
+int journal_new(sd_event *event, const char *directory, journal_entry_t on_entry,
+                journal_end_t on_end, void *userdata, Journal **ret) {
         Journal *j = calloc(1, sizeof(*j));
 
         if (!j)
                 return -ENOMEM;
         *j = (Journal){
-                .event = event, .on_entry = on_entry, .on_end = on_end, .userdata = userdata
+                .event = event,
+                .directory = directory,
+                .on_entry = on_entry,
+                .on_end = on_end,
+                .userdata = userdata,
         };
         *ret = j;
         return 0;

@@ -36,8 +36,9 @@ typedef JournalVerdict (*journal_entry_t)(const JournalEntry *entry, void *userd
 /* All that journald had stored has been given. */
 typedef void (*journal_end_t)(void *userdata);
 
-int journal_new(sd_event *event, journal_entry_t on_entry, journal_end_t on_end, void *userdata,
-                Journal **ret);
+/* directory: borrowed, where the files are; NULL: where journald has those of this host. */
+int journal_new(sd_event *event, const char *directory, journal_entry_t on_entry,
+                journal_end_t on_end, void *userdata, Journal **ret);
 Journal *journal_free(Journal *j);
 DEFINE_SCOPE_EXIT(Journal, journal_free)
 
@@ -47,7 +48,9 @@ int journal_read_from(Journal *j, uint64_t monotonic_usec);
 /* Reads what there is of one attempt, called id on the host, of whatever boot, from that entry on (it comes again), or from the first; on_end comes at
  * its end. A Journal that is used like this has no other use. */
 int journal_read_attempt(Journal *j, const char *id, const char *cursor);
-/* Looks for new entries now, without waiting to be told; ends in on_end. */
+/* Goes on where an entry was not taken, and to the end; ends in on_end. */
 void journal_resume(Journal *j);
+/* The same, once journald has said that it has stored something: whatever that is is given before on_end. */
+void journal_look_again(Journal *j);
 void journal_close(Journal *j);
 bool journal_is_open(const Journal *j);

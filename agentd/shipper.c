@@ -156,8 +156,8 @@ static void read_own_journal(AttemptLog *l) {
         log_advance(l);
 }
 
-static void resume(AttemptLog *l) {
-        journal_resume(l->journal ? l->journal : l->shipper->journal);
+static Journal *journal_of(const AttemptLog *l) {
+        return l->journal ? l->journal : l->shipper->journal;
 }
 
 static void resume_all(Shipper *s) {
@@ -261,7 +261,7 @@ static void on_answer(Channel *c, const ChannelAnswer *answer, void *userdata) {
         if (s->blocked)
                 resume_all(s);
         else if (l->finishing && !l->drained)
-                resume(l);
+                journal_resume(journal_of(l));
         log_advance(l);
 }
 
@@ -392,7 +392,7 @@ static void on_synced(ExecVerdict verdict, const char *words, void *userdata) {
         (void) words;
         l->sync = NULL;
         l->synced = verdict == EXEC_DONE; /* it is asked for until it works */
-        resume(l);
+        journal_look_again(journal_of(l));
 }
 
 /* Once the end is known and the beginning too: journald may hold lines that it has not stored yet. */
@@ -475,7 +475,7 @@ int shipper_recover(Shipper *s, Attempt *a, uint32_t sequence, const char *curso
         int r = log_new(s, a, sequence, cursor, monotonic_usec, &l);
 
         if (r >= 0)
-                r = journal_new(s->event, on_own_entry, on_own_end, l, &l->journal);
+                r = journal_new(s->event, NULL, on_own_entry, on_own_end, l, &l->journal);
         if (r < 0)
                 return r;
         a->log = TAKE_PTR(l);
@@ -502,7 +502,7 @@ int shipper_new(sd_event *event, Link *link, ExecClient *exec, AttemptTable *att
                         .attempts = attempts,
                         .on_complete = on_complete,
                         .userdata = userdata };
-        r = journal_new(event, on_entry, on_end, s, &s->journal);
+        r = journal_new(event, NULL, on_entry, on_end, s, &s->journal);
         if (r >= 0)
                 r = sd_event_add_time_relative(event, &s->flush, CLOCK_MONOTONIC, 0, PROMPT_USEC,
                                                on_flush, s);

@@ -100,3 +100,14 @@ def test_the_log_of_many_tasks_is_whole(agent):
     run = agent.run_tasks({f"task-{i}": {"ExecStart": f"/bin/echo line {i}"} for i in range(60)})
     run.wait_succeeded(timeout=240).wait_log_complete()
     assert sorted(run.lines()) == sorted(f"line {i}" for i in range(60))
+
+
+def test_lines_are_shipped_that_journald_reads_after_the_end(agent):
+    agent.node.run("systemctl kill --signal=STOP systemd-journald", check=True)
+    try:
+        run = agent.shell("echo said; exit 1")
+        wait_until("the unit to fail", lambda: agent.node.run(
+            "systemctl list-units --plain --no-legend --all 'sluice-*.service' | grep failed").text, 60)
+    finally:
+        agent.node.run("systemctl kill --signal=CONT systemd-journald", check=True)
+    assert run.wait_failed().wait_log_complete().lines() == ["said"]

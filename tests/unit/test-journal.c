@@ -1,0 +1,267 @@
+/* What journald has stored is given, once and in order, also to who looked while it was being stored. The journal is a file of our own in which
+ * the last entry can be half stored: counted in the header, and not yet linked to the data that are matched. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <systemd/sd-id128.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "fileio.h"
+#include "journal.h"
+#include "str.h"
+#include "timespan.h"
+#include "../lib/tap.h"
+
+#define REMOTE "/lib/systemd/systemd-journal-remote"
+#define ATTEMPT "0123456789abcdef0123456789abcdef"
+#define UNIT_FIELD "_SYSTEMD_UNIT=sluice-" ATTEMPT ".service"
+#define KIND_FIELD "SLUICE_KIND=task"
+/* Journal File Format, "Data objects": what precedes the payload, 8 bytes more in a compact file. */
+#define DATA_HEADER 64
+#define DATA_LINKS 40
+#define ENTRIES 3
+
+static char directory[] = "/tmp/sluice-test-journal-XXXXXX";
+static char *path, *old_path, *export_path, *elsewhere, *next_path;
+static uint8_t *map;
+static size_t map_size;
+static sd_event *event;
+
+typedef struct Heard {
+        char lines[256];    /* their messages, and "." for each end, with spaces */
+        const char *refuse; /* this message is not taken */
+} Heard;
+
+static JournalVerdict on_entry(const JournalEntry *entry, void *userdata) {
+        Heard *h = userdata;
+        size_t used = strlen(h->lines);
+
+        if (h->refuse && entry->size == strlen(h->refuse) &&
+            memcmp(entry->message, h->refuse, entry->size) == 0)
+                return JOURNAL_FULL;
+        (void) snprintf(h->lines + used, sizeof(h->lines) - used, "%.*s ", (int) entry->size,
+                        entry->message);
+        return JOURNAL_TAKEN;
+}
+
+static void on_end(void *userdata) {
+        Heard *h = userdata;
+        size_t used = strlen(h->lines);
+
+        (void) snprintf(h->lines + used, sizeof(h->lines) - used, ". ");
+}
+
+static bool write_entries(FILE *f, unsigned first) {
+        char boot[SD_ID128_STRING_MAX];
+        sd_id128_t id;
+
+        if (sd_id128_get_boot(&id) < 0)
+                return false;
+        for (unsigned i = first; i < first + ENTRIES; i++)
+                (void) fprintf(f,
+                               "__REALTIME_TIMESTAMP=%u\n__MONOTONIC_TIMESTAMP=%u\n_BOOT_ID=%s\n"
+                               "_TRANSPORT=stdout\n%s\n%s\nMESSAGE=line%u\n\n",
+                               2000000 + i, 1000 + i, sd_id128_to_string(id, boot), UNIT_FIELD,
+                               KIND_FIELD, i);
+        return true;
+}
+
+static bool make_journal(const char *to, unsigned first) {
+        FILE *f = fopen(export_path, "we");
+        bool good = f && write_entries(f, first);
+        int status;
+        pid_t pid;
+
+        if (!f || fclose(f) < 0 || !good)
+                return false;
+        pid = fork();
+        if (pid == 0) {
+                (void) execl(REMOTE, REMOTE, "-o", to, export_path, NULL);
+                _exit(127);
+        }
+        return pid > 0 && waitpid(pid, &status, 0) > 0 && status == 0;
+}
+
+/* NULL when it cannot be. */
+static uint8_t *map_file(const char *file, size_t *ret_size) {
+        int fd = open(file, O_RDWR | O_CLOEXEC);
+        struct stat st;
+        void *p = MAP_FAILED;
+
+        if (fd >= 0 && fstat(fd, &st) >= 0) {
+                *ret_size = (size_t) st.st_size;
+                p = mmap(NULL, *ret_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        }
+        if (fd >= 0)
+                (void) close(fd);
+        return p == MAP_FAILED ? NULL : p;
+}
+
+/* Its links to entries: the first, an array of more, and how many. */
+static uint64_t *find_links(const char *field) {
+        for (size_t header = DATA_HEADER; header <= DATA_HEADER + 8; header += 8)
+                for (size_t o = 0; o + header + strlen(field) < map_size; o += 8) {
+                        uint64_t size;
+
+                        memcpy(&size, map + o + 8, sizeof(size));
+                        if (map[o] == 1 && size == header + strlen(field) &&
+                            memcmp(map + o + header, field, strlen(field)) == 0)
+                                return (uint64_t *) (void *) (map + o + DATA_LINKS);
+                }
+        return NULL;
+}
+
+/* Only as many entries have been linked to the data so far. */
+static void link_entries(const char *field, unsigned n) {
+        static uint64_t whole[3];
+        uint64_t *links = find_links(field);
+
+        ok_true(links);
+        if (!links)
+                return;
+        if (links[2] == ENTRIES)
+                memcpy(whole, links, sizeof(whole));
+        memcpy(links, n == 0 ? (uint64_t[3]){} : whole, sizeof(whole));
+        links[2] = n;
+}
+
+/* As journald tells readers, after each entry or some: it sets the file to the size that it has. */
+static void tell(void) {
+        ok_int(truncate(path, (off_t) map_size), 0);
+}
+
+/* Until this was heard, or five seconds. */
+static const char *run_until(const Heard *h, const char *wanted) {
+        for (unsigned turns = 0; turns < 50 && !str_eq(h->lines, wanted); turns++)
+                if (sd_event_run(event, 100 * USEC_PER_MSEC) < 0)
+                        break;
+        return h->lines;
+}
+
+static void test_what_was_half_stored_is_given_when_it_is_whole(void) {
+        _cleanup_(journal_freep) Journal *j = NULL;
+        Heard h = {};
+
+        link_entries(KIND_FIELD, 2);
+        ok_int(journal_new(event, directory, on_entry, on_end, &h, &j), 0);
+        ok_int(journal_read_from(j, 1000), 1);
+        ok_str(run_until(&h, "line0 line1 . "), "line0 line1 . ");
+        link_entries(KIND_FIELD, ENTRIES);
+        tell();
+        ok_str(run_until(&h, "line0 line1 . line2 . "), "line0 line1 . line2 . ");
+        tell();
+        ok_str(run_until(&h, "line0 line1 . line2 . . "), "line0 line1 . line2 . . ");
+}
+
+static void test_journald_said_that_it_has_stored(void) {
+        _cleanup_(journal_freep) Journal *j = NULL;
+        Heard h = {};
+
+        link_entries(KIND_FIELD, 0);
+        ok_int(journal_new(event, directory, on_entry, on_end, &h, &j), 0);
+        ok_int(journal_read_from(j, 1001), 1);
+        ok_str(run_until(&h, ". "), ". ");
+        link_entries(KIND_FIELD, ENTRIES);
+        journal_look_again(j);
+        ok_str(run_until(&h, ". line1 line2 . "), ". line1 line2 . ");
+}
+
+static void test_one_attempt_from_an_entry_on(void) {
+        _cleanup_(journal_freep) Journal *j = NULL;
+        Heard h = {};
+
+        link_entries(UNIT_FIELD, 2);
+        ok_int(journal_new(event, directory, on_entry, on_end, &h, &j), 0);
+        ok_int(journal_read_attempt(j, ATTEMPT, NULL), 0);
+        ok_str(run_until(&h, "line0 line1 . "), "line0 line1 . ");
+        link_entries(UNIT_FIELD, ENTRIES);
+        journal_look_again(j);
+        ok_str(run_until(&h, "line0 line1 . line2 . "), "line0 line1 . line2 . ");
+}
+
+static void test_what_is_not_taken_comes_again(void) {
+        _cleanup_(journal_freep) Journal *j = NULL;
+        Heard h = { .refuse = "line1" };
+
+        ok_int(journal_new(event, directory, on_entry, on_end, &h, &j), 0);
+        ok_int(journal_read_from(j, 1000), 1);
+        ok_str(run_until(&h, "line0 "), "line0 ");
+        journal_look_again(j);
+        ok_true(sd_event_run(event, 100 * USEC_PER_MSEC) >= 0);
+        ok_str(h.lines, "line0 ");
+        h.refuse = NULL;
+        journal_resume(j);
+        ok_str(run_until(&h, "line0 line1 line2 . "), "line0 line1 line2 . ");
+}
+
+/* What is written through a mapping inotify does not tell of. */
+static void test_a_file_that_was_looked_into_as_it_began(void) {
+        _cleanup_(journal_freep) Journal *j = NULL;
+        size_t size = 0, same = 0;
+        uint8_t *next, *file;
+        Heard h = {};
+
+        ok_true(make_journal(next_path, ENTRIES));
+        next = map_file(next_path, &size);
+        ok_int(journal_new(event, directory, on_entry, on_end, &h, &j), 0);
+        ok_int(journal_read_from(j, 1000), 1);
+        ok_str(run_until(&h, "line0 line1 line2 . "), "line0 line1 line2 . ");
+        ok_int(rename(path, old_path), 0);
+        ok_true(fclose(fopen(path, "we")) == 0 && truncate(path, (off_t) size) == 0);
+        ok_str(run_until(&h, "line0 line1 line2 . . "), "line0 line1 line2 . . ");
+        file = map_file(path, &same);
+        ok_true(next && file && same == size);
+        if (!next || !file)
+                return;
+        memcpy(file, next, size);
+        journal_look_again(j);
+        ok_str(run_until(&h, "line0 line1 line2 . . line3 line4 line5 . "),
+               "line0 line1 line2 . . line3 line4 line5 . ");
+        (void) munmap(next, size);
+        (void) munmap(file, size);
+}
+
+static bool set_up(void) {
+        return mkdtemp(directory) && asprintf(&path, "%s/system.journal", directory) > 0 &&
+               asprintf(&old_path, "%s/system@1.journal", directory) > 0 &&
+               asprintf(&export_path, "%s/entries", directory) > 0 &&
+               asprintf(&elsewhere, "%s/elsewhere", directory) > 0 &&
+               asprintf(&next_path, "%s/next.journal", elsewhere) > 0 &&
+               mkdir(elsewhere, 0700) >= 0 && make_journal(path, 0) &&
+               (map = map_file(path, &map_size)) != NULL;
+}
+
+static void tear_down(void) {
+        char *files[] = { path, old_path, export_path, next_path };
+
+        (void) munmap(map, map_size);
+        for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++) {
+                (void) unlink(files[i]);
+                free(files[i]);
+        }
+        (void) rmdir(elsewhere);
+        (void) rmdir(directory);
+        free(elsewhere);
+}
+
+int main(void) {
+        (void) alarm(60);
+        if (!set_up()) {
+                printf("Bail out! There is no " REMOTE ", or it writes no journal.\n");
+                return 1;
+        }
+        ok_true(sd_event_new(&event) >= 0);
+        RUN(test_what_was_half_stored_is_given_when_it_is_whole);
+        RUN(test_journald_said_that_it_has_stored);
+        RUN(test_one_attempt_from_an_entry_on);
+        RUN(test_what_is_not_taken_comes_again);
+        RUN(test_a_file_that_was_looked_into_as_it_began);
+        event = sd_event_unref(event);
+        tear_down();
+        return tap_done();
+}
