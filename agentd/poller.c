@@ -35,13 +35,6 @@ struct Poller {
         char refused[ERROR_SLUG_MAX]; /* the last refusal, so that it is told once */
 };
 
-static uint64_t monotonic_usec(void) {
-        struct timespec ts;
-
-        (void) clock_gettime(CLOCK_MONOTONIC, &ts);
-        return (uint64_t) ts.tv_sec * USEC_PER_SEC + (uint64_t) ts.tv_nsec / 1000;
-}
-
 /* A machine that is restored from a snapshot has the time of then, until somebody sets it; its memory holds the session of then. */
 static bool clock_was_set(Poller *p) {
         struct timespec real;

@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "agentd-internal.h"
 #include "log.h"
@@ -10,13 +9,6 @@
 #include "str.h"
 #include "strv.h"
 #include "timespan.h"
-
-static uint64_t monotonic_usec(void) {
-        struct timespec ts;
-
-        (void) clock_gettime(CLOCK_MONOTONIC, &ts);
-        return (uint64_t) ts.tv_sec * USEC_PER_SEC + (uint64_t) ts.tv_nsec / 1000;
-}
 
 /* Before anything that the contact brought is begun. */
 static void keep_fence(Agentd *a, const ProtoWork *work) {

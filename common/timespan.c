@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "cleanup.h"
 #include "str.h"
@@ -155,4 +156,11 @@ const char *timespan_format(uint64_t usec, char text[TIMESPAN_TEXT_MAX]) {
         else
                 (void) snprintf(text, TIMESPAN_TEXT_MAX, usec ? "%uus" : "0", (unsigned) usec);
         return text;
+}
+
+uint64_t monotonic_usec(void) {
+        struct timespec ts;
+
+        (void) clock_gettime(CLOCK_MONOTONIC, &ts);
+        return (uint64_t) ts.tv_sec * USEC_PER_SEC + (uint64_t) ts.tv_nsec / 1000;
 }

@@ -20,3 +20,6 @@ int timespan_parse(const char *s, uint64_t *ret_usec);
 
 /* "1min 30s", "250ms"; at most two units. Returns text. */
 const char *timespan_format(uint64_t usec, char text[TIMESPAN_TEXT_MAX]);
+
+/* CLOCK_MONOTONIC. */
+uint64_t monotonic_usec(void);

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
 
 #include "cleanup.h"
 #include "call-class.h"
@@ -123,13 +122,6 @@ void exchange_reply_complaints(Exchange *x, int r, const Error *e, char *const *
         else
                 reply_problem(x, 400, e && *e->slug ? e->slug : "bad-request", error_text(e, r),
                               NULL, complaints);
-}
-
-static uint64_t monotonic_usec(void) {
-        struct timespec ts;
-
-        (void) clock_gettime(CLOCK_MONOTONIC, &ts);
-        return (uint64_t) ts.tv_sec * USEC_PER_SEC + (uint64_t) ts.tv_nsec / 1000;
 }
 
 static Exchange *exchange_of(Waiter *w) {

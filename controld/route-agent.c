@@ -4,7 +4,6 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "chunk.h"
 #include "cleanup.h"
@@ -117,7 +116,6 @@ static void sync_ask(Exchange *x) {
 
 void route_agent_sync(Exchange *x) {
         ProtoSync body = {};
-        struct timespec ts;
         Error e = {};
         size_t size;
         const char *json = http_request_body(x->request, &size);
@@ -129,9 +127,8 @@ void route_agent_sync(Exchange *x) {
                 exchange_reply_error(x, r, &e);
                 return;
         }
-        (void) clock_gettime(CLOCK_MONOTONIC, &ts);
         if (wait > 0)
-                x->deadline_usec = ((uint64_t) ts.tv_sec + wait) * USEC_PER_SEC;
+                x->deadline_usec = monotonic_usec() + wait * USEC_PER_SEC;
         x->again = sync_ask;
         x->nothing = sync_nothing;
         sync_ask(x);

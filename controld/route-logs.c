@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "cleanup.h"
 #include "id.h"
@@ -76,7 +75,6 @@ static void logs_nothing(Exchange *x) {
 }
 
 void route_run_logs(Exchange *x) {
-        struct timespec ts;
         unsigned wait;
         char text[ID_TEXT_SIZE];
         Id id;
@@ -89,9 +87,8 @@ void route_run_logs(Exchange *x) {
         if (exchange_query_number(x, "wait", 0, WAIT_MAX_SEC, &wait) < 0)
                 return;
         (void) strcpy(x->params[0], id_to_text(id, text));
-        (void) clock_gettime(CLOCK_MONOTONIC, &ts);
         if (wait > 0)
-                x->deadline_usec = ((uint64_t) ts.tv_sec + wait) * USEC_PER_SEC;
+                x->deadline_usec = monotonic_usec() + wait * USEC_PER_SEC;
         x->again = logs_ask;
         x->nothing = logs_nothing;
         logs_ask(x);

@@ -3,7 +3,6 @@
 #include <gnutls/crypto.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "cleanup.h"
 #include "id.h"
@@ -31,13 +30,6 @@ static void on_ready(const PgReply *reply, void *userdata) {
 
 void route_ready(Exchange *x) {
         exchange_query(x, x->route->statement, NULL, on_ready);
-}
-
-static uint64_t now_usec(void) {
-        struct timespec ts;
-
-        (void) clock_gettime(CLOCK_MONOTONIC, &ts);
-        return (uint64_t) ts.tv_sec * USEC_PER_SEC + (uint64_t) ts.tv_nsec / 1000;
 }
 
 static void add_run_etag(Exchange *x, const char *json) {
@@ -98,7 +90,7 @@ void route_run_get(Exchange *x) {
         (void) strcpy(x->params[0], id_to_text(id, text));
         if (unless && *unless == '"') {
                 x->text = strndup(unless + 1, strcspn(unless + 1, "\""));
-                x->deadline_usec = wait > 0 ? now_usec() + wait * USEC_PER_SEC : 0;
+                x->deadline_usec = wait > 0 ? monotonic_usec() + wait * USEC_PER_SEC : 0;
         }
         x->again = run_get_ask;
         x->nothing = run_get_nothing;
