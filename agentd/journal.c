@@ -20,9 +20,12 @@
 
 #include "log.h"
 #include "str.h"
+#include "timespan.h"
 #include "unit-name.h"
 
 #define ENTRIES_PER_TURN 256
+#define UNREADABLE_USEC (2 * USEC_PER_SEC) /* what is being stored is readable long before */
+#define RETRY_USEC (20 * USEC_PER_MSEC)
 #define MESSAGE_ID_DROPPED                                                                         \
         "MESSAGE_ID=a596d6fe7bfa4994828e72309e95d61e" /* systemd's sd-messages.h */
 
@@ -31,6 +34,7 @@ struct Journal {
         sd_journal *handle; /* NULL: closed */
         sd_event_source *io;
         sd_event_source *turn;
+        sd_event_source *retry; /* of an entry that could not be read */
         char *attempt; /* of which alone entries are given, in whatever boot; NULL: of all, in this one */
         char *last,
                 *begin; /* cursors: of the last entry that was given, and of the one it began with */
@@ -40,15 +44,23 @@ struct Journal {
         journal_entry_t on_entry;
         journal_end_t on_end;
         void *userdata;
-        uint64_t position_usec; /* monotonic: everything before it has been given */
-        bool changed;           /* the handle is to be set to its place */
-        bool renewed;           /* files have come or gone since it was opened */
-        bool complete;          /* all that is stored is to be given before the end */
-        bool set;               /* to its place: the last entry comes again */
-        bool again;             /* the entry under the handle was not taken */
+        uint64_t position_usec;   /* monotonic: everything before it has been given */
+        uint64_t unreadable_usec; /* since when entries cannot be read; 0: the last one could */
+        bool changed;             /* the handle is to be set to its place */
+        bool renewed;             /* files have come or gone since it was opened */
+        bool complete;            /* all that is stored is to be given before the end */
+        bool set;                 /* to its place: the last entry comes again */
+        bool again;               /* the entry under the handle is still to be given */
 };
 
 static int journal_on_turn(sd_event_source *source, void *userdata);
+
+static int journal_on_retry(sd_event_source *source, uint64_t usec, void *userdata) {
+        (void) source;
+        (void) usec;
+        journal_resume(userdata);
+        return 0;
+}
 
 static void process(Journal *j) {
         int r = sd_journal_process(j->handle);
@@ -135,6 +147,9 @@ static int journal_open(Journal *j, const char *attempt) {
                 r = open_handle(j);
         if (r >= 0 && !j->turn)
                 r = sd_event_add_defer(j->event, &j->turn, journal_on_turn, j);
+        if (r >= 0 && !j->retry)
+                r = sd_event_add_time_relative(j->event, &j->retry, CLOCK_MONOTONIC, RETRY_USEC,
+                                               PROMPT_USEC, journal_on_retry, j);
         if (r < 0)
                 journal_close(j);
         return r;
@@ -143,6 +158,7 @@ static int journal_open(Journal *j, const char *attempt) {
 void journal_close(Journal *j) {
         close_handle(j);
         j->turn = sd_event_source_disable_unref(j->turn);
+        j->retry = sd_event_source_disable_unref(j->retry);
         (void) str_replace(&j->attempt, NULL);
         (void) str_replace(&j->last, NULL);
         (void) str_replace(&j->begin, NULL);
@@ -236,12 +252,14 @@ static void copy_field(Journal *j, const char *name, char *target, size_t target
                                 text);
 }
 
-/* Whose entry it is; -ENOENT when it is nobody's. */
+/* Whose entry it is: -ENOENT when it is nobody's. What journald stores has the unit that it is from. */
 static int read_attempt(Journal *j, JournalEntry *entry) {
         char unit[80];
         UnitName u;
 
         copy_field(j, "_SYSTEMD_UNIT", unit, sizeof(unit));
+        if (!*unit)
+                return -ENODATA;
         entry->gap = str_eq(unit, "systemd-journald.service");
         if (entry->gap)
                 copy_field(j, "OBJECT_SYSTEMD_UNIT", unit, sizeof(unit));
@@ -249,6 +267,22 @@ static int read_attempt(Journal *j, JournalEntry *entry) {
                 return -ENOENT;
         (void) strcpy(entry->attempt, u.hex);
         return 0;
+}
+
+/* A line has a message; what a program logs by itself may have none. */
+static int read_message(Journal *j, JournalEntry *entry) {
+        char transport[16];
+        int r = get_field(j, "MESSAGE", &entry->message, &entry->full_size);
+
+        if (r == -ENOENT) {
+                copy_field(j, "_TRANSPORT", transport, sizeof(transport));
+                r = str_eq(transport, "stdout") ? -ENODATA : 0;
+                entry->message = "";
+                entry->full_size = 0;
+        }
+        entry->size =
+                entry->full_size > JOURNAL_MESSAGE_MAX ? JOURNAL_MESSAGE_MAX : entry->full_size;
+        return r;
 }
 
 static int read_entry(Journal *j, JournalEntry *entry, char **cursor) {
@@ -267,25 +301,35 @@ static int read_entry(Journal *j, JournalEntry *entry, char **cursor) {
         copy_field(j, "PRIORITY", entry->priority, sizeof(entry->priority));
         copy_field(j, "SYSLOG_IDENTIFIER", entry->identifier, sizeof(entry->identifier));
         copy_field(j, "_PID", entry->pid, sizeof(entry->pid));
-        r = get_field(j, "MESSAGE", &entry->message, &entry->full_size);
-        if (r == -ENOENT) {
-                entry->message = "";
-                entry->full_size = 0;
-                r = 0;
-        }
-        entry->size =
-                entry->full_size > JOURNAL_MESSAGE_MAX ? JOURNAL_MESSAGE_MAX : entry->full_size;
-        return r;
+        return read_message(j, entry);
 }
 
-/* 1: given; 0: not wanted or damaged; -EAGAIN: not taken. */
+/* Whether an entry some of whose data cannot be read is on its way into the file is only known after some time. */
+static bool is_damaged(Journal *j, int error) {
+        uint64_t now = monotonic_usec();
+
+        if (j->unreadable_usec == 0)
+                j->unreadable_usec = now;
+        if (now - j->unreadable_usec >= UNREADABLE_USEC) {
+                (void) log_error(error, "Passing over an entry of the journal that cannot be read");
+                return true;
+        }
+        (void) sd_event_source_set_time_relative(j->retry, RETRY_USEC);
+        (void) sd_event_source_set_enabled(j->retry, SD_EVENT_ONESHOT);
+        return false;
+}
+
+/* 1: given; 0: not wanted or damaged; -EAGAIN: not taken, or to be read again. */
 static int give_entry(Journal *j) {
         _cleanup_(freep) char *cursor = NULL;
         JournalEntry entry = {};
         int r = read_entry(j, &entry, &cursor);
 
+        if (r < 0 && r != -ENOENT)
+                return is_damaged(j, r) ? 0 : -EAGAIN;
+        j->unreadable_usec = 0;
         if (r < 0)
-                return 0; /* nobody's, or on a damaged page: journald has said so itself */
+                return 0;
         if (j->on_entry(&entry, j->userdata) == JOURNAL_FULL)
                 return -EAGAIN;
         j->position_usec = entry.monotonic_usec;
@@ -336,7 +380,7 @@ static int journal_on_turn(sd_event_source *source, void *userdata) {
                 else if (r > 0) {
                         j->again = give_entry(j) == -EAGAIN;
                         if (j->again)
-                                return 0; /* until journal_resume() */
+                                return 0; /* until journal_resume(), which may be that of retry */
                 }
         }
         if (r < 0)
