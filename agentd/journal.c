@@ -36,8 +36,8 @@ struct Journal {
         sd_event_source *turn;
         sd_event_source *retry; /* of an entry that could not be read */
         char *attempt; /* of which alone entries are given, in whatever boot; NULL: of all, in this one */
-        char *last,
-                *begin; /* cursors: of the last entry that was given, and of the one it began with */
+        char *last;  /* cursor of the last entry that was given */
+        char *begin; /* that of the entry it began with; NULL: there is none */
         /* borrowed */
         sd_event *event;
         const char *directory; /* NULL: the system's */
@@ -252,14 +252,23 @@ static void copy_field(Journal *j, const char *name, char *target, size_t target
                                 text);
 }
 
-/* Whose entry it is: -ENOENT when it is nobody's. What journald stores has the unit that it is from. */
+/* A line of a task has its unit and a message for certain: journald knows them from PID 1 and from the line. What a program logs by itself
+ * may have any field but these, or none. */
+static bool is_line(Journal *j) {
+        char transport[16];
+
+        copy_field(j, "_TRANSPORT", transport, sizeof(transport));
+        return str_eq(transport, "stdout");
+}
+
+/* Whose entry it is; -ENOENT when it is nobody's. */
 static int read_attempt(Journal *j, JournalEntry *entry) {
         char unit[80];
         UnitName u;
 
         copy_field(j, "_SYSTEMD_UNIT", unit, sizeof(unit));
         if (!*unit)
-                return -ENODATA;
+                return is_line(j) ? -ENODATA : -ENOENT;
         entry->gap = str_eq(unit, "systemd-journald.service");
         if (entry->gap)
                 copy_field(j, "OBJECT_SYSTEMD_UNIT", unit, sizeof(unit));
@@ -269,14 +278,11 @@ static int read_attempt(Journal *j, JournalEntry *entry) {
         return 0;
 }
 
-/* A line has a message; what a program logs by itself may have none. */
 static int read_message(Journal *j, JournalEntry *entry) {
-        char transport[16];
         int r = get_field(j, "MESSAGE", &entry->message, &entry->full_size);
 
         if (r == -ENOENT) {
-                copy_field(j, "_TRANSPORT", transport, sizeof(transport));
-                r = str_eq(transport, "stdout") ? -ENODATA : 0;
+                r = is_line(j) ? -ENODATA : 0;
                 entry->message = "";
                 entry->full_size = 0;
         }

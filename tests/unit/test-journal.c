@@ -217,6 +217,23 @@ static void test_one_that_stays_damaged_is_passed_over(void) {
         links[2] = 1;
 }
 
+/* Anybody may write an entry that looks like a task's, but for its unit; nobody's line waits for it. */
+static void test_what_somebody_else_wrote_is_not_waited_for(void) {
+        _cleanup_(journal_freep) Journal *j = NULL;
+        uint64_t *unit = find_links(UNIT_FIELD), *transport = find_links("_TRANSPORT=stdout");
+        Heard h = {};
+
+        ok_true(unit && transport);
+        if (!unit || !transport)
+                return;
+        unit[2] = transport[2] = 0;
+        ok_int(journal_new(event, directory, on_entry, on_end, &h, &j), 0);
+        ok_int(journal_read_from(j, 1000), 1);
+        ok_true(sd_event_run(event, 0) >= 0); /* one turn */
+        ok_str(h.lines, ". ");
+        unit[2] = transport[2] = ENTRIES;
+}
+
 static void test_what_is_not_taken_comes_again(void) {
         _cleanup_(journal_freep) Journal *j = NULL;
         Heard h = { .refuse = "line1" };
@@ -294,6 +311,7 @@ int main(void) {
         RUN(test_one_attempt_from_an_entry_on);
         RUN(test_an_entry_is_given_whole);
         RUN(test_one_that_stays_damaged_is_passed_over);
+        RUN(test_what_somebody_else_wrote_is_not_waited_for);
         RUN(test_what_is_not_taken_comes_again);
         RUN(test_a_file_that_was_looked_into_as_it_began);
         event = sd_event_unref(event);
