@@ -26,6 +26,7 @@
 #define ENTRIES_PER_TURN 256
 #define UNREADABLE_USEC (2 * USEC_PER_SEC) /* what is being stored is readable long before */
 #define RETRY_USEC (20 * USEC_PER_MSEC)
+#define FAILED_USEC (2 * USEC_PER_SEC) /* until a journal that cannot be read is tried again */
 #define MESSAGE_ID_DROPPED                                                                         \
         "MESSAGE_ID=a596d6fe7bfa4994828e72309e95d61e" /* systemd's sd-messages.h */
 
@@ -34,7 +35,7 @@ struct Journal {
         sd_journal *handle; /* NULL: closed */
         sd_event_source *io;
         sd_event_source *turn;
-        sd_event_source *retry; /* of an entry that could not be read */
+        sd_event_source *retry; /* of what could not be read */
         char *attempt; /* of which alone entries are given, in whatever boot; NULL: of all, in this one */
         char *last;  /* cursor of the last entry that was given */
         char *begin; /* that of the entry it began with; NULL: there is none */
@@ -60,6 +61,11 @@ static int journal_on_retry(sd_event_source *source, uint64_t usec, void *userda
         (void) usec;
         journal_resume(userdata);
         return 0;
+}
+
+static void retry_in(Journal *j, uint64_t usec) {
+        (void) sd_event_source_set_time_relative(j->retry, usec);
+        (void) sd_event_source_set_enabled(j->retry, SD_EVENT_ONESHOT);
 }
 
 static void process(Journal *j) {
@@ -320,8 +326,7 @@ static bool is_damaged(Journal *j, int error) {
                 (void) log_error(error, "Passing over an entry of the journal that cannot be read");
                 return true;
         }
-        (void) sd_event_source_set_time_relative(j->retry, RETRY_USEC);
-        (void) sd_event_source_set_enabled(j->retry, SD_EVENT_ONESHOT);
+        retry_in(j, RETRY_USEC);
         return false;
 }
 
@@ -354,7 +359,6 @@ static int next_entry(Journal *j) {
         return r;
 }
 
-/* What could not be opened is tried again at the next turn. */
 static int look(Journal *j) {
         bool anew;
         int r;
@@ -389,10 +393,12 @@ static int journal_on_turn(sd_event_source *source, void *userdata) {
                                 return 0; /* until journal_resume(), which may be that of retry */
                 }
         }
-        if (r < 0)
+        if (r < 0) {
                 (void) log_error(r, "Cannot read the journal");
-        else
+                retry_in(j, FAILED_USEC);
+        } else {
                 journal_resume(j);
+        }
         return 0;
 }
 
