@@ -7,7 +7,10 @@
  * when another followed it. So whenever the journal is known to have changed, the handle is set to its place anew.
  *
  * A file that is looked into while journald begins it is left out until inotify tells of it again, which is some time after
- * its first entries. So when files have come or gone, a handle that shall give all that is stored is opened anew. */
+ * its first entries; one in which something looks damaged, as it may while an entry is linked, is left out, too, and nothing
+ * tells of that; and a directory that was not there when the handle was opened is not watched at all. So when files have come
+ * or gone the handle is opened anew, and once more before what it gives is called all that is stored; and when it has no longer
+ * the newest entry that it had, a file is missing. */
 #include "journal.h"
 
 #include <errno.h>
@@ -46,9 +49,11 @@ struct Journal {
         journal_end_t on_end;
         void *userdata;
         uint64_t position_usec;   /* monotonic: everything before it has been given */
-        uint64_t unreadable_usec; /* since when entries cannot be read; 0: the last one could */
+        uint64_t newest_usec;     /* realtime: the newest entry that the handle has had */
+        uint64_t unreadable_usec; /* since when something cannot be read; 0: all can */
         bool changed;             /* the handle is to be set to its place */
         bool renewed;             /* files have come or gone since it was opened */
+        bool unsettled;           /* and since it last gave all that is stored */
         bool complete;            /* all that is stored is to be given before the end */
         bool set;                 /* to its place: the last entry comes again */
         bool again;               /* the entry under the handle is still to be given */
@@ -72,7 +77,8 @@ static void process(Journal *j) {
         int r = sd_journal_process(j->handle);
 
         j->changed |= r != SD_JOURNAL_NOP;
-        j->renewed |= r == SD_JOURNAL_INVALIDATE;
+        if (r == SD_JOURNAL_INVALIDATE)
+                j->renewed = j->unsettled = true;
 }
 
 static int journal_on_io(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
@@ -124,6 +130,13 @@ static void close_handle(Journal *j) {
         j->handle = NULL;
 }
 
+/* 0 when there is none. */
+static uint64_t newest_usec(Journal *j) {
+        uint64_t newest;
+
+        return sd_journal_get_cutoff_realtime_usec(j->handle, NULL, &newest) > 0 ? newest : 0;
+}
+
 static int open_handle(Journal *j) {
         int r;
 
@@ -141,6 +154,8 @@ static int open_handle(Journal *j) {
                                     (uint32_t) sd_journal_get_events(j->handle), journal_on_io, j);
         if (r < 0)
                 close_handle(j);
+        else
+                j->newest_usec = newest_usec(j);
         j->renewed = false;
         return r;
 }
@@ -149,6 +164,7 @@ static int open_handle(Journal *j) {
 static int journal_open(Journal *j, const char *attempt) {
         int r = str_replace(&j->attempt, attempt);
 
+        j->unsettled = true;
         if (r >= 0)
                 r = open_handle(j);
         if (r >= 0 && !j->turn)
@@ -316,14 +332,14 @@ static int read_entry(Journal *j, JournalEntry *entry, char **cursor) {
         return read_message(j, entry);
 }
 
-/* Whether an entry some of whose data cannot be read is on its way into the file is only known after some time. */
-static bool is_damaged(Journal *j, int error) {
+/* Whether what cannot be read is on its way into the file is only known after some time. */
+static bool is_damaged(Journal *j, int error, const char *what) {
         uint64_t now = monotonic_usec();
 
         if (j->unreadable_usec == 0)
                 j->unreadable_usec = now;
         if (now - j->unreadable_usec >= UNREADABLE_USEC) {
-                (void) log_error(error, "Passing over an entry of the journal that cannot be read");
+                (void) log_error(error, "Passing over %s of the journal that cannot be read", what);
                 return true;
         }
         retry_in(j, RETRY_USEC);
@@ -337,7 +353,7 @@ static int give_entry(Journal *j) {
         int r = read_entry(j, &entry, &cursor);
 
         if (r < 0 && r != -ENOENT)
-                return is_damaged(j, r) ? 0 : -EAGAIN;
+                return is_damaged(j, r, "an entry") ? 0 : -EAGAIN;
         j->unreadable_usec = 0;
         if (r < 0)
                 return 0;
@@ -349,11 +365,28 @@ static int give_entry(Journal *j) {
         return 1;
 }
 
+/* What of a cursor is the entry's: its boot and times, and a checksum. What precedes is the file's, and its number there. */
+static const char *entry_part(const char *cursor) {
+        const char *part = strstr(cursor, ";b=");
+
+        return part ? part : cursor;
+}
+
+bool journal_is_same(const char *cursor, const char *other) {
+        return str_eq(entry_part(cursor), entry_part(other));
+}
+
+static bool is_at(Journal *j, const char *cursor) {
+        _cleanup_(freep) char *own = NULL;
+
+        return sd_journal_get_cursor(j->handle, &own) >= 0 && journal_is_same(own, cursor);
+}
+
 /* The next entry that has not been given: as sd_journal_next(). */
 static int next_entry(Journal *j) {
         int r = sd_journal_next(j->handle);
 
-        if (r > 0 && j->set && j->last && sd_journal_test_cursor(j->handle, j->last) > 0)
+        if (r > 0 && j->set && j->last && is_at(j, j->last))
                 r = sd_journal_next(j->handle);
         j->set = false;
         return r;
@@ -365,13 +398,30 @@ static int look(Journal *j) {
 
         if (j->handle)
                 process(j);
-        anew = !j->handle || (j->complete && j->renewed);
+        anew = !j->handle || j->renewed || (j->complete && j->unsettled);
         r = anew ? open_handle(j) : 0;
         if (r >= 0 && (anew || j->changed))
                 r = set_to_place(j);
-        if (r >= 0)
-                j->changed = j->complete = false;
-        return r;
+        if (r < 0)
+                return r;
+        if (j->complete)
+                j->unsettled = false;
+        j->changed = j->complete = false;
+        return 0;
+}
+
+/* Whether the end may be told: not while a file is left out, unless it is damaged for good. */
+static bool is_end(Journal *j) {
+        uint64_t newest = newest_usec(j);
+
+        if (newest >= j->newest_usec) {
+                j->unreadable_usec = 0;
+        } else if (!is_damaged(j, -EBADMSG, "a file")) {
+                j->renewed = true;
+                return false;
+        }
+        j->newest_usec = newest;
+        return true;
 }
 
 static int journal_on_turn(sd_event_source *source, void *userdata) {
@@ -382,8 +432,9 @@ static int journal_on_turn(sd_event_source *source, void *userdata) {
         for (unsigned i = 0; r >= 0 && i < ENTRIES_PER_TURN; i++) {
                 r = j->again ? 1 : next_entry(j);
                 if (r == 0 && !j->changed) {
-                        j->on_end(j->userdata);
-                        return 0;
+                        if (is_end(j))
+                                j->on_end(j->userdata);
+                        return 0; /* until what retry or inotify begins */
                 }
                 if (r == 0)
                         r = look(j);

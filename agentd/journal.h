@@ -52,5 +52,7 @@ int journal_read_attempt(Journal *j, const char *id, const char *cursor);
 void journal_resume(Journal *j);
 /* The same, once journald has said that it has stored something: whatever that is is given before on_end. */
 void journal_look_again(Journal *j);
+/* Whether these are cursors of one entry, in whatever file: journald gives it another number when it moves it from memory to disk. */
+bool journal_is_same(const char *cursor, const char *other);
 void journal_close(Journal *j);
 bool journal_is_open(const Journal *j);

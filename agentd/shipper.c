@@ -272,7 +272,7 @@ static bool skip(AttemptLog *l, const JournalEntry *entry) {
         if (entry->monotonic_usec < l->read_monotonic_usec)
                 return true;
         if (entry->monotonic_usec == l->read_monotonic_usec) {
-                l->catching_up = !str_eq(entry->cursor, l->read_cursor);
+                l->catching_up = !journal_is_same(entry->cursor, l->read_cursor);
                 return true;
         }
         l->catching_up = false;

@@ -52,6 +52,7 @@ static void start_attempt(Agentd *a, ProtoAssignment *assignment, uint64_t deadl
         _cleanup_(freep) char *id = strdup(assignment->attempt);
         uint32_t epoch = assignment->epoch;
         Attempt *attempt = attempt_find(a->attempts, assignment->attempt);
+        uint64_t before_usec = monotonic_usec(); /* the start is asked for before its log is read */
         const char *why;
         Error e = {};
         int r;
@@ -66,7 +67,7 @@ static void start_attempt(Agentd *a, ProtoAssignment *assignment, uint64_t deadl
         } else if (r >= 0) {
                 r = attempt_start(a->attempts, assignment, deadline_usec, &attempt);
                 if (r >= 0)
-                        r = shipper_follow(a->shipper, attempt, 0, "", monotonic_usec());
+                        r = shipper_follow(a->shipper, attempt, 0, "", before_usec);
         }
         if (r < 0)
                 (void) log_error(r, "Cannot take attempt %s", id);

@@ -2,6 +2,8 @@
 
 import pytest
 
+from lab.shell import wait_until
+
 LINES = 60
 TASK = f"i=0; while [ $i -lt {LINES} ]; do echo \"line $i\"; i=$((i+1)); sleep 0.1; done; exit 7"
 
@@ -49,6 +51,27 @@ def assert_arrived_once(agent, run):
     assert lines == [f"line {i}" for i in range(LINES)]
     journal = agent.node.journal(f"-o cat _SYSTEMD_UNIT={attempts[0]['unit']}").splitlines()
     assert lines == [line for line in journal if line.startswith("line ")]
+
+
+@pytest.fixture
+def volatile_journal(agent):
+    """A host that keeps its journal in memory, as one without /var/log/journal does. It has it again in the end."""
+    agent.node.run("mv /var/log/journal /var/log/journal.kept && systemctl restart systemd-journald agentd", check=True)
+    yield agent
+    agent.node.run("rm -f /run/enough; cp -a /var/log/journal/. /var/log/journal.kept; rm -rf /var/log/journal; mv /var/log/journal.kept /var/log/journal; "
+                   "systemctl restart systemd-journald agentd", check=True)
+
+
+def test_a_journal_that_becomes_persistent_is_read_on(volatile_journal):
+    agent = volatile_journal.wait_status("Running")
+    run = agent.shell("i=0; while [ ! -e /run/enough ] && [ $i -lt 600 ]; do echo \"line $i\"; i=$((i+1)); sleep 0.1; done").wait_running()
+    wait_until("lines from memory", run.lines, 30)
+    agent.node.run("mkdir /var/log/journal && systemd-tmpfiles --create --prefix /var/log/journal && journalctl --flush", check=True)
+    there = len(run.lines())
+    wait_until("lines from the disk while the task runs", lambda: len(run.lines()) > there + 20, 30)
+    agent.node.run("touch /run/enough", check=True)
+    lines = run.wait_succeeded().wait_log_complete().lines()
+    assert lines == [f"line {i}" for i in range(len(lines))]
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda f: f.__name__)

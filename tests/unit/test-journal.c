@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <systemd/sd-id128.h>
@@ -234,6 +235,36 @@ static void test_what_somebody_else_wrote_is_not_waited_for(void) {
         unit[2] = transport[2] = ENTRIES;
 }
 
+/* libsystemd leaves a file out when something in it looks damaged, and says nothing of it. */
+static void test_a_file_that_looked_damaged_for_a_moment(void) {
+        _cleanup_(journal_freep) Journal *j = NULL;
+        uint64_t *links = find_links(KIND_FIELD);
+        Heard h = {};
+
+        ok_true(links && links[2] == ENTRIES);
+        if (!links)
+                return;
+        links[2] = 0;
+        ok_int(journal_new(event, directory, on_entry, on_end, &h, &j), 0);
+        ok_int(journal_read_from(j, 1000), 1);
+        ok_true(sd_event_run(event, 100 * USEC_PER_MSEC) >= 0);
+        ok_str(h.lines, "");
+        links[2] = ENTRIES;
+        ok_str(run_until(&h, "line0 line1 line2 . "), "line0 line1 line2 . ");
+}
+
+static void test_a_file_that_stays_damaged_is_left_out(void) {
+        _cleanup_(journal_freep) Journal *j = NULL;
+        uint64_t *links = find_links(KIND_FIELD);
+        Heard h = {};
+
+        links[2] = 0;
+        ok_int(journal_new(event, directory, on_entry, on_end, &h, &j), 0);
+        ok_int(journal_read_from(j, 1000), 1);
+        ok_str(run_until(&h, ". "), ". ");
+        links[2] = ENTRIES;
+}
+
 static void test_what_is_not_taken_comes_again(void) {
         _cleanup_(journal_freep) Journal *j = NULL;
         Heard h = { .refuse = "line1" };
@@ -276,6 +307,28 @@ static void test_a_file_that_was_looked_into_as_it_began(void) {
         (void) munmap(file, size);
 }
 
+static void test_a_journal_that_could_not_be_opened_is_tried_again(void) {
+        _cleanup_(journal_freep) Journal *j = NULL;
+        const char *all = "line0 line1 line2 line3 line4 line5 . ";
+        struct rlimit before, none;
+        Heard h = {};
+
+        ok_int(journal_new(event, directory, on_entry, on_end, &h, &j), 0);
+        ok_int(journal_read_from(j, 1000), 1);
+        ok_str(run_until(&h, all), all);
+        ok_int(unlink(old_path), 0);
+        ok_int(getrlimit(RLIMIT_NOFILE, &before), 0);
+        none = (struct rlimit){ .rlim_max = before.rlim_max };
+        ok_int(setrlimit(RLIMIT_NOFILE, &none), 0);
+        while (journal_is_open(j) && sd_event_run(event, 10 * USEC_PER_SEC) > 0)
+                ;
+        ok_true(!journal_is_open(j));
+        ok_str(h.lines, all);
+        ok_int(setrlimit(RLIMIT_NOFILE, &before), 0);
+        h.lines[0] = '\0';
+        ok_str(run_until(&h, ". "), ". ");
+}
+
 static bool set_up(void) {
         return mkdtemp(directory) && asprintf(&path, "%s/system.journal", directory) > 0 &&
                asprintf(&old_path, "%s/system@1.journal", directory) > 0 &&
@@ -312,8 +365,11 @@ int main(void) {
         RUN(test_an_entry_is_given_whole);
         RUN(test_one_that_stays_damaged_is_passed_over);
         RUN(test_what_somebody_else_wrote_is_not_waited_for);
+        RUN(test_a_file_that_looked_damaged_for_a_moment);
+        RUN(test_a_file_that_stays_damaged_is_left_out);
         RUN(test_what_is_not_taken_comes_again);
         RUN(test_a_file_that_was_looked_into_as_it_began);
+        RUN(test_a_journal_that_could_not_be_opened_is_tried_again);
         event = sd_event_unref(event);
         tear_down();
         return tap_done();
