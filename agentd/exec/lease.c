@@ -10,13 +10,15 @@
 #include "str.h"
 #include "timespan.h"
 
-#define TRIES_MAX 3U
-
 #define TIMERS 2U
+#define RELEASE_USEC                                                                               \
+        (50 * USEC_PER_MSEC) /* until PID 1 is asked whether it has let go of a timer */
+#define WAITS_MAX 40U
 
 struct Lease {
         /* owned */
         sd_bus_slot *call;
+        sd_event_source *again;
         char *target;
         char *timers[TIMERS];
         /* borrowed */
@@ -24,7 +26,8 @@ struct Lease {
         lease_done_t done;
         void *userdata;
         uint64_t deadline_usec;
-        unsigned tries;
+        unsigned timer; /* the one that is being started */
+        unsigned waits;
         bool move;
 };
 
@@ -54,12 +57,11 @@ static int start_timer(Lease *l) {
         int r = left > 0 ? manager_message(l->bus, "StartTransientUnit", &m) : -ETIME;
 
         if (r >= 0)
-                r = sd_bus_message_append(m, "ssa(sv)a(sa(sv))", l->timers[l->tries % TIMERS],
-                                          "fail", 4, "Description", "s",
-                                          "Deadline of the Sluice agent's contact",
-                                          "TimersMonotonic", "a(st)", 1, "OnBootSec",
-                                          now_usec(CLOCK_MONOTONIC) + left, "AccuracyUSec", "t",
-                                          100 * USEC_PER_MSEC, "RemainAfterElapse", "b", false, 0);
+                r = sd_bus_message_append(
+                        m, "ssa(sv)a(sa(sv))", l->timers[l->timer], "fail", 4, "Description", "s",
+                        "Deadline of the Sluice agent's contact", "TimersMonotonic", "a(st)", 1,
+                        "OnBootSec", now_usec(CLOCK_MONOTONIC) + left, "AccuracyUSec", "t",
+                        100 * USEC_PER_MSEC, "RemainAfterElapse", "b", false, 0);
         return r < 0 ? r : manager_send(l->bus, m, &l->call, lease_on_started, l);
 }
 
@@ -78,8 +80,7 @@ static int go_on(Lease *l) {
         int r = 0;
 
         if (l->move)
-                r = manager_tell(l->bus, "StopUnit", "ss", l->timers[(l->tries + 1) % TIMERS],
-                                 "replace");
+                r = manager_tell(l->bus, "StopUnit", "ss", l->timers[1 - l->timer], "replace");
 
         if (r >= 0)
                 r = manager_message(l->bus, "StartUnit", &m);
@@ -88,21 +89,52 @@ static int go_on(Lease *l) {
         return r < 0 ? r : manager_send(l->bus, m, &l->call, lease_on_target, l);
 }
 
+static int lease_on_released(sd_event_source *source, uint64_t usec, void *userdata) {
+        Lease *l = userdata;
+        int r;
+
+        (void) source;
+        (void) usec;
+        l->again = sd_event_source_disable_unref(l->again);
+        r = start_timer(l);
+        if (r < 0)
+                finish(l, r, strerror(-r));
+        return 0;
+}
+
+/* Both are there after a renewal that was cut short: the first goes, and the other stands until the new one does. */
+static int wait_for_first(Lease *l) {
+        int r = 0;
+
+        l->timer = 0;
+        if (l->waits++ == 0)
+                r = manager_tell(l->bus, "StopUnit", "ss", l->timers[0], "replace");
+        return r < 0 ? r
+                     : sd_event_add_time_relative(sd_bus_get_event(l->bus), &l->again,
+                                                  CLOCK_MONOTONIC, RELEASE_USEC, PROMPT_USEC,
+                                                  lease_on_released, l);
+}
+
+static int try_other(Lease *l) {
+        if (l->timer > 0 || l->waits > 0)
+                return wait_for_first(l);
+        l->timer = 1;
+        return start_timer(l);
+}
+
 static int lease_on_started(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         const sd_bus_error *e = sd_bus_message_get_error(m);
         Lease *l = userdata;
+        bool is_there;
         int r;
 
         (void) error;
         l->call = sd_bus_slot_unref(l->call);
-        if (!e || (!l->move && str_eq(e->name, "org.freedesktop.systemd1.UnitExists"))) {
+        is_there = e && str_eq(e->name, "org.freedesktop.systemd1.UnitExists");
+        if (!e || (is_there && !l->move)) {
                 r = go_on(l);
-        } else if (str_eq(e->name, "org.freedesktop.systemd1.UnitExists") &&
-                   l->tries + 1 < TRIES_MAX) {
-                /* Both are there after a renewal that was cut short: the older deadline is as good as gone, the other stands. */
-                if (++l->tries == TIMERS)
-                        (void) manager_tell(l->bus, "StopUnit", "ss", l->timers[0], "replace");
-                r = start_timer(l);
+        } else if (is_there && l->waits < WAITS_MAX) {
+                r = try_other(l);
         } else {
                 finish(l, -EIO, e->message ? e->message : e->name);
                 return 0;
@@ -164,6 +196,7 @@ Lease *lease_free(Lease *l) {
         if (!l)
                 return NULL;
         (void) sd_bus_slot_unref(l->call);
+        (void) sd_event_source_disable_unref(l->again);
         for (unsigned i = 0; i < TIMERS; i++)
                 free(l->timers[i]);
         free(l->target);

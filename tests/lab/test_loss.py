@@ -89,3 +89,17 @@ def test_an_agent_that_was_stopped_is_waited_for(fleet, pair):
     home.node.run("systemctl start agentd", check=True)
     run.wait_succeeded(timeout=120)
     assert len(run.attempts()) == 1
+
+
+TIMERS = "systemctl list-units --all --plain --no-legend 'sluice-fence@*.timer'"
+
+
+def test_a_renewal_that_was_cut_short_is_made_up_for(fleet, pair):
+    """Then both timers are there, and one has to go before the next deadline can stand."""
+    run = start(fleet).wait_running()
+    home = next(a for a in pair if a.name == run.attempt()["agent"])
+    other = "b" if "@a.timer" in wait_until("a deadline", lambda: home.node.run(TIMERS).text, 30) else "a"
+    home.node.run(f"systemd-run --unit=sluice-fence@{other}.service --on-boot=1d", check=True)
+    wait_until("the next deadline alone", lambda: len(home.node.run(TIMERS).text.splitlines()) == 1, 60)
+    run.wait_succeeded(timeout=60)
+    assert "was already loaded" not in home.node.journal("-u agentd -b")
