@@ -20,6 +20,7 @@
 #include "shipper.h"
 #include "stuck.h"
 #include "unit.h"
+#include "workspaces.h"
 
 #define GOODBYE_USEC (5 * USEC_PER_SEC) /* how long an end waits for its goodbye */
 
@@ -30,6 +31,7 @@ struct Agentd {
         Link *link;
         UnitBus *bus;
         ExecClient *exec;
+        Workspaces *workspaces;
         Contact *contact;
         AttemptTable *attempts;
         Cleaner *cleaner;
@@ -46,7 +48,6 @@ struct Agentd {
         sd_event_source *rest;
         sd_event_source *leave;
         char **stray_slices; /* slices that were found, by their attempts */
-        char *workspaces;    /* the directory of ours */
         /* borrowed: our maker's */
         const Settings *settings;
         Facts facts;

@@ -52,6 +52,12 @@ static void on_fence_resumed(void *userdata) {
         agentd_settle(a);
 }
 
+static void on_workspaces(void *userdata) {
+        Agentd *a = userdata;
+
+        agentd_settle(a);
+}
+
 static void resume_fence(Agentd *a) {
         int r;
 
@@ -82,6 +88,8 @@ static void advance(Agentd *a) {
                 resume_fence(a);
                 return;
         }
+        if (!workspaces_are_known(a->workspaces, on_workspaces, a))
+                return;
         a->polling = true;
         poller_start(a->poller);
         for (Attempt *owing = attempt_first(a->attempts); owing; owing = attempt_next(owing))
@@ -268,6 +276,8 @@ static int make_parts(Agentd *a) {
         if (r >= 0)
                 r = exec_client_new(a->event, unit_bus_connection(a->bus), &a->exec);
         if (r >= 0)
+                r = workspaces_new(a->exec, "/var/lib", instance, &a->workspaces);
+        if (r >= 0)
                 r = contact_new(a->exec, instance, s->self_fence_usec, &a->contact);
         if (r >= 0)
                 r = attempt_table_new(a->bus, a->exec, instance, &attempt_events, a, &a->attempts);
@@ -296,14 +306,6 @@ static int make_parts(Agentd *a) {
         return r;
 }
 
-/* Where agentd-exec has them made. */
-static int find_workspaces(Agentd *a) {
-        _cleanup_(freep) char *below = instance_workspaces(a->settings->instance);
-
-        a->workspaces = below ? str_format("/var/lib/%s", below) : NULL;
-        return a->workspaces ? 0 : -ENOMEM;
-}
-
 int agentd_new(const Settings *settings, Agentd **ret, Error *e) {
         _cleanup_(agentd_freep) Agentd *a = calloc(1, sizeof(*a));
         int r;
@@ -316,8 +318,6 @@ int agentd_new(const Settings *settings, Agentd **ret, Error *e) {
                 r = identity_load(settings->state_directory, &a->identity, e);
         if (r >= 0)
                 r = agentd_make_session(a);
-        if (r >= 0)
-                r = find_workspaces(a);
         if (r >= 0)
                 r = make_loop(a);
         if (r >= 0)
@@ -341,13 +341,13 @@ Agentd *agentd_free(Agentd *a) {
         (void) stuck_free(a->stuck);
         (void) attempt_table_free(a->attempts);
         (void) contact_free(a->contact);
+        (void) workspaces_free(a->workspaces);
         (void) exec_client_free(a->exec);
         (void) cleaner_free(a->cleaner);
         (void) unit_bus_free(a->bus);
         (void) link_free(a->link);
         identity_done(&a->identity);
         strv_free(a->stray_slices);
-        free(a->workspaces);
         (void) sd_event_source_disable_unref(a->settle);
         (void) sd_event_source_disable_unref(a->status_timer);
         (void) sd_event_source_disable_unref(a->rest);

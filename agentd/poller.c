@@ -14,7 +14,6 @@
 #include "shipper.h"
 #include "str.h"
 #include "timespan.h"
-#include "workspaces.h"
 
 #define WAIT_SEC 50U
 #define TIMEOUT_SEC (WAIT_SEC + 25U)
@@ -97,7 +96,7 @@ static void on_turn(Channel *c, void *userdata) {
                 json_out_text(&o, "challenge", p->challenge);
         write_attempts(&o, p->attempts);
         if (!p->answered)
-                workspaces_write(&o, "workspaces", p->spec.workspaces);
+                workspaces_write(p->spec.workspaces, &o, "workspaces");
         json_out_end_object(&o);
         p->sent_usec = monotonic_usec();
         if (json_out_take(&o, &json) < 0)

@@ -3,6 +3,7 @@
 
 #include "attempt.h"
 #include "link.h"
+#include "workspaces.h"
 
 typedef struct Poller Poller;
 
@@ -12,7 +13,8 @@ typedef void (*poller_work_t)(ProtoWork *work, uint64_t sent_usec, void *userdat
 typedef void (*poller_refused_t)(const Error *problem, uint64_t sent_usec, void *userdata);
 
 typedef struct PollerSpec {
-        const char *session, *boot, *on_clone, *workspaces; /* borrowed */
+        const char *session, *boot, *on_clone; /* borrowed, as the next */
+        const Workspaces *workspaces;
         uint32_t slots;
         uint64_t self_fence_usec;
         const bool *draining,

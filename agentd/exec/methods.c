@@ -1,13 +1,16 @@
 /* The methods of io.sluice.Exec1: each checks what it is asked, asks PID 1 or journald, and passes the answer on. Everything in a
  * call is hostile; who may call is decided by the D-Bus policy file. */
+#include <dirent.h>
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
 
 #include "exec-internal.h"
+#include "id.h"
 #include "log.h"
 #include "manager.h"
 #include "output-file.h"
+#include "proto.h"
 #include "properties.h"
 #include "spec.h"
 #include "str.h"
@@ -325,6 +328,45 @@ static int method_output(sd_bus_message *m, void *userdata, sd_bus_error *error)
         return r < 0 ? reply_failure(m, r) : sd_bus_send(x->bus, answer, NULL);
 }
 
+/* Workspaces of DynamicUser= are below a directory that only root may enter. */
+static int append_workspaces(sd_bus_message *answer, const char *instance) {
+        _cleanup_(freep) char *below = instance_workspaces(instance);
+        _cleanup_(freep) char *directory = below ? str_format("/var/lib/private/%s", below) : NULL;
+        DIR *d = directory ? opendir(directory) : NULL;
+        int r = sd_bus_message_open_container(answer, 'a', "s");
+        struct dirent *entry;
+        unsigned n = 0;
+        Id id;
+
+        while (d && r >= 0 && n < PROTO_WORKSPACES_MAX && (entry = readdir(d)))
+                if (id_parse(entry->d_name, &id) >= 0) {
+                        r = sd_bus_message_append(answer, "s", entry->d_name);
+                        n++;
+                }
+        if (d)
+                (void) closedir(d);
+        if (!directory)
+                return -ENOMEM;
+        return r < 0 ? r : sd_bus_message_close_container(answer);
+}
+
+static int method_workspaces(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *answer = NULL;
+        const char *instance;
+        Exec *x = userdata;
+        int r = sd_bus_message_read(m, "s", &instance);
+
+        (void) error;
+        x->used = true;
+        if (r >= 0 && *instance && !instance_is_valid(instance))
+                r = -EINVAL;
+        if (r >= 0)
+                r = sd_bus_message_new_method_return(m, &answer);
+        if (r >= 0)
+                r = append_workspaces(answer, instance);
+        return r < 0 ? reply_failure(m, r) : sd_bus_send(x->bus, answer, NULL);
+}
+
 /* Whatever was asked before this has been asked of PID 1 by now. */
 static int method_barrier(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Exec *x = userdata;
@@ -376,6 +418,8 @@ const sd_bus_vtable exec_vtable[] = {
         SD_BUS_METHOD_WITH_ARGS("Output", SD_BUS_ARGS("s", attempt, "s", run),
                                 SD_BUS_RESULT("ay", content), method_output,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Workspaces", SD_BUS_ARGS("s", instance), SD_BUS_RESULT("as", runs),
+                                method_workspaces, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Barrier", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_barrier,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Sync", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_sync,

@@ -101,6 +101,15 @@ def test_a_workspace_that_is_back_after_a_power_cut_is_removed(agent):
     wait_until("the workspace to be removed again", lambda: not agent.node.run(f"ls -d /var/lib/{place} /var/lib/private/{place}").text, 60)
 
 
+def test_a_workspace_that_is_back_without_its_link_is_removed(agent):
+    """systemd removes the link first; only root sees what is there without it."""
+    run = agent.run(["/bin/true"]).wait_succeeded()
+    place = "sluice/runs/" + run.id.replace("-", "")
+    wait_until("the workspace to be removed", lambda: not agent.node.run(f"ls -d /var/lib/{place}").text, 30)
+    agent.node.run(f"mkdir -m 700 /var/lib/private/{place} && systemctl restart agentd", check=True)
+    wait_until("the workspace to be removed again", lambda: not agent.node.run(f"ls -d /var/lib/private/{place}").text, 60)
+
+
 def test_an_orderly_reboot_is_told_from_a_lost_host(agent):
     agent.node.reboot()
     agent.wait_status("Running")

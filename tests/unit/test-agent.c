@@ -134,12 +134,14 @@ static void test_identity_is_kept(void) {
         (void) rmdir(directory);
 }
 
-static char *workspaces_of(const char *directory) {
+static char *workspaces_of(const char *state) {
+        _cleanup_(workspaces_freep) Workspaces *w = NULL;
         char *json = NULL;
         JsonOut o = {};
 
+        ok_int(workspaces_new(NULL, state, "", &w), 0);
         json_out_object(&o, NULL);
-        workspaces_write(&o, "workspaces", directory);
+        workspaces_write(w, &o, "workspaces");
         json_out_end_object(&o);
         (void) json_out_take(&o, &json);
         return json;
@@ -147,7 +149,8 @@ static char *workspaces_of(const char *directory) {
 
 static void test_workspaces_are_named_by_run(void) {
         char directory[] = "/tmp/sluice-test-agent-XXXXXX";
-        _cleanup_(freep) char *run = NULL, *stray = NULL, *none = NULL, *some = NULL;
+        _cleanup_(freep) char *parent = NULL, *ours = NULL, *run = NULL, *stray = NULL,
+                              *none = NULL, *some = NULL;
 
         if (!mkdtemp(directory)) {
                 ok_true(false);
@@ -155,14 +158,20 @@ static void test_workspaces_are_named_by_run(void) {
         }
         none = workspaces_of("/nowhere");
         ok_str(none, "{\"workspaces\":[]}");
-        run = str_format("%s/00112233445566778899aabbccddeeff", directory);
-        stray = str_format("%s/lost+found", directory);
+        parent = str_format("%s/sluice", directory);
+        ours = str_format("%s/runs", parent);
+        run = str_format("%s/00112233445566778899aabbccddeeff", ours);
+        stray = str_format("%s/lost+found", ours);
+        ok_int(mkdir(parent, 0700), 0);
+        ok_int(mkdir(ours, 0700), 0);
         ok_int(mkdir(run, 0700), 0);
         ok_int(mkdir(stray, 0700), 0);
         some = workspaces_of(directory);
         ok_str(some, "{\"workspaces\":[\"00112233-4455-6677-8899-aabbccddeeff\"]}");
         (void) rmdir(run);
         (void) rmdir(stray);
+        (void) rmdir(ours);
+        (void) rmdir(parent);
         (void) rmdir(directory);
 }
 
