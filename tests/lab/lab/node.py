@@ -99,8 +99,9 @@ class Node:
         return result.check() if check else result
 
     def put(self, path, content, mode=0o644, owner="root:root"):
+        """On disk, too: a power cut may come next."""
         data = content.encode() if isinstance(content, str) else content
-        self.run(f"mkdir -p $(dirname {path}) && umask 077 && cat >{path} && chown {owner} {path} && chmod {mode:o} {path}",
+        self.run(f"mkdir -p $(dirname {path}) && umask 077 && cat >{path} && chown {owner} {path} && chmod {mode:o} {path} && sync {path}",
                  stdin=data, check=True)
 
     def get(self, path):
