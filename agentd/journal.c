@@ -372,8 +372,11 @@ static const char *entry_part(const char *cursor) {
         return part ? part : cursor;
 }
 
+/* Lines of one microsecond may differ in their numbers only, which can be compared where they are of one file's sequence. */
 bool journal_is_same(const char *cursor, const char *other) {
-        return str_eq(entry_part(cursor), entry_part(other));
+        bool numbered = strncmp(cursor, other, strcspn(cursor, ";") + 1) == 0;
+
+        return numbered ? str_eq(cursor, other) : str_eq(entry_part(cursor), entry_part(other));
 }
 
 static bool is_at(Journal *j, const char *cursor) {

@@ -5,8 +5,10 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "id.h"
 #include "log.h"
@@ -112,7 +114,8 @@ void workspaces_write(const Workspaces *w, JsonOut *o, const char *key) {
         while (d && n < PROTO_WORKSPACES_MAX && (entry = readdir(d)))
                 n += write_name(o, entry->d_name);
         for (char **name = w->closed; name && *name && n < PROTO_WORKSPACES_MAX; name++)
-                n += write_name(o, *name);
+                if (!d || faccessat(dirfd(d), *name, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+                        n += write_name(o, *name);
         json_out_end_array(o);
         if (d)
                 (void) closedir(d);

@@ -329,6 +329,18 @@ static void test_a_journal_that_could_not_be_opened_is_tried_again(void) {
         ok_str(run_until(&h, ". "), ". ");
 }
 
+static void test_an_entry_is_known_in_another_file(void) {
+        const char *cursor = "s=aa;i=10;b=bb;m=5;t=6;x=7";
+
+        ok_true(journal_is_same(cursor, cursor));
+        ok_true(journal_is_same(cursor, "s=cc;i=2;b=bb;m=5;t=6;x=7"));
+        ok_true(!journal_is_same(cursor, "s=cc;i=10;b=bb;m=5;t=6;x=8"));
+        ok_true(!journal_is_same(cursor,
+                                 "s=aa;i=11;b=bb;m=5;t=6;x=7")); /* the same line once more */
+        ok_true(!journal_is_same(cursor, "s=aa;i=1"));
+        ok_true(!journal_is_same("", cursor));
+}
+
 static bool set_up(void) {
         return mkdtemp(directory) && asprintf(&path, "%s/system.journal", directory) > 0 &&
                asprintf(&old_path, "%s/system@1.journal", directory) > 0 &&
@@ -370,6 +382,7 @@ int main(void) {
         RUN(test_what_is_not_taken_comes_again);
         RUN(test_a_file_that_was_looked_into_as_it_began);
         RUN(test_a_journal_that_could_not_be_opened_is_tried_again);
+        RUN(test_an_entry_is_known_in_another_file);
         event = sd_event_unref(event);
         tear_down();
         return tap_done();

@@ -181,7 +181,7 @@ class Judge:
         if attempt["outcome"] == "fenced" or "not heard of" in (attempt["reason"] or ""):
             if not self._hit(attempt["agent"], AWAY, begin - SLACK, end):
                 self.wrong("given up for nothing", what)
-        elif not cut and (last or not self._hit(attempt["agent"], AGENT_DIES, begin - SLACK, end)):
+        elif not cut and (last or not self._hit(attempt["agent"], BEGINS_ANEW, begin - SLACK, end)):
             self.wrong("lost for nothing", what)
         if attempt["outcome"] == "fenced" and last and last.end:
             self.wrong("fenced after its end", what)
@@ -219,8 +219,8 @@ class Judge:
                 self.wrong("nobody knows this attempt", repr(done))
 
 
-# An assignment whose answer was under way: whether its unit began cannot be known but from the journal.
-AGENT_DIES = {"kill agentd", "kill both halves", "restart agentd"}
+# What begins another session. Whether the unit of an assignment began whose answer was under way then cannot be known but from the journal.
+BEGINS_ANEW = {"kill agentd", "kill both halves", "restart agentd", "clock step"}
 # What may keep an agent from the control plane. A clock that steps is not among them.
 AWAY = {"power cut", "long power cut", "partition", "long partition", "deaf node", "mute node", "slow network", "kill backend",
         "kill postmaster", "restart postgres", "fail over", "kill controld", "rolling restart"}
