@@ -77,7 +77,7 @@ static void refused(Attempt *a, bool requeue, const char *reason) {
         a->ended_usec = clock_usec(CLOCK_REALTIME);
         a->unit = unit_free(a->unit);
         owe(a, REPORT_REFUSED);
-        log_outcome(a, LOG_NOTICE, MSG_ATTEMPT_REFUSED, reason, NULL);
+        log_outcome(a, LOG_NOTICE, MSG_ATTEMPT_REFUSED, a->reason, NULL);
         changed(a);
 }
 

@@ -267,7 +267,22 @@ int decode_base64(const Directive *d, const char *value, Atoms *to, Error *e) {
         return 0;
 }
 
-/* The path that is executed, and the name that it is called by: agentd-exec puts a resolved one in the first place. */
+/* With each "$" twice, of which PID 1 makes one. */
+static char *unexpanded(const char *arg) {
+        char *text = malloc(2 * strlen(arg) + 1), *to = text;
+
+        if (!text)
+                return NULL;
+        do {
+                if (*arg == '$')
+                        *to++ = '$';
+        } while ((*to++ = *arg++) != '\0');
+        return text;
+}
+
+/* The path that is executed, and the name that it is called by: agentd-exec puts a resolved one in the first place.
+ * Not as ExecStartEx and its like, whose flags have ":" as well: systemd 252 writes these names into the unit's file, and knows nothing
+ * of them when it reads that again for `systemctl daemon-reload`. */
 int decode_exec(const Directive *d, const char *value, Atoms *to, Error *e) {
         ExecCommand command = {};
         size_t array;
@@ -282,19 +297,18 @@ int decode_exec(const Directive *d, const char *value, Atoms *to, Error *e) {
                 atoms_text(to, command.argv[0]);
                 array = atoms_array(to);
                 STRV_FOREACH(arg, command.argv) {
+                        _cleanup_(freep) char *plain =
+                                command.flags & EXEC_NO_EXPAND ? unexpanded(*arg) : strdup(*arg);
+
+                        if (!plain) {
+                                r = -ENOMEM;
+                                break;
+                        }
                         atoms_element(to, array);
-                        atoms_text(to, *arg);
+                        atoms_text(to, plain);
                 }
-                array = atoms_array(to);
-                if (command.flags & EXEC_IGNORE_FAILURE) {
-                        atoms_element(to, array);
-                        atoms_text(to, "ignore-failure");
-                }
-                if (command.flags & EXEC_NO_EXPAND) {
-                        atoms_element(to, array);
-                        atoms_text(to, "no-env-expand");
-                }
+                atoms_number(to, (command.flags & EXEC_IGNORE_FAILURE) != 0);
         }
         exec_command_done(&command);
-        return 0;
+        return r;
 }

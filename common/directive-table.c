@@ -174,10 +174,10 @@ static const NamedNumber exit_statuses[] = {
 
 const Directive directives[] = {
         /* systemd.service(5) */
-        ROW_AS("ExecStart", EXEC, "ExecStartEx", "a(sasas)", 249, SUBSTITUTES),
-        ROW_AS("ExecCondition", EXEC, "ExecConditionEx", "a(sasas)", 249, LIST, SUBSTITUTES),
-        ROW_AS("ExecStartPre", EXEC, "ExecStartPreEx", "a(sasas)", 249, LIST, SUBSTITUTES),
-        ROW_AS("ExecStartPost", EXEC, "ExecStartPostEx", "a(sasas)", 249, LIST, SUBSTITUTES),
+        ROW("ExecStart", EXEC, "a(sasb)", 249, SUBSTITUTES),
+        ROW("ExecCondition", EXEC, "a(sasb)", 249, LIST, SUBSTITUTES),
+        ROW("ExecStartPre", EXEC, "a(sasb)", 249, LIST, SUBSTITUTES),
+        ROW("ExecStartPost", EXEC, "a(sasb)", 249, LIST, SUBSTITUTES),
         ROW_AS("RuntimeMaxSec", SPAN, "RuntimeMaxUSec", "t", 249),
         ROW_AS("RuntimeRandomizedExtraSec", SPAN, "RuntimeRandomizedExtraUSec", "t", 250),
         ROW_AS("TimeoutStopSec", SPAN, "TimeoutStopUSec", "t", 249),

@@ -59,8 +59,8 @@ static void check_properties(const UnitSpec *spec) {
                     str_eq(name, "EnvironmentFiles") || str_eq(name, "ReadWritePaths") ||
                     str_eq(name, "CapabilityBoundingSet") || str_eq(name, "AmbientCapabilities"))
                         HOLDS(first->number == 0);
-                if (str_after(name, "Exec") && strstr(name, "Ex") &&
-                    str_eq(a->items[i + 1].text, "a(sasas)") && first->number > 0)
+                if (str_after(name, "Exec") && str_eq(a->items[i + 1].text, "a(sasb)") &&
+                    first->number > 0)
                         HOLDS(str_after(first[1].text, "/usr/bin/") &&
                               !strstr(first[1].text, "/../"));
                 if (str_after(name, "LoadCredential") && first->number > 0)

@@ -1,6 +1,7 @@
 """What people do on a host with their hands, meaning well: nothing hangs, nothing lies, and the next task runs."""
 
 import pytest
+from lab.fleet import command
 from lab.shell import LabError, wait_until
 
 LASTING = "echo on; exec sleep 600"
@@ -52,6 +53,31 @@ def test_a_failure_is_forgotten_before_it_was_told(agent):
     assert (attempt["outcome"], attempt["exit_status"]) == ("exit-code", 3)
     assert run.wait_log_complete().lines() == ["on"]
     agent.node.run("rm /run/lab-go")
+    all_is_well(agent)
+
+
+def test_the_manager_is_reloaded_under_tasks(agent):
+    """As by each package that is installed. PID 1 reads the units anew, and what it cannot read it neither ends nor starts again."""
+    script = "echo on; while ! test -e /run/lab-go; do sleep 0.2; done; a=off; echo $a"
+    unexpanded = ":" + command(["/bin/sh", "-c", script]).replace("$$", "$")
+    runs = [begun(agent, script), agent.run_tasks({"task": {"ExecStart": unexpanded, "ExecStartPre": "-/bin/false"}}).wait_running()]
+    wait_until("the second to have begun", lambda: runs[1].lines()[:1] == ["on"], 30)
+    agent.node.run("systemctl daemon-reload", check=True)
+    for run in runs:
+        unit = run.attempt()["unit"]
+        assert agent.node.property(unit, "LoadState") == "loaded", agent.node.journal("-n 20")
+    assert "Unknown key" not in agent.node.journal("_PID=1 -b"), "PID 1 knows all that it has written"
+    agent.node.run("touch /run/lab-go", check=True)
+    for run in runs:
+        assert run.wait_succeeded().wait_log_complete().lines() == ["on", "off"]
+    agent.node.run("rm /run/lab-go", check=True)
+    all_is_well(agent)
+
+
+def test_the_manager_is_reloaded_while_tasks_start(agent):
+    run = agent.run_tasks({f"task-{i}": {"ExecStart": command(["/bin/sh", "-c", f"echo {i}; sleep 0.3"])} for i in range(14)})
+    agent.node.run("for i in $(seq 14); do systemctl daemon-reload; sleep 0.3; done", check=True)
+    assert sorted(run.wait_succeeded().wait_log_complete().lines()) == sorted(str(i) for i in range(14))
     all_is_well(agent)
 
 

@@ -269,8 +269,9 @@ def properties(node, unit):
 def said_of(name, known):
     """What D-Bus has of one directive: without what Sluice adds, and without what happened to the commands."""
     there = ROWS[name][0]
-    if there.startswith("Exec") and there.endswith("Ex"):
-        return [command[:3] for command in known[there]]
+    if there.startswith("Exec") and f"{there}Ex" in known:  # ":" is told as twice "$" by us
+        return [(path, [arg.replace("$", "$$") if "no-env-expand" in flags else arg for arg in argv], "ignore-failure" in flags)
+                for path, argv, flags, *_ in known[f"{there}Ex"]]
     if name == "Environment":
         return [text for text in known[there] if not text.startswith("SLUICE_")]
     if name == "LogExtraFields":

@@ -151,7 +151,7 @@ static void test_directives_become_properties(void) {
         ok_int(number_of(&s, "CPUQuotaPerSecUSec"), 1500000);
         ok_int(number_of(&s, "TasksMax"), 9);
         ok_int(number_of(&s, "RuntimeMaxUSec"), 120000000);
-        command = texts_of(&s, "ExecStartEx");
+        command = texts_of(&s, "ExecStart");
         ok_contains(command, "sh|/bin/sh|-c|exit 3|");
         ok_contains(command, s.executable);
         environment = texts_of(&s, "Environment");
