@@ -26,6 +26,7 @@
 
 struct Agentd {
         /* owned, in the order in which they are made */
+        int lock; /* on the state directory */
         sd_event *event;
         Identity identity;
         Link *link;

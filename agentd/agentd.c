@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fd.h"
 #include "log.h"
 #include "str.h"
 #include "strv.h"
@@ -313,7 +314,8 @@ int agentd_new(const Settings *settings, Agentd **ret, Error *e) {
         if (!a)
                 return -ENOMEM;
         a->settings = settings;
-        r = facts_read(&a->facts, e);
+        a->lock = identity_lock(settings->state_directory, e);
+        r = a->lock < 0 ? a->lock : facts_read(&a->facts, e);
         if (r >= 0)
                 r = identity_load(settings->state_directory, &a->identity, e);
         if (r >= 0)
@@ -347,6 +349,7 @@ Agentd *agentd_free(Agentd *a) {
         (void) unit_bus_free(a->bus);
         (void) link_free(a->link);
         identity_done(&a->identity);
+        (void) fd_close(a->lock);
         strv_free(a->stray_slices);
         (void) sd_event_source_disable_unref(a->settle);
         (void) sd_event_source_disable_unref(a->status_timer);

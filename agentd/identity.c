@@ -3,9 +3,12 @@
 #include "identity.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
+#include "fd.h"
 #include "fileio.h"
 #include "json-in.h"
 #include "json-out.h"
@@ -78,34 +81,51 @@ static int take_file(const IdentityFile *file, Identity *ret) {
         return file->name ? str_replace(&ret->name, file->name) : 0;
 }
 
-static int read_identity(const char *path, Identity *ret) {
+static int read_identity(const char *path, Identity *ret, Error *e) {
         _cleanup_(freep) char *text = NULL;
         IdentityFile file = {};
         size_t size = 0;
         int r = file_read(path, FILE_MAX, &text, &size);
 
-        if (r < 0)
+        if (r == -ENOENT)
                 return r;
+        if (r < 0)
+                return error_set(e, r, "state", "Cannot read %s: %s.", path, strerror(-r));
         r = json_decode(text, size, fields, JSON_IGNORE_UNKNOWN, &file, NULL);
         if (r >= 0)
                 r = take_file(&file, ret);
         json_done(fields, &file);
-        return r;
+        return r >= 0 ? r
+                      : error_set(e, r, "state",
+                                  "%s is damaged: %s. Remove it, and this agent enrols anew.", path,
+                                  strerror(-r));
+}
+
+int identity_lock(const char *directory, Error *e) {
+        _cleanup_(fd_closep) int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+        if (fd < 0)
+                return error_set(e, -errno, "state", "Cannot open %s: %s.", directory,
+                                 strerror(errno));
+        if (flock(fd, LOCK_EX | LOCK_NB) >= 0)
+                return TAKE_FD(fd);
+        if (errno != EWOULDBLOCK)
+                return error_set(e, -errno, "state", "Cannot lock %s: %s.", directory,
+                                 strerror(errno));
+        return error_set(e, -EBUSY, "state",
+                         "Another agentd is running with %s; see systemctl status 'agentd*'.",
+                         directory);
 }
 
 int identity_load(const char *directory, Identity *ret, Error *e) {
         _cleanup_(freep) char *path = str_format("%s/identity", directory);
         _cleanup_(freep) char *secret = str_format("%s/credential", directory);
         Identity identity = {};
-        int r = path && secret ? read_identity(path, &identity) : -ENOMEM;
+        int r = path && secret ? read_identity(path, &identity, e) : -ENOMEM;
 
         if (r == -ENOENT) {
                 r = identity_renew(directory, &identity, e);
-        } else if (r < 0) {
-                r = error_set(e, r, "state",
-                              "%s is damaged: %s. Remove it, and this agent enrols anew.", path,
-                              strerror(-r));
-        } else {
+        } else if (r >= 0) {
                 r = file_read_secret(secret, FILE_MAX, &identity.credential);
                 if (r < 0 && r != -ENOENT)
                         r = error_set(e, r, "state", "Cannot read %s: %s.", secret, strerror(-r));

@@ -14,6 +14,9 @@ typedef struct Identity {
         char *credential; /* NULL until enrolled */
 } Identity;
 
+/* A descriptor that holds the state directory for one process, for as long as it is open; -EBUSY while another has it. */
+int identity_lock(const char *directory, Error *e);
+
 /* Reads the state directory; makes and stores an instance id when there is none. */
 int identity_load(const char *directory, Identity *ret, Error *e);
 

@@ -114,3 +114,19 @@ def test_an_upgrade_of_the_package_touches_no_task(agent, lab):
     assert agent.node.property("agentd-exec.service", "MainPID") != root_half != "0", "both halves are of one version"
     assert agent.node.property(run.attempt()["unit"], "MainPID") in (process, "0")
     assert_arrived_once(agent, run)
+
+
+def test_a_package_that_is_removed_takes_its_agent_along(agent, lab):
+    """And nothing else: the task runs on, and is told of by the agent that is installed next."""
+    deb = next(d for d in lab.debs if d.name.startswith("sluice-agentd_"))
+    run = agent.shell(TASK.replace("0.1", "0.3"), ["OnAgentLoss=wait"]).wait_running()
+    process = agent.node.property(run.attempt()["unit"], "MainPID")
+    agent.node.put("/srv/agentd.deb", deb.read_bytes())
+    agent.node.run("dpkg -r sluice-agentd", check=True)
+    try:
+        agent.wait_status("Stopped", timeout=10)
+        assert agent.node.run("pgrep -x agentd; pgrep -x agentd-exec").text == ""
+        assert agent.node.property(run.attempt()["unit"], "MainPID") == process
+    finally:
+        agent.node.run("dpkg -i /srv/agentd.deb && systemctl start agentd", check=True)
+    assert_arrived_once(agent, run)

@@ -98,11 +98,17 @@ static void test_identity_is_kept(void) {
         Identity first = {}, second = {};
         struct stat st;
         Error e = {};
+        int lock;
 
         if (!mkdtemp(directory)) {
                 ok_true(false);
                 return;
         }
+        lock = identity_lock(directory, &e);
+        ok_true(lock >= 0);
+        ok_int(identity_lock(directory, &e), -EBUSY);
+        ok_contains(e.detail, "Another agentd is running with /tmp/");
+        (void) close(lock);
         credential = str_format("%s/credential", directory);
         file = str_format("%s/identity", directory);
         ok_int(identity_load(directory, &first, &e), 0);
@@ -128,6 +134,11 @@ static void test_identity_is_kept(void) {
         ok_true(identity_load(directory, &second, &e) < 0);
         ok_contains(e.detail, "Remove it");
         ok_null(second.credential);
+        ok_int(unlink(file), 0);
+        ok_int(mkdir(file, 0700), 0);
+        ok_int(identity_load(directory, &second, &e), -EISDIR);
+        ok_contains(e.detail, "Cannot read");
+        ok_int(rmdir(file), 0);
         identity_done(&first);
         (void) unlink(credential);
         (void) unlink(file);
