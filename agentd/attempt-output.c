@@ -15,7 +15,7 @@
 static void fail(Attempt *a, const char *words) {
         _cleanup_(freep) char *reason = str_format("Its $SLUICE_OUTPUT does not count: %s.", words);
 
-        (void) snprintf(a->unit_state.result, sizeof(a->unit_state.result), "output");
+        (void) strcpy(a->result, "output");
         (void) str_replace(&a->reason, reason);
         free(a->report);
         a->report = NULL;

@@ -102,7 +102,7 @@ static void tell_end(Attempt *a) {
         report_ended(&o, a);
         (void) json_out_take(&o, &report);
         a->output = TAKE_PTR(output);
-        log_outcome(a, LOG_INFO, MSG_ATTEMPT_ENDED, a->unit_state.result, report);
+        log_outcome(a, LOG_INFO, MSG_ATTEMPT_ENDED, a->result, report);
         changed(a);
 }
 
@@ -112,20 +112,26 @@ static void tell_recovered(Attempt *a) {
 }
 
 /* What succeeded may have left an output. */
-static void note_end(Attempt *a, const char *result, attempt_told_t told) {
+static void note_end(Attempt *a, attempt_told_t told) {
         owe(a, REPORT_ENDED);
-        if (str_eq(result, "success") && !a->streaming)
+        if (str_eq(a->result, "success") && !a->streaming)
                 attempt_read_output(a, told);
         else
                 told(a);
 }
 
 /* A task that ends by itself leaves its unit "exited" or "failed". A unit that is "dead" was stopped, and if that was not us,
- * PID 1 calls it a success when the task obeyed: it is none, for the work was not done. */
+ * PID 1 calls it a success when the task obeyed: it is none, for the work was not done. What somebody starts again has been
+ * stopped as well, and its start limit is that it is not. */
+static bool was_stopped(const Attempt *a, const UnitState *s) {
+        return str_eq(s->sub, "dead") ? !unit_was_skipped(s)
+                                      : !a->streaming && str_eq(s->result, "start-limit-hit");
+}
+
 static void note_stopped(Attempt *a) {
         bool fenced = a->fenced && a->table->events->fence_fell(a->table->userdata);
 
-        (void) strcpy(a->unit_state.result, fenced ? "fenced" : "stopped");
+        (void) strcpy(a->result, fenced ? "fenced" : "stopped");
         (void) str_replace(&a->reason,
                            fenced ? "The control plane was not heard of for SelfFenceSec=, and "
                                     "might have given it to another agent."
@@ -142,11 +148,12 @@ static void ended(Attempt *a, const UnitState *s) {
         a->ended_usec = s->main_exit_usec ? s->main_exit_usec : clock_usec(CLOCK_REALTIME);
         (void) cgroup_read(a->id, &a->usage);
         a->owed &= ~(unsigned) REPORT_STATUS; /* the end says it */
-        if (!wanted && str_eq(s->sub, "dead") && !unit_was_skipped(s))
+        (void) strcpy(a->result, *s->result ? s->result : "lost");
+        if (!wanted && was_stopped(a, s))
                 note_stopped(a);
         else if (!wanted && a->streaming && !a->reason)
                 a->reason = supervision_reason(s);
-        note_end(a, a->unit_state.result, tell_end);
+        note_end(a, tell_end);
         a->table->events->on_ended(a, a->table->userdata);
 }
 
@@ -393,12 +400,12 @@ void attempt_recovered(Attempt *a, const Recovered *known) {
         if (set_state(a, ATTEMPT_ENDED) < 0)
                 return;
         a->ended_usec = known->ended_usec;
-        (void) snprintf(a->unit_state.result, sizeof(a->unit_state.result), "%s", known->result);
+        (void) strcpy(a->result, known->result);
         a->unit_state.main_code = known->main_code;
         a->unit_state.main_status = known->main_status;
         (void) str_replace(&a->reason, known->reason);
         (void) str_replace(&a->report, known->report);
-        note_end(a, known->result, tell_recovered);
+        note_end(a, tell_recovered);
 }
 
 static void on_stop_answered(ExecVerdict verdict, const char *words, void *userdata) {

@@ -72,6 +72,7 @@ struct Attempt {
         Usage usage;
         Limits limits;
         UnitState unit_state;
+        char result[32]; /* of its end, as it is told: systemd's, or a word of ours */
         Supervision supervision;
         uint64_t status_usec,
                 status_boottime_usec; /* of what `supervision` says: realtime, and CLOCK_BOOTTIME */

@@ -73,7 +73,7 @@ void report_ended(JsonOut *o, const Attempt *a) {
         }
         write_head(o, a, "ended", a->ended_usec);
         write_unit(o, a);
-        json_out_text(o, "result", *s->result ? s->result : "lost");
+        json_out_text(o, "result", a->result);
         if (code) {
                 json_out_text(o, "exit_code", code);
                 json_out_u64(o, "exit_status", (uint64_t) s->main_status);

@@ -75,6 +75,10 @@ static void add_service(const Task *t, char ***c, int *r) {
 
         for (size_t i = 0; i < ELEMENTSOF(words); i++)
                 add(c, r, "--property=%s", words[i]);
+        if (!pipe_is_streaming(t->pipe)) {
+                add(c, r, "--property=StartLimitIntervalSec=infinity");
+                add(c, r, "--property=StartLimitBurst=1");
+        }
         add(c, r, "--property=SyslogIdentifier=%s", t->name);
         if (!directive_value(t, "User")) {
                 add(c, r, "--property=DynamicUser=yes");

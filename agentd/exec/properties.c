@@ -137,6 +137,10 @@ static void add_service(Atoms *a, const UnitSpec *s) {
         add_number(a, "MemoryMax", "t", s->memory_max);
         if (s->timeout_stop_usec > 0)
                 add_number(a, "TimeoutStopUSec", "t", s->timeout_stop_usec);
+        if (s->once) {
+                add_number(a, "StartLimitIntervalUSec", "t", UINT64_MAX);
+                add_number(a, "StartLimitBurst", "u", 1);
+        }
         if (s->dynamic_user)
                 add_number(a, "DynamicUser", "b", true);
         if (s->lease) {

@@ -495,6 +495,7 @@ static int build(UnitSpec *s, const StartRequest *request, const Policy *policy,
         int r = set_names(s, request, e);
 
         s->leave_success = true;
+        s->once = !request->streaming;
         if (r >= 0)
                 r = set_directives(s, request, policy, e);
         if (r >= 0)

@@ -42,6 +42,7 @@ typedef struct UnitSpec {
         Atoms properties; /* of the sandbox profile, then of the directives, in their order: the last word counts */
         uint64_t memory_max;                            /* UINT64_MAX: no limit */
         uint64_t timeout_stop_usec, timeout_abort_usec; /* 0: not set */
+        bool once;          /* PID 1 starts it no second time, whoever asks */
         bool leave_success; /* a process that ends well leaves its unit "exited", for its outcome */
         uint64_t deadline_usec; /* of the start; 0: not fenced */
 } UnitSpec;

@@ -53,6 +53,23 @@ def test_a_process_is_killed_by_hand(agent):
     all_is_well(agent)
 
 
+@pytest.mark.parametrize("away", [False, True], ids=["agentd-there", "agentd-away"])
+def test_units_of_ours_are_restarted_by_a_pattern(agent, away):
+    """A task that has begun is begun again by the control plane or not at all."""
+    runs = [begun(agent, LASTING, ["OnAgentLoss=wait"]) for _ in range(3)]
+    if away:
+        agent.node.run("systemctl stop agentd", check=True)
+    agent.node.run("systemctl restart 'sluice-*.service'")  # it says that they are started too often
+    if away:
+        agent.node.run("systemctl start agentd", check=True)
+    for run in runs:
+        attempt = run.wait_failed().attempt()
+        assert (attempt["outcome"], attempt["reason"], len(run.attempts())) == ("stopped", "It was stopped on the host.", 1)
+        assert run.wait_log_complete().lines() == ["on"]
+        assert agent.node.journal(f"-u {attempt['unit']} SLUICE_KIND=task -o cat").split() == ["on"]
+    all_is_well(agent)
+
+
 def test_a_failure_is_forgotten_before_it_was_told(agent):
     """agentd knows what PID 1 has been made to forget."""
     run = begun(agent, "echo on; while ! test -e /run/lab-go; do sleep 0.2; done; exit 3")
