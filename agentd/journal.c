@@ -10,7 +10,9 @@
  * its first entries; one in which something looks damaged, as it may while an entry is linked, is left out, too, and nothing
  * tells of that; and a directory that was not there when the handle was opened is not watched at all. So when files have come
  * or gone the handle is opened anew, and once more before what it gives is called all that is stored; and when it has no longer
- * the newest entry that it had, a file is missing. */
+ * the newest entry that it had, a file is missing.
+ *
+ * What journald itself has lost, or somebody has removed, is told as a gap: see look_for_gap() and add_matches(). */
 #include "journal.h"
 
 #include <errno.h>
@@ -30,8 +32,9 @@
 #define UNREADABLE_USEC (2 * USEC_PER_SEC) /* what is being stored is readable long before */
 #define RETRY_USEC (20 * USEC_PER_MSEC)
 #define FAILED_USEC (2 * USEC_PER_SEC) /* until a journal that cannot be read is tried again */
-#define MESSAGE_ID_DROPPED                                                                         \
-        "MESSAGE_ID=a596d6fe7bfa4994828e72309e95d61e" /* systemd's sd-messages.h */
+/* systemd's sd-messages.h */
+#define MESSAGE_ID_DROPPED "a596d6fe7bfa4994828e72309e95d61e"
+#define MESSAGE_ID_START "f77379a8490b408bbe5f6940505a777b"
 
 struct Journal {
         /* owned */
@@ -48,8 +51,9 @@ struct Journal {
         journal_entry_t on_entry;
         journal_end_t on_end;
         void *userdata;
-        uint64_t position_usec;   /* monotonic: everything before it has been given */
-        uint64_t newest_usec;     /* realtime: the newest entry that the handle has had */
+        uint64_t position_usec; /* monotonic: everything before it has been given */
+        uint64_t seen_usec;   /* monotonic: what was stored up to here is looked for, or has been */
+        uint64_t newest_usec; /* realtime: the newest entry that the handle has had */
         uint64_t unreadable_usec; /* since when something cannot be read; 0: all can */
         bool changed;             /* the handle is to be set to its place */
         bool renewed;             /* files have come or gone since it was opened */
@@ -57,6 +61,7 @@ struct Journal {
         bool complete;            /* all that is stored is to be given before the end */
         bool set;                 /* to its place: the last entry comes again */
         bool again;               /* the entry under the handle is still to be given */
+        bool torn; /* what was stored since seen_usec may be gone, and that is still to be given */
 };
 
 static int journal_on_turn(sd_event_source *source, void *userdata);
@@ -92,14 +97,17 @@ static int journal_on_io(sd_event_source *source, int fd, uint32_t revents, void
         return 0;
 }
 
-/* Entries of tasks, and what journald says of its own losses. */
+/* Entries of tasks, and what journald says of its own losses: when it is started it may have lost what it had not stored, and what
+ * was written meanwhile, and when it was stopped along with its sockets it has lost every task's output for good. */
 static int add_matches(sd_journal *handle) {
         int r = sd_journal_add_match(handle, "SLUICE_KIND=task", 0);
 
         if (r >= 0)
                 r = sd_journal_add_disjunction(handle);
         if (r >= 0)
-                r = sd_journal_add_match(handle, MESSAGE_ID_DROPPED, 0);
+                r = sd_journal_add_match(handle, "MESSAGE_ID=" MESSAGE_ID_DROPPED, 0);
+        if (r >= 0)
+                r = sd_journal_add_match(handle, "MESSAGE_ID=" MESSAGE_ID_START, 0);
         if (r >= 0)
                 r = sd_journal_add_match(handle, "_TRANSPORT=driver", 0);
         return r;
@@ -117,7 +125,7 @@ static int add_matches_of(sd_journal *handle, const char *id) {
         if (r >= 0)
                 r = sd_journal_add_match(handle, object, 0);
         if (r >= 0)
-                r = sd_journal_add_match(handle, MESSAGE_ID_DROPPED, 0);
+                r = sd_journal_add_match(handle, "MESSAGE_ID=" MESSAGE_ID_DROPPED, 0);
         if (r >= 0)
                 r = sd_journal_add_match(handle, "_TRANSPORT=driver", 0);
         return r;
@@ -137,12 +145,38 @@ static uint64_t newest_usec(Journal *j) {
         return sd_journal_get_cutoff_realtime_usec(j->handle, NULL, &newest) > 0 ? newest : 0;
 }
 
+/* Of those that there were. */
+static bool lacks_file(Journal *j) {
+        return newest_usec(j) < j->newest_usec;
+}
+
+static int open_journal(const Journal *j, sd_journal **ret) {
+        return j->directory ? sd_journal_open_directory(ret, j->directory, 0)
+                            : sd_journal_open(ret, SD_JOURNAL_LOCAL_ONLY | SD_JOURNAL_SYSTEM);
+}
+
+/* The first and the last entry of this boot, by the monotonic clock. False when there is none. */
+static bool get_range(Journal *j, uint64_t *oldest, uint64_t *newest) {
+        sd_id128_t boot;
+
+        return !j->attempt && sd_id128_get_boot(&boot) >= 0 &&
+               sd_journal_get_cutoff_monotonic_usec(j->handle, boot, oldest, newest) > 0;
+}
+
+/* What was stored since the last look, and is no longer there, nobody reads: files that were removed. Whether there was anything is
+ * not known. */
+static void look_for_gap(Journal *j) {
+        uint64_t oldest, newest;
+
+        if (!lacks_file(j) && get_range(j, &oldest, &newest))
+                j->torn |= oldest > j->seen_usec;
+}
+
 static int open_handle(Journal *j) {
         int r;
 
         close_handle(j);
-        r = j->directory ? sd_journal_open_directory(&j->handle, j->directory, 0)
-                         : sd_journal_open(&j->handle, SD_JOURNAL_LOCAL_ONLY | SD_JOURNAL_SYSTEM);
+        r = open_journal(j, &j->handle);
         if (r >= 0)
                 r = sd_journal_set_data_threshold(j->handle, 0);
         if (r >= 0)
@@ -154,8 +188,6 @@ static int open_handle(Journal *j) {
                                     (uint32_t) sd_journal_get_events(j->handle), journal_on_io, j);
         if (r < 0)
                 close_handle(j);
-        else
-                j->newest_usec = newest_usec(j);
         j->renewed = false;
         return r;
 }
@@ -167,6 +199,8 @@ static int journal_open(Journal *j, const char *attempt) {
         j->unsettled = true;
         if (r >= 0)
                 r = open_handle(j);
+        if (r >= 0)
+                j->newest_usec = newest_usec(j);
         if (r >= 0 && !j->turn)
                 r = sd_event_add_defer(j->event, &j->turn, journal_on_turn, j);
         if (r >= 0 && !j->retry)
@@ -184,7 +218,7 @@ void journal_close(Journal *j) {
         (void) str_replace(&j->attempt, NULL);
         (void) str_replace(&j->last, NULL);
         (void) str_replace(&j->begin, NULL);
-        j->again = j->changed = j->complete = false;
+        j->again = j->torn = j->changed = j->complete = false;
 }
 
 bool journal_is_open(const Journal *j) {
@@ -210,7 +244,7 @@ static int begin_at(Journal *j, const char *begin, uint64_t monotonic_usec) {
         int r = str_replace(&j->begin, begin);
 
         (void) str_replace(&j->last, NULL);
-        j->position_usec = monotonic_usec;
+        j->position_usec = j->seen_usec = monotonic_usec;
         j->again = false;
         if (r >= 0)
                 r = set_to_place(j);
@@ -283,6 +317,13 @@ static bool is_line(Journal *j) {
         return str_eq(transport, "stdout");
 }
 
+static bool is_start(Journal *j) {
+        char id[40];
+
+        copy_field(j, "MESSAGE_ID", id, sizeof(id));
+        return str_eq(id, MESSAGE_ID_START);
+}
+
 /* Whose entry it is; -ENOENT when it is nobody's. */
 static int read_attempt(Journal *j, JournalEntry *entry) {
         char unit[80];
@@ -292,6 +333,8 @@ static int read_attempt(Journal *j, JournalEntry *entry) {
         if (!*unit)
                 return is_line(j) ? -ENODATA : -ENOENT;
         entry->gap = str_eq(unit, "systemd-journald.service");
+        if (entry->gap && is_start(j))
+                return 0;
         if (entry->gap)
                 copy_field(j, "OBJECT_SYSTEMD_UNIT", unit, sizeof(unit));
         if (!unit_name_from_service(unit, &u))
@@ -300,9 +343,19 @@ static int read_attempt(Journal *j, JournalEntry *entry) {
         return 0;
 }
 
-static int read_message(Journal *j, JournalEntry *entry) {
-        int r = get_field(j, "MESSAGE", &entry->message, &entry->full_size);
+static void set_message(JournalEntry *entry, const char *text) {
+        entry->message = text;
+        entry->full_size = entry->size = strlen(text);
+}
 
+static int read_message(Journal *j, JournalEntry *entry) {
+        int r;
+
+        if (!*entry->attempt) {
+                set_message(entry, "systemd-journald was started anew: lines may be missing here.");
+                return 0;
+        }
+        r = get_field(j, "MESSAGE", &entry->message, &entry->full_size);
         if (r == -ENOENT) {
                 r = is_line(j) ? -ENODATA : 0;
                 entry->message = "";
@@ -395,6 +448,54 @@ static int next_entry(Journal *j) {
         return r;
 }
 
+/* The first entry that there is of this boot. */
+static int read_beginning(Journal *j, JournalEntry *entry, char **cursor) {
+        sd_journal *handle = NULL;
+        sd_id128_t boot;
+        int r = open_journal(j, &handle);
+
+        if (r >= 0)
+                r = sd_id128_get_boot(&boot);
+        if (r >= 0)
+                r = sd_journal_seek_monotonic_usec(handle, boot, 0);
+        if (r >= 0)
+                r = sd_journal_next(handle);
+        if (r == 0)
+                r = -ENODATA;
+        if (r >= 0)
+                r = sd_journal_get_realtime_usec(handle, &entry->realtime_usec);
+        if (r >= 0)
+                r = sd_journal_get_monotonic_usec(handle, &entry->monotonic_usec, &boot);
+        if (r >= 0)
+                r = sd_journal_get_cursor(handle, cursor);
+        if (handle)
+                sd_journal_close(handle);
+        return r;
+}
+
+static int end_gap(Journal *j, uint64_t seen_usec) {
+        j->torn = false;
+        j->seen_usec = seen_usec;
+        return 0;
+}
+
+/* As give_entry(). */
+static int give_gap(Journal *j) {
+        JournalEntry entry = { .gap = true, .priority = "4", .identifier = "agentd" };
+        _cleanup_(freep) char *cursor = NULL;
+        int r = read_beginning(j, &entry, &cursor);
+
+        if (r < 0)
+                return is_damaged(j, r, "the beginning") ? end_gap(j, monotonic_usec()) : -EAGAIN;
+        entry.cursor = cursor;
+        entry.monotonic_usec--; /* so that the first entry itself is behind it */
+        set_message(&entry, "The journal of this host begins here: lines that were not read before "
+                            "are gone.");
+        if (j->on_entry(&entry, j->userdata) == JOURNAL_FULL)
+                return -EAGAIN;
+        return end_gap(j, entry.monotonic_usec + 1);
+}
+
 static int look(Journal *j) {
         bool anew;
         int r;
@@ -410,20 +511,28 @@ static int look(Journal *j) {
         if (j->complete)
                 j->unsettled = false;
         j->changed = j->complete = false;
+        look_for_gap(j);
         return 0;
 }
 
-/* Whether the end may be told: not while a file is left out, unless it is damaged for good. */
+/* Whether the end may be told: not while a file is left out, unless it is damaged for good, and not before a gap. */
 static bool is_end(Journal *j) {
-        uint64_t newest = newest_usec(j);
+        uint64_t oldest, newest;
 
-        if (newest >= j->newest_usec) {
+        if (!lacks_file(j)) {
                 j->unreadable_usec = 0;
         } else if (!is_damaged(j, -EBADMSG, "a file")) {
                 j->renewed = true;
                 return false;
         }
-        j->newest_usec = newest;
+        look_for_gap(j);
+        if (j->torn) {
+                journal_resume(j);
+                return false;
+        }
+        j->newest_usec = newest_usec(j);
+        if (get_range(j, &oldest, &newest) && newest > j->seen_usec)
+                j->seen_usec = newest;
         return true;
 }
 
@@ -432,6 +541,8 @@ static int journal_on_turn(sd_event_source *source, void *userdata) {
         int r = j->again ? 0 : look(j);
 
         (void) source;
+        if (r >= 0 && j->torn && give_gap(j) == -EAGAIN)
+                return 0; /* until journal_resume() */
         for (unsigned i = 0; r >= 0 && i < ENTRIES_PER_TURN; i++) {
                 r = j->again ? 1 : next_entry(j);
                 if (r == 0 && !j->changed) {

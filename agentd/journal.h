@@ -15,7 +15,7 @@ typedef struct Journal Journal;
 
 /* Valid inside the callback. */
 typedef struct JournalEntry {
-        char attempt[ID_HEX_SIZE];
+        char attempt[ID_HEX_SIZE]; /* "": of all that were there, with gap */
         uint64_t realtime_usec, monotonic_usec;
         const char *cursor;
         char priority[8]; /* "" when absent, as the next two */
@@ -24,7 +24,7 @@ typedef struct JournalEntry {
         const char *message; /* not terminated; cut at JOURNAL_MESSAGE_MAX */
         size_t size;
         size_t full_size; /* before it was cut */
-        bool gap;         /* journald says that it dropped messages */
+        bool gap;         /* entries before it may be missing */
 } JournalEntry;
 
 typedef enum JournalVerdict {

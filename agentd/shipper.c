@@ -349,11 +349,34 @@ static JournalVerdict take_entry(AttemptLog *l, const JournalEntry *entry) {
         return JOURNAL_TAKEN;
 }
 
+/* Whether something may be missing of a log: not of what it has, nor before its beginning. */
+static bool has_gap(const AttemptLog *l, const JournalEntry *gap) {
+        uint64_t from = l->read_monotonic_usec ? l->read_monotonic_usec
+                                               : l->attempt->unit_state.main_start_monotonic_usec;
+
+        return !l->drained && from > 0 && gap->monotonic_usec > from;
+}
+
+/* Those that have taken it do not when it comes again. */
+static JournalVerdict take_gap(Shipper *s, const JournalEntry *gap) {
+        JournalVerdict verdict = JOURNAL_TAKEN;
+
+        for (Attempt *a = attempt_first(s->attempts); a; a = attempt_next(a)) {
+                AttemptLog *l = log_of(a);
+
+                if (l && !l->journal && has_gap(l, gap) && take_entry(l, gap) == JOURNAL_FULL)
+                        verdict = JOURNAL_FULL;
+        }
+        return verdict;
+}
+
 static JournalVerdict on_entry(const JournalEntry *entry, void *userdata) {
         Shipper *s = userdata;
         Attempt *a = attempt_find(s->attempts, entry->attempt);
         AttemptLog *l = a ? log_of(a) : NULL;
 
+        if (!*entry->attempt)
+                return take_gap(s, entry);
         return l && !l->journal ? take_entry(l, entry) : JOURNAL_TAKEN;
 }
 

@@ -42,11 +42,11 @@ static JournalVerdict on_entry(const JournalEntry *entry, void *userdata) {
         Heard *h = userdata;
         size_t used = strlen(h->lines);
 
-        if (h->refuse && entry->size == strlen(h->refuse) &&
+        if (h->refuse && !entry->gap && entry->size == strlen(h->refuse) &&
             memcmp(entry->message, h->refuse, entry->size) == 0)
                 return JOURNAL_FULL;
-        (void) snprintf(h->lines + used, sizeof(h->lines) - used, "%.*s ", (int) entry->size,
-                        entry->message);
+        (void) snprintf(h->lines + used, sizeof(h->lines) - used, "%.*s ",
+                        entry->gap ? 3 : (int) entry->size, entry->gap ? "gap" : entry->message);
         return JOURNAL_TAKEN;
 }
 
@@ -329,6 +329,16 @@ static void test_a_journal_that_could_not_be_opened_is_tried_again(void) {
         ok_str(run_until(&h, ". "), ". ");
 }
 
+static void test_a_journal_that_begins_later_has_a_gap(void) {
+        _cleanup_(journal_freep) Journal *j = NULL;
+        const char *all = "gap line3 line4 line5 . ";
+        Heard h = {};
+
+        ok_int(journal_new(event, directory, on_entry, on_end, &h, &j), 0);
+        ok_int(journal_read_from(j, 1000), 1);
+        ok_str(run_until(&h, all), all);
+}
+
 static void test_an_entry_is_known_in_another_file(void) {
         const char *cursor = "s=aa;i=10;b=bb;m=5;t=6;x=7";
 
@@ -382,6 +392,7 @@ int main(void) {
         RUN(test_what_is_not_taken_comes_again);
         RUN(test_a_file_that_was_looked_into_as_it_began);
         RUN(test_a_journal_that_could_not_be_opened_is_tried_again);
+        RUN(test_a_journal_that_begins_later_has_a_gap);
         RUN(test_an_entry_is_known_in_another_file);
         event = sd_event_unref(event);
         tear_down();
