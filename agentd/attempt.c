@@ -151,6 +151,8 @@ static void ended(Attempt *a, const UnitState *s) {
         (void) strcpy(a->result, *s->result ? s->result : "lost");
         if (!wanted && was_stopped(a, s))
                 note_stopped(a);
+        else if (!wanted && !a->streaming && unit_was_interrupted(s))
+                (void) strcpy(a->result, "signal");
         else if (!wanted && a->streaming && !a->reason)
                 a->reason = supervision_reason(s);
         note_end(a, tell_end);
@@ -182,6 +184,7 @@ static void note_status(Attempt *a, const UnitState *s) {
  * service it may be "dead" for a moment, too: then PID 1 has a job for it. */
 static bool has_ended(const Attempt *a, const UnitState *s) {
         return unit_is_over(s) && !(a->streaming && s->job > 0) &&
+               (!unit_was_interrupted(s) || s->described) &&
                (!str_eq(s->sub, "dead") || a->was_active || s->main_exit_usec > 0 ||
                 unit_was_skipped(s));
 }

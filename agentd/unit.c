@@ -1,9 +1,11 @@
 /* A unit as PID 1 tells of it, and what it is asked. A table says which properties are read and how. */
 #include <errno.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #include "log.h"
 #include "parse.h"
@@ -23,6 +25,8 @@ typedef enum PropertyType {
         PROPERTY_ID,
         PROPERTY_ENVIRONMENT,
         PROPERTY_JOB,
+        PROPERTY_STATUSES,
+        PROPERTY_COMMAND,
 } PropertyType;
 
 static const struct {
@@ -52,6 +56,8 @@ static const struct {
         { "Job", PROPERTY_JOB, offsetof(UnitState, job), 0 },
         { "NRestarts", PROPERTY_U32, offsetof(UnitState, restarts), 0 },
         { "StatusText", TEXT(status_text) },
+        { "SuccessExitStatus", PROPERTY_STATUSES, 0, 0 },
+        { "ExecStart", PROPERTY_COMMAND, 0, 0 },
 #undef TEXT
 };
 
@@ -131,6 +137,41 @@ static int read_id(sd_bus_message *m, char *hex) {
         return r;
 }
 
+static int read_success(sd_bus_message *m, UnitState *s) {
+        const int32_t *signals = NULL;
+        size_t size = 0;
+        int r = sd_bus_message_enter_container(m, 'r', "aiai");
+
+        if (r >= 0)
+                r = sd_bus_message_skip(m, "ai"); /* exit statuses */
+        if (r >= 0)
+                r = sd_bus_message_read_array(m, 'i', (const void **) &signals, &size);
+        for (size_t i = 0; r >= 0 && i < size / sizeof(*signals); i++)
+                if (signals[i] > 0 && signals[i] < 64)
+                        s->success_signals |= UINT64_C(1) << signals[i];
+        return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+
+/* The first, and only one. */
+static int read_command(sd_bus_message *m, UnitState *s) {
+        int ignores = false;
+        int r = sd_bus_message_enter_container(m, 'a', "(sasbttttuii)");
+
+        if (r >= 0)
+                r = sd_bus_message_enter_container(m, 'r', "sasbttttuii");
+        if (r > 0)
+                r = sd_bus_message_skip(m, "sas");
+        if (r > 0)
+                r = sd_bus_message_read_basic(m, 'b', &ignores);
+        if (r > 0)
+                r = sd_bus_message_skip(m, "ttttuii");
+        if (r > 0)
+                r = sd_bus_message_exit_container(m);
+        s->ignores_failure = ignores;
+        s->described = true;
+        return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+
 /* No character is cut in two. */
 static void copy_text(char *target, size_t size, const char *text) {
         size_t n = strlen(text);
@@ -144,7 +185,9 @@ static void copy_text(char *target, size_t size, const char *text) {
 
 /* The value of the property, in the variant that comes next. */
 static int read_property(sd_bus_message *m, const char *name, UnitState *s) {
-        static const char *const types[] = { "s", "i", "u", "t", "ay", "as", "(uo)" };
+        static const char *const types[] = { "s",    "i",      "u",
+                                             "t",    "ay",     "as",
+                                             "(uo)", "(aiai)", "a(sasbttttuii)" };
         const char *text;
         size_t i = 0;
         int r;
@@ -182,6 +225,12 @@ static int read_property(sd_bus_message *m, const char *name, UnitState *s) {
         case PROPERTY_ENVIRONMENT:
                 r = read_environment(m, s);
                 break;
+        case PROPERTY_STATUSES:
+                r = read_success(m, s);
+                break;
+        case PROPERTY_COMMAND:
+                r = read_command(m, s);
+                break;
         }
         return r < 0 ? r : sd_bus_message_exit_container(m);
 }
@@ -202,6 +251,18 @@ static int read_properties(sd_bus_message *m, UnitState *s) {
 
 bool unit_was_skipped(const UnitState *s) {
         return str_eq(s->result, "exec-condition");
+}
+
+bool unit_was_interrupted(const UnitState *s) {
+        static const int clean[] = { SIGHUP, SIGINT, SIGPIPE, SIGTERM };
+
+        if (!str_eq(s->sub, "exited") || !str_eq(s->result, "success") ||
+            s->main_code != CLD_KILLED || s->ignores_failure)
+                return false;
+        for (size_t i = 0; i < ELEMENTSOF(clean); i++)
+                if (s->main_status == clean[i])
+                        return !(s->success_signals & UINT64_C(1) << clean[i]);
+        return false;
 }
 
 bool unit_is_over(const UnitState *s) {
@@ -327,6 +388,8 @@ static int unit_on_answer(sd_bus_message *m, void *userdata, sd_bus_error *error
         if (unit_is_asking(u))
                 return 0;
         if (unit_is_over(&u->state) && u->state.main_start_usec > 0 && u->state.main_exit_usec == 0)
+                return unit_read(u);
+        if (unit_was_interrupted(&u->state) && !u->state.described)
                 return unit_read(u);
         if (lacks_result(&u->state) && !str_eq(ask->name, "Result"))
                 return unit_ask(u, UNIT_ASK_RESULT);

@@ -32,6 +32,10 @@ typedef struct UnitState {
         uint32_t job;   /* what PID 1 is about to do with it; 0: nothing. With unit_read() only */
         uint32_t restarts;
         char status_text[STATUS_TEXT_SIZE];
+        uint64_t
+                success_signals; /* of SuccessExitStatus=, by bits; with unit_read() only, as the next two */
+        bool ignores_failure; /* "-" before its command */
+        bool described;       /* both are known */
         char run[ID_TEXT_SIZE];
 } UnitState;
 
@@ -83,6 +87,9 @@ int unit_ask(Unit *u, unsigned what);
 void unit_limits_known(Unit *u);
 /* Its ExecCondition= did not hold: it is over without having begun, and PID 1 forgets it at once. */
 bool unit_was_skipped(const UnitState *s);
+/* It has ended by a signal that PID 1 calls a success ("clean" in systemd.service(5), SuccessExitStatus=), and nothing in its unit
+ * says that it is one: known once it is described. */
+bool unit_was_interrupted(const UnitState *s);
 /* sub says that PID 1 will do no more about it. */
 bool unit_is_over(const UnitState *s);
 /* An answer of the two is still to come. */

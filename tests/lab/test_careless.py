@@ -45,11 +45,35 @@ def test_a_second_agentd_is_started_by_hand(agent):
     all_is_well(agent)
 
 
+def kill(agent, run, signal):
+    agent.node.run(f"kill -{signal} $(systemctl show --value -p MainPID {run.attempt()['unit']})", check=True)
+
+
 def test_a_process_is_killed_by_hand(agent):
     run = begun(agent)
-    agent.node.run(f"kill -9 $(systemctl show --value -p MainPID {run.attempt()['unit']})", check=True)
+    kill(agent, run, 9)
     attempt = run.wait_failed().attempt()
     assert (attempt["outcome"], attempt["exit_code"], attempt["exit_status"]) == ("signal", "killed", 9)
+    all_is_well(agent)
+
+
+@pytest.mark.parametrize("away", [False, True], ids=["agentd-there", "agentd-away"])
+def test_a_process_is_asked_to_end_by_hand(agent, away):
+    """PID 1 calls that a success. It is one for a pipe that says so."""
+    failing = [(begun(agent), n) for n in (2, 15)]
+    meant = begun(agent, SuccessExitStatus="SIGTERM")
+    ignored = agent.run_tasks({"task": {"ExecStart": "-" + command(["/bin/sleep", "600"])}}).wait_running()
+    if away:
+        agent.node.run("systemctl stop agentd", check=True)
+    for run, signal in [*failing, (meant, 15), (ignored, 15)]:
+        kill(agent, run, signal)
+    if away:
+        agent.node.run("systemctl start agentd", check=True)
+    for run, signal in failing:
+        attempt = run.wait_failed().attempt()
+        assert (attempt["outcome"], attempt["exit_code"], attempt["exit_status"]) == ("signal", "killed", signal)
+    for run in (meant, ignored):
+        assert run.wait_succeeded().attempt()["outcome"] == "success"
     all_is_well(agent)
 
 
