@@ -76,6 +76,7 @@ static void refused(Attempt *a, bool requeue, const char *reason) {
         (void) str_replace(&a->reason, reason);
         a->ended_usec = clock_usec(CLOCK_REALTIME);
         a->unit = unit_free(a->unit);
+        a->owed &= ~(unsigned) REPORT_STUCK; /* no longer */
         owe(a, REPORT_REFUSED);
         log_outcome(a, LOG_NOTICE, MSG_ATTEMPT_REFUSED, a->reason, NULL);
         changed(a);
@@ -138,6 +139,12 @@ static void note_stopped(Attempt *a) {
                                   : "It was stopped on the host.");
 }
 
+/* Exit status and signal are those of its command, which did not begin; systemd says nothing of others but in the journal. */
+static bool failed_before(const UnitState *s) {
+        return str_eq(s->sub, "failed") && s->main_start_usec == 0 && s->main_code == 0 &&
+               (str_eq(s->result, "exit-code") || str_eq(s->result, "signal"));
+}
+
 static void ended(Attempt *a, const UnitState *s) {
         if (s->main_start_usec)
                 started(a, s);
@@ -153,6 +160,9 @@ static void ended(Attempt *a, const UnitState *s) {
                 note_stopped(a);
         else if (!wanted && !a->streaming && unit_was_interrupted(s))
                 (void) strcpy(a->result, "signal");
+        else if (!wanted && !a->reason && failed_before(s))
+                (void) str_replace(&a->reason,
+                                   "What runs before its command failed, ExecStartPre= for one.");
         else if (!wanted && a->streaming && !a->reason)
                 a->reason = supervision_reason(s);
         note_end(a, tell_end);
@@ -293,6 +303,15 @@ static int append_assignment(sd_bus_message *m, void *userdata) {
         return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
+/* PID 1 may have it all the same. Only when it has said that it is gone may somebody else begin; until then people see why not. */
+static void unsure(Attempt *a, const char *words) {
+        _cleanup_(freep) char *reason = str_format("agentd-exec did not start it: %s", words);
+
+        a->requeue = true;
+        owe(a, REPORT_STUCK);
+        attempt_stop(a, reason ? reason : words);
+}
+
 static void on_start_answered(ExecVerdict verdict, const char *words, void *userdata) {
         Attempt *a = userdata;
 
@@ -307,9 +326,7 @@ static void on_start_answered(ExecVerdict verdict, const char *words, void *user
                 refused(a, false, words);
                 break;
         case EXEC_FAILED:
-                /* PID 1 may have it all the same. Only when it has said that it is gone may somebody else begin. */
-                a->requeue = true;
-                attempt_stop(a, words);
+                unsure(a, words);
                 break;
         }
 }

@@ -26,12 +26,13 @@ struct Link {
         HttpClient *http;
         char **urls;
         char *bearer;
-        /* borrowed: the loop outlives everything */
+        /* borrowed: the loop outlives everything, and so do the settings */
         sd_event *event;
-        Channel *channels; /* each frees itself first */
-        size_t place;      /* of urls: where requests go */
-        unsigned failures; /* in a row, of all channels */
-        bool refused;      /* the last failure was a 401 */
+        const char *ca_file; /* "": the system's */
+        Channel *channels;   /* each frees itself first */
+        size_t place;        /* of urls: where requests go */
+        unsigned failures;   /* in a row, of all channels */
+        bool refused;        /* the last failure was a 401 */
 };
 
 struct Channel {
@@ -61,6 +62,7 @@ int link_new(sd_event *event, char *const *urls, const char *ca_file, Link **ret
                 return -ENOMEM;
         l->event = event;
         l->urls = strv_copy(urls);
+        l->ca_file = ca_file ? ca_file : "";
         r = l->urls ? http_client_new(event, *urls, ca_file, "agentd/" PACKAGE_VERSION, &l->http)
                     : -ENOMEM;
         if (r < 0)
@@ -263,6 +265,20 @@ static void read_problem(const HttpAnswer *answer, Error *e) {
         json_done(proto_problem_fields, &problem);
 }
 
+static void describe_failure(const Link *l, const HttpAnswer *answer, Error *e) {
+        if (answer->r == -EKEYREJECTED)
+                (void) error_set(e, answer->r, "unreachable",
+                                 "%s. Is CAFile=%s the CA that signed its certificate, and does "
+                                 "URL= have a name that the certificate holds?",
+                                 answer->error, l->ca_file);
+        else if (answer->r == -ENOKEY)
+                (void) error_set(e, answer->r, "unreachable",
+                                 "%s. Is there a certificate in CAFile=%s, and may agentd read it?",
+                                 answer->error, l->ca_file);
+        else
+                (void) error_set(e, answer->r, "unreachable", "%s.", answer->error);
+}
+
 static void channel_on_done(const HttpAnswer *answer, void *userdata) {
         Channel *c = userdata;
         ChannelAnswer given = { answer->status, answer->body, answer->size, NULL, c->sent_usec };
@@ -270,11 +286,7 @@ static void channel_on_done(const HttpAnswer *answer, void *userdata) {
 
         c->call = NULL;
         if (answer->r < 0) {
-                (void) error_set(&e, answer->r, "unreachable", "%s.%s", answer->error,
-                                 answer->r == -EKEYREJECTED
-                                         ? " Is CAFile= the CA that signed its certificate, and "
-                                           "does URL= have a name that the certificate holds?"
-                                         : "");
+                describe_failure(c->link, answer, &e);
         } else if (answer->status >= 300) {
                 read_problem(answer, &e);
         }

@@ -13,7 +13,7 @@
 typedef struct Link Link;
 typedef struct Channel Channel;
 
-/* urls: at least one, copied. */
+/* urls: at least one, copied. ca_file must live longer. */
 int link_new(sd_event *event, char *const *urls, const char *ca_file, Link **ret);
 Link *link_free(Link *l); /* after its channels */
 DEFINE_SCOPE_EXIT(Link, link_free)

@@ -102,7 +102,8 @@ void report_ended(JsonOut *o, const Attempt *a) {
 void report_stuck(JsonOut *o, const Attempt *a) {
         write_head(o, a, "stuck",
                    a->unit_state.main_exit_usec ? a->unit_state.main_exit_usec : a->started_usec);
-        json_out_text(o, "reason", "systemd could not kill all of its processes");
+        json_out_text(o, "reason",
+                      a->stuck ? "systemd could not kill all of its processes" : a->reason);
         json_out_end_object(o);
 }
 

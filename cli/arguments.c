@@ -163,6 +163,9 @@ static int read_all(int argc, char *const argv[], Arguments *a, Error *e) {
                 const char *arg = argv[i];
                 int r = 0;
 
+                if (!*arg)
+                        return error_set(e, -EINVAL, "usage",
+                                         "Argument %d is empty: perhaps a variable is not set.", i);
                 if (only_words || arg[0] != '-' || !arg[1])
                         r = strv_append(&a->words, arg);
                 else if (str_eq(arg, "--"))

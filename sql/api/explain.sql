@@ -127,7 +127,7 @@ $$;
 CREATE OR REPLACE FUNCTION sluice.task_why(r sluice.run, t sluice.task, a sluice.attempt) RETURNS text
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
-        v_agent text := (SELECT name FROM sluice.agent WHERE id = a.agent);
+        v_agent text := coalesce((SELECT format('agent "%s"', name) FROM sluice.agent WHERE id = a.agent), 'an agent that was deleted');
         v_before text;
 BEGIN
         SELECT string_agg(b.name || ' (' || b.state || ')', ', ' ORDER BY b.position) INTO v_before
@@ -137,7 +137,7 @@ BEGIN
                 OR b.name = ANY (t.after_failure || t.after_any) AND b.state IN ('waiting', 'queued', 'running')
                 OR b.name = ANY (t.after_failure) AND b.state <> 'failed' AND t.state = 'skipped');
 
-        RETURN CASE
+        RETURN rtrim(CASE
                 WHEN t.passed_over IS NOT NULL THEN 'is passed over: ' || t.passed_over
                 WHEN t.reason IS NOT NULL THEN CASE t.state WHEN 'skipped' THEN 'is skipped' ELSE 'has failed' END || ': ' || t.reason
                 WHEN t.fans AND t.fanout_count IS NOT NULL
@@ -151,14 +151,14 @@ BEGIN
                 WHEN t.state = 'skipped' THEN 'is skipped because of ' || v_before
                 WHEN a.id IS NULL THEN coalesce('is cancelled by ' || r.cancel_requested_by, t.state)
                 WHEN a.state = 'queued' THEN sluice.verdict_of(a.id)
-                WHEN a.state = 'assigned' THEN format('is assigned to agent "%s", which has not reported its start', v_agent)
                 WHEN EXISTS (SELECT FROM sluice.assignment x WHERE x.attempt = a.id AND x.stuck_at IS NOT NULL)
-                THEN (SELECT format('is stuck on agent "%s" since %s: %s', v_agent, sluice.rfc3339(x.stuck_at), x.stuck_reason)
+                THEN (SELECT format('is stuck on %s since %s: %s', v_agent, sluice.rfc3339(x.stuck_at), x.stuck_reason)
                         FROM sluice.assignment x WHERE x.attempt = a.id)
-                WHEN a.state = 'running' THEN format('runs on agent "%s"', v_agent)
-                WHEN a.state = 'stopping' THEN format('is asked to stop on agent "%s": %s', v_agent, a.reason)
-                WHEN a.outcome = 'refused' THEN format('was refused by agent "%s"%s', v_agent, coalesce(': ' || a.reason, ''))
-                ELSE format('ended with %s%s%s', a.outcome, coalesce(format(' on agent "%s"', v_agent), ''), coalesce(': ' || a.reason, '')) END;
+                WHEN a.state = 'assigned' THEN format('is assigned to %s, which has not reported its start', v_agent)
+                WHEN a.state = 'running' THEN format('runs on %s', v_agent)
+                WHEN a.state = 'stopping' THEN format('is asked to stop on %s: %s', v_agent, a.reason)
+                WHEN a.outcome = 'refused' THEN format('was refused by %s%s', v_agent, coalesce(': ' || a.reason, ''))
+                ELSE format('ended with %s%s%s', a.outcome, CASE WHEN a.agent IS NOT NULL THEN ' on ' || v_agent END, coalesce(': ' || a.reason, '')) END, '.');
 END
 $$;
 

@@ -45,8 +45,48 @@ def test_a_second_agentd_is_started_by_hand(agent):
     all_is_well(agent)
 
 
+def explain(agent, what):
+    return agent.fleet.ctl("explain", what).stdout
+
+
 def kill(agent, run, signal):
     agent.node.run(f"kill -{signal} $(systemctl show --value -p MainPID {run.attempt()['unit']})", check=True)
+
+
+def test_agentd_exec_is_masked(agent):
+    """Nothing can be started, or be known not to have been: that is what explain says, until it can."""
+    agent.node.run("systemctl mask --now agentd-exec", check=True)
+    try:
+        run = agent.shell("echo on", ["OnAgentLoss=wait"])
+        why = "agentd-exec did not start it: Unit agentd-exec.service is masked."
+        wait_until("explain to say why", lambda: f'is stuck on agent "{agent.name}" since' in explain(agent, run.id) and why in explain(agent, run.id), 60)
+        assert why in explain(agent, agent.name) and "degraded by the agent" in explain(agent, agent.name)
+    finally:
+        agent.node.run("systemctl unmask agentd-exec", check=True)
+    assert run.wait_succeeded(timeout=120).wait_log_complete().lines() == ["on"]
+    assert "degraded" not in explain(agent, agent.name)
+    all_is_well(agent)
+
+
+def test_what_runs_before_a_task_fails(agent):
+    run = agent.run_tasks({"task": {"ExecStart": "/bin/true", "ExecStartPre": "/bin/false"}}).wait_failed()
+    attempt = run.attempt()
+    assert (attempt["outcome"], attempt["exit_status"], attempt["reason"]) == ("exit-code", None, "What runs before its command failed, ExecStartPre= for one.")
+    assert "ExecStartPre= for one.\n" in explain(agent, run.id)
+    all_is_well(agent)
+
+
+def test_the_certificate_of_the_authority_is_emptied(agent):
+    kept = agent.node.run("cat /etc/sluice/ca.pem", check=True).stdout
+    try:
+        for change in (": >/etc/sluice/ca.pem", "rm /etc/sluice/ca.pem"):
+            since = agent.node.run("date +%s", check=True).text
+            agent.node.run(f"{change}; systemctl restart agentd", check=True)
+            wait_until("agentd to name the file", lambda: "CAFile=/etc/sluice/ca.pem" in agent.node.journal(f"-u agentd --since=@{since}"), 60)
+    finally:
+        agent.node.put("/etc/sluice/ca.pem", kept)
+        agent.node.run("systemctl restart agentd", check=True)
+    all_is_well(agent)
 
 
 def test_a_process_is_killed_by_hand(agent):

@@ -28,6 +28,15 @@ SELECT is(pg_temp.evidence(:'ka'), 'already-ended 1 stuck', 'late, it changes no
 DELETE FROM sluice.evidence;
 DELETE FROM sluice.cleanup;
 
+-- What PID 1 may have or not, while nobody can ask it.
+SELECT t.run('one') AS k \gset
+SELECT (t.attempt(:'k')).id AS ka \gset
+SELECT t.events('one', t.event(:'ka', 1, 'stuck', '{"reason": "agentd-exec does not answer."}')) \g /dev/null
+SELECT matches(api.run_explain(t.h('viewer'), :'k') #>> '{tasks,0,why}', 'is stuck on agent ".*" since .*: agentd-exec does not answer$', 'one that has not begun may be stuck, too');
+SELECT t.events('one', t.event(:'ka', 1, 'refused', '{"reason": "It could not be asked.", "requeue": true}')) \g /dev/null
+SELECT is((SELECT concat_ws(' ', a.state, sluice.flags_json(i.agent)) FROM sluice.attempt a, sluice.instance i WHERE a.id = :'ka' AND i.id = t.id('one')), 'queued []', 'until it is free for another');
+SELECT api.run_cancel(t.h('owner'), :'k') \g /dev/null
+
 -- A run from its start to its end.
 SELECT t.run('one') AS r \gset
 SELECT (t.attempt(:'r')).id AS a \gset

@@ -74,6 +74,7 @@ SELECT is(t.error($$SELECT api.agent_delete(t.h('owner'), 'one', NULL)$$), 'ZF40
 SELECT is(t.error($$SELECT api.agent_delete(t.h('owner'), 'one', 'odd')$$), 'ZF400 bad-request', 'force is true or false');
 SELECT lives_ok($$SELECT api.agent_delete(t.h('owner'), 'one', 'true')$$, 'unless it is forced');
 SELECT is(concat_ws(' ', r ->> 'state', r ->> 'outcome'), 'failed abandoned', 'what it had is given up, not repeated') FROM t.get(:'row') r;
+SELECT matches(api.run_explain(t.h('viewer'), :'row') #>> '{tasks,0,why}', '^ended with abandoned on an agent that was deleted: .*[^.]$', 'and explain has a word for it');
 SELECT is(t.error($$SELECT t.sync('one')$$), 'ZF401 unauthenticated', 'its credential is dead');
 SELECT is(t.error($$SELECT api.agent_get(t.h('owner'), 'one')$$), 'ZF404 agent-not-found', 'nobody knows it');
 SELECT is((SELECT count(*) FROM sluice.assignment)::int, 0, 'nothing is left of it');

@@ -50,6 +50,15 @@ static void test_a_bad_state_is_told_offline(void) {
         arguments_done(&a);
 }
 
+static void test_an_empty_argument_is_told(void) {
+        char *argv[] = { (char *) "sluicectl", (char *) "cancel", (char *) "", NULL };
+        Arguments a = {};
+        Error e = {};
+
+        ok_int(arguments_read(3, argv, &a, &e), -EINVAL);
+        ok_str(e.detail, "Argument 2 is empty: perhaps a variable is not set.");
+}
+
 static void test_bad_options_are_told(void) {
         static const struct {
                 const char *word, *words;
@@ -467,6 +476,7 @@ int main(void) {
         (void) setlocale(LC_ALL, "C.UTF-8");
         RUN(test_options_stand_anywhere);
         RUN(test_a_bad_state_is_told_offline);
+        RUN(test_an_empty_argument_is_told);
         RUN(test_bad_options_are_told);
         RUN(test_versions_are_told_apart);
         RUN(test_settings_are_taken_out_of_the_line);
