@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "command-file.h"
 #include "exec-internal.h"
 #include "id.h"
 #include "log.h"
@@ -145,6 +146,12 @@ static int method_start(sd_bus_message *m, void *userdata, sd_bus_error *error) 
                 spec_done(&spec);
                 return sd_bus_reply_method_errorf(m, EXEC_FAILED, "The offer is no longer good.");
         }
+        r = command_file_write(COMMAND_FILE_ROOT, &spec);
+        if (r < 0)
+                (void) log_error(r,
+                                 "Cannot write the drop-in of %s, whose commands may change with "
+                                 "a daemon-reload",
+                                 spec.unit);
         r = ask_for_unit(c, &spec);
         spec_done(&spec);
         if (r < 0)
@@ -227,6 +234,8 @@ static int method_release(sd_bus_message *m, void *userdata, sd_bus_error *error
                 r = manager_tell(x->bus, "StopUnit", "ss", slice, "replace");
         if (r >= 0)
                 r = manager_tell(x->bus, "ResetFailedUnit", "s", unit);
+        if (r >= 0)
+                command_file_remove(COMMAND_FILE_ROOT, unit);
         x->used = true;
         return r < 0 ? reply_failure(m, r) : sd_bus_reply_method_return(m, "");
 }

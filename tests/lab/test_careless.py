@@ -168,8 +168,7 @@ def test_the_manager_is_reloaded_under_tasks(agent):
 
 
 def test_the_manager_is_reloaded_while_tasks_start(agent):
-    """Their commands have no semicolon: systemd 252 reads one in an argument back as a backslash and a semicolon."""
-    run = agent.run_tasks({f"task-{i}": {"ExecStart": command(["/bin/sh", "-c", f"echo {i} && sleep 0.3"])} for i in range(14)})
+    run = agent.run_tasks({f"task-{i}": {"ExecStart": command(["/bin/sh", "-c", f"n={i}; echo $n; sleep 0.3"])} for i in range(14)})
     agent.node.run("for i in $(seq 14); do systemctl daemon-reload; sleep 0.3; done", check=True)
     assert sorted(run.wait_succeeded().wait_log_complete().lines()) == sorted(str(i) for i in range(14))
     all_is_well(agent)

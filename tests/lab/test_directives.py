@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from lab import image
+from lab.shell import wait_until
 
 TOP = Path(__file__).resolve().parents[2]
 TABLE = (TOP / "common/directive-table.c").read_text(encoding="ascii")
@@ -319,6 +320,25 @@ def test_commands_read_back_as_systemd_runs(host):
         reference = run_reference(host, f"commands-{number}", pairs)
         names = [name for name in names_of(pairs) if name != "ExecStart"]
         assert differences(properties(host, unit), properties(host, reference), names) == {}
+
+
+def test_commands_are_the_same_after_a_reload(host):
+    """PID 1 reads its units again, with escapes that are not those which it wrote; and then it starts one anew."""
+    script = 'y=1; for i in a b; do echo "$$i ${SEMI} $$y 5%% \\\\ %%n"; done >/var/tmp/said; exec sleep 600'
+    pairs = [("SandboxProfile", "none"), ("User", "nobody"), ("Environment", "SEMI=x"), ("Restart", "always"), ("RestartSec", "0"),
+             ("ExecStartPre", "-/bin/sh -c 'exit $$$$; :' ;x"), ("ExecStartPre", ":/bin/echo $A ;"), ("ExecStart", f"/bin/sh -c '{script}'")]
+    unit, refusal = start(host, pairs)
+    assert refusal == ""
+    for _ in range(2):
+        wait_until("it to speak", lambda: host.run("cat /var/tmp/said").stdout == "".join(f"{i} x 1 5%% \\ %%n\n" for i in "ab"), 30)
+        before = {name: said_of(name, properties(host, unit)) for name in ("ExecStart", "ExecStartPre")}
+        host.run("rm /var/tmp/said; systemctl daemon-reload", check=True)
+        assert {name: said_of(name, properties(host, unit)) for name in before} == before
+        host.run(f"systemctl kill --signal=KILL {unit}", check=True)
+    wait_until("it to speak", lambda: host.run("cat /var/tmp/said").stdout, 30)
+    call = "busctl call io.sluice.Exec1 /io/sluice/Exec1 io.sluice.Exec1 Release s "
+    host.run(call + unit.removeprefix("sluice-").removesuffix(".service"), check=True)
+    wait_until("nothing to be left", lambda: not host.run(f"ls -d /run/systemd/transient/{unit}*").stdout, 30)
 
 
 # What is never twice the same, or tells what the processes did.
