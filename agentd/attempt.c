@@ -475,7 +475,7 @@ void attempt_release(Attempt *a) {
         (void) id_parse(a->hex, &id);
         if (past_add(&a->table->past, id, a->epoch, clock_usec(CLOCK_MONOTONIC)) < 0)
                 return; /* out of memory: it stays, and is released later */
-        if (a->unit)
+        if (a->unit || a->recovering)
                 attempt_release_stray(a->table, a->hex);
         (void) attempt_free(a);
 }

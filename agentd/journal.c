@@ -52,8 +52,10 @@ struct Journal {
         journal_end_t on_end;
         void *userdata;
         uint64_t position_usec; /* monotonic: everything before it has been given */
-        uint64_t seen_usec;   /* monotonic: what was stored up to here is looked for, or has been */
-        uint64_t newest_usec; /* realtime: the newest entry that the handle has had */
+        uint64_t seen_usec; /* monotonic: what was stored up to here is looked for, or has been */
+        uint64_t
+                torn_usec; /* what was stored between seen_usec and here may be gone, which is still to be given; 0: nothing */
+        uint64_t newest_usec;     /* realtime: the newest entry that the handle has had */
         uint64_t unreadable_usec; /* since when something cannot be read; 0: all can */
         bool changed;             /* the handle is to be set to its place */
         bool renewed;             /* files have come or gone since it was opened */
@@ -61,7 +63,6 @@ struct Journal {
         bool complete;            /* all that is stored is to be given before the end */
         bool set;                 /* to its place: the last entry comes again */
         bool again;               /* the entry under the handle is still to be given */
-        bool torn; /* what was stored since seen_usec may be gone, and that is still to be given */
 };
 
 static int journal_on_turn(sd_event_source *source, void *userdata);
@@ -168,8 +169,8 @@ static bool get_range(Journal *j, uint64_t *oldest, uint64_t *newest) {
 static void look_for_gap(Journal *j) {
         uint64_t oldest, newest;
 
-        if (!lacks_file(j) && get_range(j, &oldest, &newest))
-                j->torn |= oldest > j->seen_usec;
+        if (!lacks_file(j) && get_range(j, &oldest, &newest) && oldest > j->seen_usec)
+                j->torn_usec = oldest;
 }
 
 static int open_handle(Journal *j) {
@@ -218,7 +219,8 @@ void journal_close(Journal *j) {
         (void) str_replace(&j->attempt, NULL);
         (void) str_replace(&j->last, NULL);
         (void) str_replace(&j->begin, NULL);
-        j->again = j->torn = j->changed = j->complete = false;
+        j->again = j->changed = j->complete = false;
+        j->torn_usec = 0;
 }
 
 bool journal_is_open(const Journal *j) {
@@ -451,7 +453,7 @@ static int next_entry(Journal *j) {
 /* The first entry that there is of this boot. */
 static int read_beginning(Journal *j, JournalEntry *entry, char **cursor) {
         sd_journal *handle = NULL;
-        sd_id128_t boot;
+        sd_id128_t boot, its = {};
         int r = open_journal(j, &handle);
 
         if (r >= 0)
@@ -465,7 +467,9 @@ static int read_beginning(Journal *j, JournalEntry *entry, char **cursor) {
         if (r >= 0)
                 r = sd_journal_get_realtime_usec(handle, &entry->realtime_usec);
         if (r >= 0)
-                r = sd_journal_get_monotonic_usec(handle, &entry->monotonic_usec, &boot);
+                r = sd_journal_get_monotonic_usec(handle, &entry->monotonic_usec, &its);
+        if (r >= 0 && !sd_id128_equal(boot, its))
+                r = -ENODATA;
         if (r >= 0)
                 r = sd_journal_get_cursor(handle, cursor);
         if (handle)
@@ -473,9 +477,9 @@ static int read_beginning(Journal *j, JournalEntry *entry, char **cursor) {
         return r;
 }
 
-static int end_gap(Journal *j, uint64_t seen_usec) {
-        j->torn = false;
-        j->seen_usec = seen_usec;
+static int end_gap(Journal *j) {
+        j->seen_usec = j->torn_usec;
+        j->torn_usec = 0;
         return 0;
 }
 
@@ -486,14 +490,14 @@ static int give_gap(Journal *j) {
         int r = read_beginning(j, &entry, &cursor);
 
         if (r < 0)
-                return is_damaged(j, r, "the beginning") ? end_gap(j, monotonic_usec()) : -EAGAIN;
+                return is_damaged(j, r, "the beginning") ? end_gap(j) : -EAGAIN;
         entry.cursor = cursor;
         entry.monotonic_usec--; /* so that the first entry itself is behind it */
         set_message(&entry, "The journal of this host begins here: lines that were not read before "
                             "are gone.");
         if (j->on_entry(&entry, j->userdata) == JOURNAL_FULL)
                 return -EAGAIN;
-        return end_gap(j, entry.monotonic_usec + 1);
+        return end_gap(j);
 }
 
 static int look(Journal *j) {
@@ -526,7 +530,7 @@ static bool is_end(Journal *j) {
                 return false;
         }
         look_for_gap(j);
-        if (j->torn) {
+        if (j->torn_usec > 0) {
                 journal_resume(j);
                 return false;
         }
@@ -541,7 +545,7 @@ static int journal_on_turn(sd_event_source *source, void *userdata) {
         int r = j->again ? 0 : look(j);
 
         (void) source;
-        if (r >= 0 && j->torn && give_gap(j) == -EAGAIN)
+        if (r >= 0 && j->torn_usec > 0 && give_gap(j) == -EAGAIN)
                 return 0; /* until journal_resume() */
         for (unsigned i = 0; r >= 0 && i < ENTRIES_PER_TURN; i++) {
                 r = j->again ? 1 : next_entry(j);

@@ -37,6 +37,16 @@ static const char *error_name_of(const sd_bus_error *e) {
         return EXEC_REFUSED;
 }
 
+/* Of a unit that PID 1 does not start; one that exists has them from an earlier call. */
+static void forget_commands(sd_bus_message *start) {
+        _cleanup_(freep) char *unit = NULL;
+        const char *attempt;
+
+        if (sd_bus_message_rewind(start, true) >= 0 &&
+            sd_bus_message_read(start, "s", &attempt) >= 0 && spec_unit_name(attempt, &unit) >= 0)
+                command_file_remove(COMMAND_FILE_ROOT, unit);
+}
+
 static int call_on_started(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
         const sd_bus_error *e = sd_bus_message_get_error(m);
         const char *job = "/";
@@ -44,7 +54,11 @@ static int call_on_started(sd_bus_message *m, void *userdata, sd_bus_error *ret_
 
         (void) ret_error;
         if (e) {
-                (void) sd_bus_reply_method_errorf(c->request, error_name_of(e), "systemd: %s",
+                const char *name = error_name_of(e);
+
+                if (str_eq(name, EXEC_REFUSED))
+                        forget_commands(c->request);
+                (void) sd_bus_reply_method_errorf(c->request, name, "systemd: %s",
                                                   e->message ? e->message : e->name);
         } else {
                 (void) sd_bus_message_read(m, "o", &job);
