@@ -109,7 +109,7 @@ int command_file_write(const char *root, const UnitSpec *spec) {
                 return -ENOMEM;
         if (mkdir(directory, 0755) < 0 && errno != EEXIST)
                 return -errno;
-        return file_write_atomic(path, text, strlen(text), 0600);
+        return file_write_atomic(path, text, strlen(text), 0644);
 }
 
 void command_file_remove(const char *root, const char *unit) {

@@ -5,8 +5,8 @@ from lab.fleet import command
 from lab.shell import LabError, wait_until
 
 LASTING = "echo on; exec sleep 600"
-# Without the deadline of the agent's own, which stays loaded.
-OURS = "systemctl list-units --all --plain --no-legend 'sluice-*.service' 'sluice-?-*.slice' | grep -v ^sluice-fence@"
+# Without the deadlines of agents, which stay loaded.
+OURS = "systemctl list-units --all --plain --no-legend 'sluice-*.service' 'sluice-?-*.slice' | grep -v ^sluice-fence"
 
 
 def begun(agent, script=LASTING, pipe_lines=("OnAgentLoss=fail",), **directives):

@@ -40,7 +40,7 @@ def test_what_is_shown_is_what_pid_1_and_the_kernel_say(agent):
     # With the network cut nothing is acknowledged, so PID 1 and the slice still hold what will be reported.
     cut()
     try:
-        agent.node.run(f"systemctl kill --signal=TERM {unit}", check=True)
+        agent.node.run(f"systemctl kill --signal=KILL {unit}", check=True)
         group = f"/sys/fs/cgroup/sluice.slice/*/{shown['Slice']}"
         agent.node.run(f"for i in $(seq 50); do systemctl is-active -q {unit} || break; sleep 0.1; done")
         result = agent.node.property(unit, "Result")

@@ -47,10 +47,11 @@ def assert_arrived_once(agent, run):
     attempts = run.attempts()
     assert len(attempts) == 1
     assert (attempts[0]["outcome"], attempts[0]["exit_status"]) == ("exit-code", 7)
-    lines = [line for line in run.lines() if line.startswith("line ")]
-    assert lines == [f"line {i}" for i in range(LINES)]
-    journal = agent.node.journal(f"-o cat _SYSTEMD_UNIT={attempts[0]['unit']}").splitlines()
-    assert lines == [line for line in journal if line.startswith("line ")]
+    wanted = [f"line {i}" for i in range(LINES)]
+    journal = [line for line in agent.node.journal(f"-o cat _SYSTEMD_UNIT={attempts[0]['unit']}").splitlines() if line.startswith("line ")]
+    shown = run.lines()
+    lines = [line for line in shown if line.startswith("line ")]
+    assert (journal, lines) == (wanted, wanted), f"the host has {journal}, the control plane {shown}"
 
 
 @pytest.fixture
