@@ -72,6 +72,7 @@ def test_a_copy_beside_the_original_is_quarantined(fleet, agent):
     agent.node.run("touch /run/lab-go", check=True)
     run.wait_succeeded(timeout=30)
     assert len(run.attempts()) == 1 and run.wait_log_complete().lines() == ["done"], "what the original did counts, once"
+    agent.node.run("rm /run/lab-go", check=True)
 
     copy.run(f"systemctl stop agentd && rm {STATE}/*", check=True)
     fleet.ctl("agent", "resume", agent.name)
