@@ -453,13 +453,18 @@ static int next_entry(Journal *j) {
 /* The first entry that there is of this boot. */
 static int read_beginning(Journal *j, JournalEntry *entry, char **cursor) {
         sd_journal *handle = NULL;
-        sd_id128_t boot, its = {};
+        char match[sizeof("_BOOT_ID=") + SD_ID128_STRING_MAX] = "_BOOT_ID=";
+        sd_id128_t boot;
         int r = open_journal(j, &handle);
 
         if (r >= 0)
                 r = sd_id128_get_boot(&boot);
+        if (r >= 0) {
+                (void) sd_id128_to_string(boot, match + strlen(match));
+                r = sd_journal_add_match(handle, match, 0);
+        }
         if (r >= 0)
-                r = sd_journal_seek_monotonic_usec(handle, boot, 0);
+                r = sd_journal_seek_head(handle);
         if (r >= 0)
                 r = sd_journal_next(handle);
         if (r == 0)
@@ -467,9 +472,7 @@ static int read_beginning(Journal *j, JournalEntry *entry, char **cursor) {
         if (r >= 0)
                 r = sd_journal_get_realtime_usec(handle, &entry->realtime_usec);
         if (r >= 0)
-                r = sd_journal_get_monotonic_usec(handle, &entry->monotonic_usec, &its);
-        if (r >= 0 && !sd_id128_equal(boot, its))
-                r = -ENODATA;
+                r = sd_journal_get_monotonic_usec(handle, &entry->monotonic_usec, &boot);
         if (r >= 0)
                 r = sd_journal_get_cursor(handle, cursor);
         if (handle)
@@ -479,6 +482,8 @@ static int read_beginning(Journal *j, JournalEntry *entry, char **cursor) {
 
 static int end_gap(Journal *j) {
         j->seen_usec = j->torn_usec;
+        if (j->position_usec < j->torn_usec)
+                j->position_usec = j->torn_usec;
         j->torn_usec = 0;
         return 0;
 }
@@ -493,8 +498,7 @@ static int give_gap(Journal *j) {
                 return is_damaged(j, r, "the beginning") ? end_gap(j) : -EAGAIN;
         entry.cursor = cursor;
         entry.monotonic_usec--; /* so that the first entry itself is behind it */
-        set_message(&entry, "The journal of this host begins here: lines that were not read before "
-                            "are gone.");
+        set_message(&entry, "The journal of this host begins here: lines from before may be gone.");
         if (j->on_entry(&entry, j->userdata) == JOURNAL_FULL)
                 return -EAGAIN;
         return end_gap(j);
@@ -542,9 +546,12 @@ static bool is_end(Journal *j) {
 
 static int journal_on_turn(sd_event_source *source, void *userdata) {
         Journal *j = userdata;
-        int r = j->again ? 0 : look(j);
+        int r;
 
         (void) source;
+        if (j->renewed)
+                j->again = false; /* its file may be gone from under the handle: it comes again */
+        r = j->again ? 0 : look(j);
         if (r >= 0 && j->torn_usec > 0 && give_gap(j) == -EAGAIN)
                 return 0; /* until journal_resume() */
         for (unsigned i = 0; r >= 0 && i < ENTRIES_PER_TURN; i++) {

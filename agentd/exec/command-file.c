@@ -109,6 +109,7 @@ int command_file_write(const char *root, const UnitSpec *spec) {
                 return -ENOMEM;
         if (mkdir(directory, 0755) < 0 && errno != EEXIST)
                 return -errno;
+        (void) chmod(directory, 0755); /* whatever the umask is */
         return file_write_atomic(path, text, strlen(text), 0644);
 }
 

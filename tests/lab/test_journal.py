@@ -6,7 +6,7 @@ from test_careless import all_is_well, begun
 
 COUNTS = "echo on; i=0; while ! test -e /run/lab-go; do i=$((i+1)); echo $i; sleep 0.05; done"
 ANEW = "systemd-journald was started anew: lines may be missing here."
-BEGINS = "The journal of this host begins here: lines that were not read before are gone."
+BEGINS = "The journal of this host begins here: lines from before may be gone."
 SILENCE = "systemctl stop systemd-journald.service systemd-journald.socket systemd-journald-dev-log.socket systemd-journald-audit.socket"
 EVERY_FILE = "rm -f /run/log/journal/*/* /var/log/journal/*/*"
 

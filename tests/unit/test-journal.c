@@ -2,6 +2,7 @@
  * the last entry can be half stored: counted in the header, and not yet linked to the data that are matched. */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -28,7 +29,8 @@
 #define ENTRIES 3
 
 static char directory[] = "/tmp/sluice-test-journal-XXXXXX";
-static char *path, *old_path, *export_path, *elsewhere, *next_path;
+static char *path, *old_path, *boot_path, *export_path, *elsewhere, *next_path;
+static bool of_another_boot; /* what is written */
 static uint8_t *map;
 static size_t map_size;
 static sd_event *event;
@@ -45,8 +47,12 @@ static JournalVerdict on_entry(const JournalEntry *entry, void *userdata) {
         if (h->refuse && !entry->gap && entry->size == strlen(h->refuse) &&
             memcmp(entry->message, h->refuse, entry->size) == 0)
                 return JOURNAL_FULL;
-        (void) snprintf(h->lines + used, sizeof(h->lines) - used, "%.*s ",
-                        entry->gap ? 3 : (int) entry->size, entry->gap ? "gap" : entry->message);
+        if (entry->gap)
+                (void) snprintf(h->lines + used, sizeof(h->lines) - used, "gap%" PRIu64 " ",
+                                entry->monotonic_usec);
+        else
+                (void) snprintf(h->lines + used, sizeof(h->lines) - used, "%.*s ",
+                                (int) entry->size, entry->message);
         return JOURNAL_TAKEN;
 }
 
@@ -61,14 +67,15 @@ static bool write_entries(FILE *f, unsigned first) {
         char boot[SD_ID128_STRING_MAX];
         sd_id128_t id;
 
-        if (sd_id128_get_boot(&id) < 0)
+        if ((of_another_boot ? sd_id128_randomize(&id) : sd_id128_get_boot(&id)) < 0)
                 return false;
         for (unsigned i = first; i < first + ENTRIES; i++)
                 (void) fprintf(f,
                                "__REALTIME_TIMESTAMP=%u\n__MONOTONIC_TIMESTAMP=%u\n_BOOT_ID=%s\n"
                                "_TRANSPORT=stdout\n%s\n%s\nMESSAGE=line%u\n\n",
-                               2000000 + i, 1000 + i, sd_id128_to_string(id, boot), UNIT_FIELD,
-                               KIND_FIELD, i);
+                               (of_another_boot ? 1000000 : 2000000) + i, 1000 + i,
+                               sd_id128_to_string(id, boot), UNIT_FIELD,
+                               of_another_boot ? "SLUICE_KIND=other" : KIND_FIELD, i);
         return true;
 }
 
@@ -329,9 +336,23 @@ static void test_a_journal_that_could_not_be_opened_is_tried_again(void) {
         ok_str(run_until(&h, ". "), ". ");
 }
 
+/* Files of earlier boots come first where the boot is not asked for. */
+static void test_a_gap_is_one_of_this_boot(void) {
+        _cleanup_(journal_freep) Journal *j = NULL;
+        const char *all = "gap1002 line3 line4 line5 . ";
+        Heard h = {};
+
+        of_another_boot = true;
+        ok_true(make_journal(boot_path, 0));
+        of_another_boot = false;
+        ok_int(journal_new(event, directory, on_entry, on_end, &h, &j), 0);
+        ok_int(journal_read_from(j, 1000), 1);
+        ok_str(run_until(&h, all), all);
+}
+
 static void test_a_journal_that_begins_later_has_a_gap(void) {
         _cleanup_(journal_freep) Journal *j = NULL;
-        const char *all = "gap line3 line4 line5 . ";
+        const char *all = "gap1002 line3 line4 line5 . ";
         Heard h = {};
 
         ok_int(journal_new(event, directory, on_entry, on_end, &h, &j), 0);
@@ -354,6 +375,7 @@ static void test_an_entry_is_known_in_another_file(void) {
 static bool set_up(void) {
         return mkdtemp(directory) && asprintf(&path, "%s/system.journal", directory) > 0 &&
                asprintf(&old_path, "%s/system@1.journal", directory) > 0 &&
+               asprintf(&boot_path, "%s/system@0.journal", directory) > 0 &&
                asprintf(&export_path, "%s/entries", directory) > 0 &&
                asprintf(&elsewhere, "%s/elsewhere", directory) > 0 &&
                asprintf(&next_path, "%s/next.journal", elsewhere) > 0 &&
@@ -362,7 +384,7 @@ static bool set_up(void) {
 }
 
 static void tear_down(void) {
-        char *files[] = { path, old_path, export_path, next_path };
+        char *files[] = { path, old_path, boot_path, export_path, next_path };
 
         (void) munmap(map, map_size);
         for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++) {
@@ -393,6 +415,7 @@ int main(void) {
         RUN(test_a_file_that_was_looked_into_as_it_began);
         RUN(test_a_journal_that_could_not_be_opened_is_tried_again);
         RUN(test_a_journal_that_begins_later_has_a_gap);
+        RUN(test_a_gap_is_one_of_this_boot);
         RUN(test_an_entry_is_known_in_another_file);
         event = sd_event_unref(event);
         tear_down();
