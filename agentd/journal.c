@@ -561,9 +561,11 @@ static int journal_on_turn(sd_event_source *source, void *userdata) {
                                 j->on_end(j->userdata);
                         return 0; /* until what retry or inotify begins */
                 }
-                if (r == 0)
+                if (r == 0) {
                         r = look(j);
-                else if (r > 0) {
+                        if (j->torn_usec > 0)
+                                break; /* the gap comes before what is behind it */
+                } else if (r > 0) {
                         j->again = give_entry(j) == -EAGAIN;
                         if (j->again)
                                 return 0; /* until journal_resume(), which may be that of retry */
