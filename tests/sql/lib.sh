@@ -46,6 +46,7 @@ race() {
                 status="$status$?"
         done
         is "${status//0/}" "" "$# sessions end well$(cat "$WORK"/race.[0-9]* | grep -m1 ERROR | sed 's/^/: /')"
+        [ -z "${status//0/}" ] || grep -A20 -h ERROR "$WORK"/race.[0-9]* | cut -c1-500 | sed 's/^/# /'
 }
 
 # Runs first in a transaction, then second in another session, which has to wait for a lock of the first;
