@@ -66,7 +66,7 @@ $$;
 CREATE OR REPLACE FUNCTION sluice.attempt_started(p_attempt sluice.attempt, p_event jsonb) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
-        UPDATE sluice.assignment SET state = 'running' WHERE attempt = p_attempt.id AND state = 'assigned';
+        UPDATE sluice.assignment SET state = 'running', stuck_at = NULL, stuck_reason = NULL WHERE attempt = p_attempt.id AND state = 'assigned';
         UPDATE sluice.attempt
            SET state = CASE state WHEN 'assigned' THEN 'running' ELSE state END,
                started_at = coalesce(started_at, clock_timestamp()),

@@ -210,7 +210,7 @@ BEGIN
                 DELETE FROM sluice.owed_log l USING (SELECT a.instance, a.attempt FROM attempt a WHERE a.log_complete AND NOT a.over) a
                  WHERE l.instance = a.instance AND l.attempt = a.attempt
         ), here AS (
-                UPDATE sluice.assignment x SET state = 'running'
+                UPDATE sluice.assignment x SET state = 'running', stuck_at = NULL, stuck_reason = NULL
                  WHERE x.attempt = ANY (ARRAY(SELECT a.attempt FROM attempt a WHERE a.begun AND NOT a.over)) AND x.state = 'assigned'
         ), task AS (
                 UPDATE sluice.task t SET state = 'running' FROM attempt a

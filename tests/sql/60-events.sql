@@ -36,6 +36,19 @@ SELECT matches(api.run_explain(t.h('viewer'), :'k') #>> '{tasks,0,why}', 'is stu
 SELECT t.events('one', t.event(:'ka', 1, 'refused', '{"reason": "It could not be asked.", "requeue": true}')) \g /dev/null
 SELECT is((SELECT concat_ws(' ', a.state, sluice.flags_json(i.agent)) FROM sluice.attempt a, sluice.instance i WHERE a.id = :'ka' AND i.id = t.id('one')), 'queued []', 'until it is free for another');
 SELECT api.run_cancel(t.h('owner'), :'k') \g /dev/null
+SELECT t.run('one') AS k \gset
+SELECT (t.attempt(:'k')).id AS ka \gset
+SELECT t.events('one', t.event(:'ka', 1, 'stuck', '{"reason": "agentd-exec does not answer."}')) \g /dev/null
+SELECT t.events('one', t.event(:'ka', 1, 'running')) \g /dev/null
+SELECT is(pg_temp.summary(:'k') || (SELECT sluice.flags_json(agent)::text FROM sluice.instance WHERE id = t.id('one')), 'running[]', 'or PID 1 turns out to have had it');
+SELECT t.events('one', t.event(:'ka', 1, 'ended', '{"result": "success"}'), t.event(:'ka', 1, 'logged', '{"sequence": 0}')) \g /dev/null
+DELETE FROM sluice.cleanup;
+SELECT t.run('one') AS k \gset
+SELECT (t.attempt(:'k')).id AS ka \gset
+SELECT t.events('one', t.event(:'ka', 1, 'stuck', '{"reason": "agentd-exec does not answer."}'), t.event(:'ka', 1, 'running'), t.event(:'ka', 1, 'running')) \g /dev/null
+SELECT is(pg_temp.summary(:'k') || (SELECT sluice.flags_json(agent)::text FROM sluice.instance WHERE id = t.id('one')), 'running[]', 'in one request, too');
+SELECT t.events('one', t.event(:'ka', 1, 'ended', '{"result": "success"}'), t.event(:'ka', 1, 'logged', '{"sequence": 0}')) \g /dev/null
+DELETE FROM sluice.cleanup;
 
 -- A run from its start to its end.
 SELECT t.run('one') AS r \gset
