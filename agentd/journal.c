@@ -12,8 +12,8 @@
  * or gone the handle is opened anew, and once more before what it gives is called all that is stored; and when it has no longer
  * the newest entry that it had, a file is missing.
  *
- * What journald itself has lost, or somebody has removed, is told as a gap: see look_for_gap() and add_matches(). */
-#include "journal.h"
+ * What journald itself has lost, or somebody has removed, is told as a gap: see journal-gap.c and add_matches(). */
+#include "journal-internal.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -35,35 +35,6 @@
 /* systemd's sd-messages.h */
 #define MESSAGE_ID_DROPPED "a596d6fe7bfa4994828e72309e95d61e"
 #define MESSAGE_ID_START "f77379a8490b408bbe5f6940505a777b"
-
-struct Journal {
-        /* owned */
-        sd_journal *handle; /* NULL: closed */
-        sd_event_source *io;
-        sd_event_source *turn;
-        sd_event_source *retry; /* of what could not be read */
-        char *attempt; /* of which alone entries are given, in whatever boot; NULL: of all, in this one */
-        char *last;  /* cursor of the last entry that was given */
-        char *begin; /* that of the entry it began with; NULL: there is none */
-        /* borrowed */
-        sd_event *event;
-        const char *directory; /* NULL: the system's */
-        journal_entry_t on_entry;
-        journal_end_t on_end;
-        void *userdata;
-        uint64_t position_usec; /* monotonic: everything before it has been given */
-        uint64_t seen_usec; /* monotonic: what was stored up to here is looked for, or has been */
-        uint64_t
-                torn_usec; /* what was stored between seen_usec and here may be gone, which is still to be given; 0: nothing */
-        uint64_t newest_usec;     /* realtime: the newest entry that the handle has had */
-        uint64_t unreadable_usec; /* since when something cannot be read; 0: all can */
-        bool changed;             /* the handle is to be set to its place */
-        bool renewed;             /* files have come or gone since it was opened */
-        bool unsettled;           /* and since it last gave all that is stored */
-        bool complete;            /* all that is stored is to be given before the end */
-        bool set;                 /* to its place: the last entry comes again */
-        bool again;               /* the entry under the handle is still to be given */
-};
 
 static int journal_on_turn(sd_event_source *source, void *userdata);
 
@@ -98,11 +69,26 @@ static int journal_on_io(sd_event_source *source, int fd, uint32_t revents, void
         return 0;
 }
 
+int journal_match_boot(sd_journal *handle) {
+        char match[sizeof("_BOOT_ID=") + SD_ID128_STRING_MAX] = "_BOOT_ID=";
+        sd_id128_t boot;
+        int r = sd_id128_get_boot(&boot);
+
+        if (r < 0)
+                return r;
+        (void) sd_id128_to_string(boot, match + strlen(match));
+        return sd_journal_add_match(handle, match, 0);
+}
+
 /* Entries of tasks, and what journald says of its own losses: when it is started it may have lost what it had not stored, and what
  * was written meanwhile, and when it was stopped along with its sockets it has lost every task's output for good. */
 static int add_matches(sd_journal *handle) {
-        int r = sd_journal_add_match(handle, "SLUICE_KIND=task", 0);
+        int r = journal_match_boot(handle);
 
+        if (r >= 0)
+                r = sd_journal_add_conjunction(handle);
+        if (r >= 0)
+                r = sd_journal_add_match(handle, "SLUICE_KIND=task", 0);
         if (r >= 0)
                 r = sd_journal_add_disjunction(handle);
         if (r >= 0)
@@ -139,11 +125,18 @@ static void close_handle(Journal *j) {
         j->handle = NULL;
 }
 
-/* 0 when there is none. */
-static uint64_t newest_usec(Journal *j) {
-        uint64_t newest;
+bool journal_get_range(const Journal *j, uint64_t *oldest_usec, uint64_t *newest_usec) {
+        sd_id128_t boot;
 
-        return sd_journal_get_cutoff_realtime_usec(j->handle, NULL, &newest) > 0 ? newest : 0;
+        return sd_id128_get_boot(&boot) >= 0 &&
+               sd_journal_get_cutoff_monotonic_usec(j->handle, boot, oldest_usec, newest_usec) > 0;
+}
+
+/* Not by the clock, which may have been set back since an entry was stored. 0 when there is none. */
+static uint64_t newest_usec(const Journal *j) {
+        uint64_t oldest, newest;
+
+        return journal_get_range(j, &oldest, &newest) ? newest : 0;
 }
 
 /* Of those that there were. */
@@ -151,33 +144,16 @@ static bool lacks_file(Journal *j) {
         return newest_usec(j) < j->newest_usec;
 }
 
-static int open_journal(const Journal *j, sd_journal **ret) {
+int journal_open_files(const Journal *j, sd_journal **ret) {
         return j->directory ? sd_journal_open_directory(ret, j->directory, 0)
                             : sd_journal_open(ret, SD_JOURNAL_LOCAL_ONLY | SD_JOURNAL_SYSTEM);
-}
-
-/* The first and the last entry of this boot, by the monotonic clock. False when there is none. */
-static bool get_range(Journal *j, uint64_t *oldest, uint64_t *newest) {
-        sd_id128_t boot;
-
-        return !j->attempt && sd_id128_get_boot(&boot) >= 0 &&
-               sd_journal_get_cutoff_monotonic_usec(j->handle, boot, oldest, newest) > 0;
-}
-
-/* What was stored since the last look, and is no longer there, nobody reads: files that were removed. Whether there was anything is
- * not known. */
-static void look_for_gap(Journal *j) {
-        uint64_t oldest, newest;
-
-        if (!lacks_file(j) && get_range(j, &oldest, &newest) && oldest > j->seen_usec)
-                j->torn_usec = oldest;
 }
 
 static int open_handle(Journal *j) {
         int r;
 
         close_handle(j);
-        r = open_journal(j, &j->handle);
+        r = journal_open_files(j, &j->handle);
         if (r >= 0)
                 r = sd_journal_set_data_threshold(j->handle, 0);
         if (r >= 0)
@@ -345,7 +321,7 @@ static int read_attempt(Journal *j, JournalEntry *entry) {
         return 0;
 }
 
-static void set_message(JournalEntry *entry, const char *text) {
+void journal_set_message(JournalEntry *entry, const char *text) {
         entry->message = text;
         entry->full_size = entry->size = strlen(text);
 }
@@ -354,7 +330,8 @@ static int read_message(Journal *j, JournalEntry *entry) {
         int r;
 
         if (!*entry->attempt) {
-                set_message(entry, "systemd-journald was started anew: lines may be missing here.");
+                journal_set_message(
+                        entry, "systemd-journald was started anew: lines may be missing here.");
                 return 0;
         }
         r = get_field(j, "MESSAGE", &entry->message, &entry->full_size);
@@ -450,58 +427,19 @@ static int next_entry(Journal *j) {
         return r;
 }
 
-/* The first entry that there is of this boot. */
-static int read_beginning(Journal *j, JournalEntry *entry, char **cursor) {
-        sd_journal *handle = NULL;
-        char match[sizeof("_BOOT_ID=") + SD_ID128_STRING_MAX] = "_BOOT_ID=";
-        sd_id128_t boot;
-        int r = open_journal(j, &handle);
-
-        if (r >= 0)
-                r = sd_id128_get_boot(&boot);
-        if (r >= 0) {
-                (void) sd_id128_to_string(boot, match + strlen(match));
-                r = sd_journal_add_match(handle, match, 0);
-        }
-        if (r >= 0)
-                r = sd_journal_seek_head(handle);
-        if (r >= 0)
-                r = sd_journal_next(handle);
-        if (r == 0)
-                r = -ENODATA;
-        if (r >= 0)
-                r = sd_journal_get_realtime_usec(handle, &entry->realtime_usec);
-        if (r >= 0)
-                r = sd_journal_get_monotonic_usec(handle, &entry->monotonic_usec, &boot);
-        if (r >= 0)
-                r = sd_journal_get_cursor(handle, cursor);
-        if (handle)
-                sd_journal_close(handle);
-        return r;
+static void look_for_gap(Journal *j) {
+        if (!lacks_file(j))
+                journal_gap_look(j);
 }
 
-static int end_gap(Journal *j) {
-        j->seen_usec = j->torn_usec;
-        if (j->position_usec < j->torn_usec)
-                j->position_usec = j->torn_usec;
-        j->torn_usec = 0;
-        return 0;
-}
+/* False: once more, after journal_resume(). */
+static bool give_gap(Journal *j) {
+        int r = journal_gap_give(j);
 
-/* As give_entry(). */
-static int give_gap(Journal *j) {
-        JournalEntry entry = { .gap = true, .priority = "4", .identifier = "agentd" };
-        _cleanup_(freep) char *cursor = NULL;
-        int r = read_beginning(j, &entry, &cursor);
-
-        if (r < 0)
-                return is_damaged(j, r, "the beginning") ? end_gap(j) : -EAGAIN;
-        entry.cursor = cursor;
-        entry.monotonic_usec--; /* so that the first entry itself is behind it */
-        set_message(&entry, "The journal of this host begins here: lines from before may be gone.");
-        if (j->on_entry(&entry, j->userdata) == JOURNAL_FULL)
-                return -EAGAIN;
-        return end_gap(j);
+        if (r == -EAGAIN || (r < 0 && !is_damaged(j, r, "the beginning")))
+                return false;
+        journal_gap_end(j);
+        return true;
 }
 
 static int look(Journal *j) {
@@ -525,8 +463,6 @@ static int look(Journal *j) {
 
 /* Whether the end may be told: not while a file is left out, unless it is damaged for good, and not before a gap. */
 static bool is_end(Journal *j) {
-        uint64_t oldest, newest;
-
         if (!lacks_file(j)) {
                 j->unreadable_usec = 0;
         } else if (!is_damaged(j, -EBADMSG, "a file")) {
@@ -539,8 +475,7 @@ static bool is_end(Journal *j) {
                 return false;
         }
         j->newest_usec = newest_usec(j);
-        if (get_range(j, &oldest, &newest) && newest > j->seen_usec)
-                j->seen_usec = newest;
+        journal_gap_pass(j);
         return true;
 }
 
@@ -552,7 +487,7 @@ static int journal_on_turn(sd_event_source *source, void *userdata) {
         if (j->renewed)
                 j->again = false; /* its file may be gone from under the handle: it comes again */
         r = j->again ? 0 : look(j);
-        if (r >= 0 && j->torn_usec > 0 && give_gap(j) == -EAGAIN)
+        if (r >= 0 && j->torn_usec > 0 && !give_gap(j))
                 return 0; /* until journal_resume() */
         for (unsigned i = 0; r >= 0 && i < ENTRIES_PER_TURN; i++) {
                 r = j->again ? 1 : next_entry(j);

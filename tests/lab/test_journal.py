@@ -78,3 +78,13 @@ def test_a_task_begins_and_ends_without_journald(agent):
         agent.node.run("systemctl start systemd-journald", check=True)
     assert run.wait_log_complete().lines() == [ANEW]
     all_is_well(agent)
+
+
+def test_what_an_earlier_boot_says_is_no_gap_of_this_one(agent):
+    """Its times are counted from another beginning: what is later there is not later here."""
+    agent.node.run("until [ $(cut -d. -f1 /proc/uptime) -gt 60 ]; do sleep 1; done; systemctl restart systemd-journald; journalctl --sync", check=True, timeout=120)
+    agent.node.reboot()
+    agent.wait_status("Running")
+    run = agent.shell("for i in $(seq 20); do echo $i; sleep 0.1; done").wait_succeeded().wait_log_complete()
+    assert run.lines() == [str(i + 1) for i in range(20)]
+    all_is_well(agent)

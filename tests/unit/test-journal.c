@@ -30,7 +30,8 @@
 
 static char directory[] = "/tmp/sluice-test-journal-XXXXXX";
 static char *path, *old_path, *boot_path, *export_path, *elsewhere, *next_path;
-static bool of_another_boot; /* what is written */
+static bool of_another_boot; /* what is written, as the next */
+static unsigned ahead_usec;  /* the clock that it has */
 static uint8_t *map;
 static size_t map_size;
 static sd_event *event;
@@ -73,9 +74,8 @@ static bool write_entries(FILE *f, unsigned first) {
                 (void) fprintf(f,
                                "__REALTIME_TIMESTAMP=%u\n__MONOTONIC_TIMESTAMP=%u\n_BOOT_ID=%s\n"
                                "_TRANSPORT=stdout\n%s\n%s\nMESSAGE=line%u\n\n",
-                               (of_another_boot ? 1000000 : 2000000) + i, 1000 + i,
-                               sd_id128_to_string(id, boot), UNIT_FIELD,
-                               of_another_boot ? "SLUICE_KIND=other" : KIND_FIELD, i);
+                               (of_another_boot ? 1000000 : 2000000) + ahead_usec + i, 1000 + i,
+                               sd_id128_to_string(id, boot), UNIT_FIELD, KIND_FIELD, i);
         return true;
 }
 
@@ -337,7 +337,7 @@ static void test_a_journal_that_could_not_be_opened_is_tried_again(void) {
 }
 
 /* Files of earlier boots come first where the boot is not asked for. */
-static void test_a_gap_is_one_of_this_boot(void) {
+static void test_only_this_boot_is_read(void) {
         _cleanup_(journal_freep) Journal *j = NULL;
         const char *all = "gap1002 line3 line4 line5 . ";
         Heard h = {};
@@ -347,6 +347,29 @@ static void test_a_gap_is_one_of_this_boot(void) {
         of_another_boot = false;
         ok_int(journal_new(event, directory, on_entry, on_end, &h, &j), 0);
         ok_int(journal_read_from(j, 1000), 1);
+        ok_str(run_until(&h, all), all);
+}
+
+/* What was stored before that is newer than all that follows, by the clock. */
+static void test_files_are_removed_after_the_clock_was_set_back(void) {
+        _cleanup_(journal_freep) Journal *j = NULL;
+        const char *all = "line3 line4 line5 . gap1005 line6 line7 line8 . ";
+        Heard h = {};
+
+        (void) unlink(boot_path);
+        (void) unlink(next_path);
+        ahead_usec = 9000000;
+        of_another_boot = true;
+        ok_true(make_journal(boot_path, 0));
+        of_another_boot = false;
+        ahead_usec = 0;
+        ok_true(make_journal(next_path, 2 * ENTRIES));
+        ok_int(journal_new(event, directory, on_entry, on_end, &h, &j), 0);
+        ok_int(journal_read_from(j, 1000 + ENTRIES), 1);
+        ok_str(run_until(&h, "line3 line4 line5 . "), "line3 line4 line5 . ");
+        ok_int(unlink(boot_path), 0);
+        ok_int(unlink(path), 0);
+        ok_int(rename(next_path, path), 0);
         ok_str(run_until(&h, all), all);
 }
 
@@ -415,7 +438,8 @@ int main(void) {
         RUN(test_a_file_that_was_looked_into_as_it_began);
         RUN(test_a_journal_that_could_not_be_opened_is_tried_again);
         RUN(test_a_journal_that_begins_later_has_a_gap);
-        RUN(test_a_gap_is_one_of_this_boot);
+        RUN(test_only_this_boot_is_read);
+        RUN(test_files_are_removed_after_the_clock_was_set_back);
         RUN(test_an_entry_is_known_in_another_file);
         event = sd_event_unref(event);
         tear_down();
