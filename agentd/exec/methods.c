@@ -5,7 +5,7 @@
 #include <signal.h>
 #include <string.h>
 
-#include "command-file.h"
+#include "drop-in.h"
 #include "exec-internal.h"
 #include "id.h"
 #include "log.h"
@@ -20,6 +20,8 @@
 
 #define EXEC_REFUSED EXEC_NAME ".Error.Refused"
 #define EXEC_EXISTS EXEC_NAME ".Error.Exists"
+/* The first systemd that still knows after a daemon-reload how often it has started a unit. */
+#define START_LIMIT_KEPT 255U
 
 /* Trouble that passes is no refusal: the attempt may be tried again, or elsewhere. */
 static const char *error_name_of(const sd_bus_error *e) {
@@ -37,14 +39,38 @@ static const char *error_name_of(const sd_bus_error *e) {
         return EXEC_REFUSED;
 }
 
-/* Of a unit that PID 1 does not start; one that exists has them from an earlier call. */
-static void forget_commands(sd_bus_message *start) {
-        _cleanup_(freep) char *unit = NULL;
+static int unit_of_start(sd_bus_message *start, char **ret) {
         const char *attempt;
+        int r = sd_bus_message_rewind(start, true);
 
-        if (sd_bus_message_rewind(start, true) >= 0 &&
-            sd_bus_message_read(start, "s", &attempt) >= 0 && spec_unit_name(attempt, &unit) >= 0)
-                command_file_remove(COMMAND_FILE_ROOT, unit);
+        if (r >= 0)
+                r = sd_bus_message_read(start, "s", &attempt);
+        return r < 0 ? r : spec_unit_name(attempt, ret);
+}
+
+/* Of a unit that PID 1 does not start; one that exists has them from an earlier call. */
+static void forget_drop_ins(sd_bus_message *start) {
+        _cleanup_(freep) char *unit = NULL;
+
+        if (unit_of_start(start, &unit) >= 0)
+                drop_in_remove(DROP_IN_ROOT, unit);
+}
+
+/* A batch task begins once, and this PID 1 forgets at a daemon-reload that it has. */
+static void note_started(const Call *c) {
+        _cleanup_(freep) char *unit = NULL;
+        int r;
+
+        if (c->exec->systemd >= START_LIMIT_KEPT ||
+            !str_eq(sd_bus_message_get_member(c->request), "Start"))
+                return;
+        r = unit_of_start(c->request, &unit);
+        if (r >= 0)
+                r = drop_in_write_started(DROP_IN_ROOT, unit);
+        if (r < 0)
+                (void) log_error(
+                        r, "Cannot write the drop-in of %s, which may be started again by hand",
+                        unit ? unit : "a unit");
 }
 
 static int call_on_started(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
@@ -57,10 +83,13 @@ static int call_on_started(sd_bus_message *m, void *userdata, sd_bus_error *ret_
                 const char *name = error_name_of(e);
 
                 if (str_eq(name, EXEC_REFUSED))
-                        forget_commands(c->request);
+                        forget_drop_ins(c->request);
+                else if (str_eq(name, EXEC_EXISTS))
+                        note_started(c);
                 (void) sd_bus_reply_method_errorf(c->request, name, "systemd: %s",
                                                   e->message ? e->message : e->name);
         } else {
+                note_started(c);
                 (void) sd_bus_message_read(m, "o", &job);
                 (void) sd_bus_reply_method_return(c->request, "o", job);
         }
@@ -160,12 +189,12 @@ static int method_start(sd_bus_message *m, void *userdata, sd_bus_error *error) 
                 spec_done(&spec);
                 return sd_bus_reply_method_errorf(m, EXEC_FAILED, "The offer is no longer good.");
         }
-        r = command_file_write(COMMAND_FILE_ROOT, &spec);
+        r = drop_in_write(DROP_IN_ROOT, &spec);
         if (r < 0)
-                (void) log_error(r,
-                                 "Cannot write the drop-in of %s, whose commands may change with "
-                                 "a daemon-reload",
-                                 spec.unit);
+                (void) log_error(
+                        r,
+                        "Cannot write the drop-in of %s, whose commands a daemon-reload may change",
+                        spec.unit);
         r = ask_for_unit(c, &spec);
         spec_done(&spec);
         if (r < 0)
@@ -249,7 +278,7 @@ static int method_release(sd_bus_message *m, void *userdata, sd_bus_error *error
         if (r >= 0)
                 r = manager_tell(x->bus, "ResetFailedUnit", "s", unit);
         if (r >= 0)
-                command_file_remove(COMMAND_FILE_ROOT, unit);
+                drop_in_remove(DROP_IN_ROOT, unit);
         x->used = true;
         return r < 0 ? reply_failure(m, r) : sd_bus_reply_method_return(m, "");
 }

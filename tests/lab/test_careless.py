@@ -6,7 +6,8 @@ from lab.shell import LabError, wait_until
 
 LASTING = "echo on; exec sleep 600"
 # Without the deadlines of agents, which stay loaded.
-OURS = "systemctl list-units --all --plain --no-legend 'sluice-*.service' 'sluice-?-*.slice' | grep -v ^sluice-fence"
+OURS = ("systemctl list-units --all --plain --no-legend 'sluice-*.service' 'sluice-?-*.slice' | grep -v ^sluice-fence;"
+        "ls -d /run/systemd/transient/sluice-*.d | grep -v sluice-fence")
 
 
 def begun(agent, script=LASTING, pipe_lines=("OnAgentLoss=fail",), **directives):
@@ -134,6 +135,31 @@ def test_units_of_ours_are_restarted_by_a_pattern(agent, away):
     all_is_well(agent)
 
 
+def test_tasks_are_restarted_after_a_reload(agent):
+    """It makes this systemd forget that it has started them."""
+    runs = [begun(agent) for _ in range(2)]
+    agent.node.run("systemctl daemon-reload", check=True)
+    answer = agent.node.run("systemctl restart 'sluice-*.service'")
+    assert answer.stderr.count("Operation refused") == 2, answer.stderr
+    for run in runs:
+        assert agent.node.property(run.attempt()["unit"], "ActiveState") == "active"
+        run.cancel().wait_ended()
+        assert run.wait_log_complete().lines() == ["on"]
+    all_is_well(agent)
+
+
+def test_a_task_is_made_to_begin_again(agent):
+    """Whoever takes its limit away can do it. What began again is stopped, and it is told."""
+    run = begun(agent)
+    unit = run.attempt()["unit"]
+    process = agent.node.property("agentd.service", "MainPID")
+    agent.node.run(f"kill -STOP {process}; systemctl reset-failed; systemctl restart {unit}; kill -CONT {process}", check=True)
+    attempt = run.wait_failed().attempt()
+    assert (attempt["outcome"], attempt["reason"], len(run.attempts())) == ("stopped", "It was restarted on the host.", 1)
+    assert run.wait_log_complete().lines() in (["on"], ["on", "on"])
+    all_is_well(agent)
+
+
 def test_a_failure_is_forgotten_before_it_was_told(agent):
     """agentd knows what PID 1 has been made to forget."""
     run = begun(agent, "echo on; while ! test -e /run/lab-go; do sleep 0.2; done; exit 3")
@@ -171,6 +197,15 @@ def test_the_manager_is_reloaded_while_tasks_start(agent):
     run = agent.run_tasks({f"task-{i}": {"ExecStart": command(["/bin/sh", "-c", f"n={i}; echo $n; sleep 0.3"])} for i in range(14)})
     agent.node.run("for i in $(seq 14); do systemctl daemon-reload; sleep 0.3; done", check=True)
     assert sorted(run.wait_succeeded().wait_log_complete().lines()) == sorted(str(i) for i in range(14))
+    all_is_well(agent)
+
+
+def test_units_of_others_change_while_tasks_start(agent):
+    """PID 1 looks through all of its directories then, also for what is there of a unit that it is asked to start."""
+    run = agent.run_tasks({f"task-{i}": {"ExecStart": command(["/bin/sh", "-c", f"echo {i}; sleep 0.2"])} for i in range(14)})
+    agent.node.run("for i in $(seq 60); do touch /etc/systemd/system/lab-$i.service; sleep 0.07; done; rm /etc/systemd/system/lab-*.service", check=True)
+    assert sorted(run.wait_succeeded().wait_log_complete().lines()) == sorted(str(i) for i in range(14))
+    agent.node.run("systemctl daemon-reload", check=True)
     all_is_well(agent)
 
 

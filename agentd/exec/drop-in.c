@@ -1,5 +1,5 @@
-/* The drop-in's directory is the unit's own, and is made and removed with its one file. */
-#include "command-file.h"
+/* The drop-in's directory is the unit's own, and is made and removed with its files. */
+#include "drop-in.h"
 
 #include <errno.h>
 #include <string.h>
@@ -9,7 +9,9 @@
 #include "fileio.h"
 #include "str.h"
 
-#define SIGNATURE "a(sasb)"
+#define COMMANDS "commands.conf"
+#define STARTED "started.conf"
+#define SIGNATURE "a(sasb)" /* of ExecStart= and its like */
 
 /* A word in double quotes, as systemd.syntax(7) and systemd.unit(5), "Specifiers", want it; variables are meant. */
 static int write_word(Buffer *b, const char *word) {
@@ -70,7 +72,7 @@ static bool is_command(const Atoms *a, size_t i) {
         return str_eq(a->items[i + 1].text, SIGNATURE);
 }
 
-static bool is_needed(const Atoms *a) {
+static bool is_misread(const Atoms *a) {
         for (size_t i = 0, next; i < a->count; i = next) {
                 next = atoms_next(a, i);
                 for (size_t k = i + 3; is_command(a, i) && k < next; k++)
@@ -80,12 +82,12 @@ static bool is_needed(const Atoms *a) {
         return false;
 }
 
-int command_file_format(const Atoms *properties, char **ret) {
+int drop_in_format(const Atoms *properties, char **ret) {
         Buffer b = {};
         int r;
 
         *ret = NULL;
-        if (!is_needed(properties))
+        if (!is_misread(properties))
                 return 0;
         r = buffer_append_str(&b, "[Service]\n");
         for (size_t i = 0; r >= 0 && i < properties->count; i = atoms_next(properties, i))
@@ -97,28 +99,46 @@ int command_file_format(const Atoms *properties, char **ret) {
         return r;
 }
 
-int command_file_write(const char *root, const UnitSpec *spec) {
-        _cleanup_(freep) char *text = NULL, *directory = NULL, *path = NULL;
-        int r = command_file_format(&spec->properties, &text);
+static int write_file(const char *root, const char *unit, const char *name, const char *text) {
+        _cleanup_(freep) char *directory = str_format("%s/%s.d", root, unit);
+        _cleanup_(freep) char *path = str_format("%s/%s.d/%s", root, unit, name);
+        int r;
 
-        if (r < 0 || !text)
-                return r;
-        directory = str_format("%s/%s.d", root, spec->unit);
-        path = str_format("%s/%s.d/commands.conf", root, spec->unit);
         if (!directory || !path)
                 return -ENOMEM;
         if (mkdir(directory, 0755) < 0 && errno != EEXIST)
                 return -errno;
         (void) chmod(directory, 0755); /* whatever the umask is */
-        return file_write_atomic(path, text, strlen(text), 0644);
+        r = file_write_atomic(path, text, strlen(text), 0644);
+        if (r < 0)
+                (void) rmdir(directory);
+        return r;
 }
 
-void command_file_remove(const char *root, const char *unit) {
-        _cleanup_(freep) char *directory = str_format("%s/%s.d", root, unit);
-        _cleanup_(freep) char *path = str_format("%s/%s.d/commands.conf", root, unit);
+static void remove_file(const char *root, const char *unit, const char *name) {
+        _cleanup_(freep) char *path = str_format("%s/%s.d/%s", root, unit, name);
 
-        if (!directory || !path)
-                return;
-        (void) unlink(path);
-        (void) rmdir(directory);
+        if (path)
+                (void) unlink(path);
+}
+
+int drop_in_write(const char *root, const UnitSpec *spec) {
+        _cleanup_(freep) char *text = NULL;
+        int r = drop_in_format(&spec->properties, &text);
+
+        remove_file(root, spec->unit, STARTED); /* of a start that came to nothing */
+        return r < 0 || !text ? r : write_file(root, spec->unit, COMMANDS, text);
+}
+
+int drop_in_write_started(const char *root, const char *unit) {
+        return write_file(root, unit, STARTED, "[Unit]\nRefuseManualStart=yes\n");
+}
+
+void drop_in_remove(const char *root, const char *unit) {
+        _cleanup_(freep) char *directory = str_format("%s/%s.d", root, unit);
+
+        remove_file(root, unit, COMMANDS);
+        remove_file(root, unit, STARTED);
+        if (directory)
+                (void) rmdir(directory);
 }

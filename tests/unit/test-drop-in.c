@@ -1,10 +1,10 @@
-/* Commands as systemd.service(5) wants them in a file. That PID 1 reads them back as they were is seen in the lab. */
+/* A unit as systemd.unit(5) and systemd.service(5) want it in a file. That PID 1 reads them back as they were is seen in the lab. */
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "command-file.h"
+#include "drop-in.h"
 #include "fileio.h"
 #include "str.h"
 #include "../lib/tap.h"
@@ -25,7 +25,7 @@ static void check(const Line *lines, size_t n, const char *wanted) {
         Atoms a = {};
 
         decode(lines, n, &a);
-        ok_int(command_file_format(&a, &text), 0);
+        ok_int(drop_in_format(&a, &text), 0);
         if (wanted)
                 ok_str(text, wanted);
         else
@@ -64,8 +64,8 @@ static void test_commands_around_it_are_said_as_well(void) {
               { "ExecStartPre", "/bin/a $x" }, { "ExecStartPre", "" });
 }
 
-static void test_the_file_comes_and_goes_with_its_directory(void) {
-        static char root[] = "/tmp/sluice-test-command-XXXXXX";
+static void test_files_come_and_go_with_their_directory(void) {
+        static char root[] = "/tmp/sluice-test-drop-in-XXXXXX";
         _cleanup_(freep) char *directory = NULL, *path = NULL, *text = NULL;
         UnitSpec s = {};
 
@@ -74,18 +74,27 @@ static void test_the_file_comes_and_goes_with_its_directory(void) {
         path = str_format("%s/commands.conf", directory);
         ok_int(str_replace(&s.unit, "sluice-1.service"), 0);
         decode(&(Line){ "ExecStart", "/bin/a" }, 1, &s.properties);
-        ok_int(command_file_write(root, &s), 0);
+        ok_int(drop_in_write(root, &s), 0);
         ok_int(access(directory, F_OK), -1);
         decode(&(Line){ "ExecStartPre", "/bin/b $x" }, 1, &s.properties);
-        ok_int(command_file_write(root, &s), 0);
-        ok_int(command_file_write(root, &s), 0); /* the call is repeated when its answer is lost */
+        ok_int(drop_in_write(root, &s), 0);
+        ok_int(drop_in_write(root, &s), 0); /* the call is repeated when its answer is lost */
         ok_int(file_read(path, 4096, &text, NULL), 0);
         ok_contains(text, "ExecStartPre=@\"/bin/b\" \"/bin/b\" \"$x\"\n");
-        command_file_remove(root, s.unit);
+        free(path);
+        free(text);
+        path = str_format("%s/started.conf", directory);
+        ok_int(drop_in_write_started(root, s.unit), 0);
+        ok_int(file_read(path, 4096, &text, NULL), 0);
+        ok_str(text, "[Unit]\nRefuseManualStart=yes\n");
+        ok_int(drop_in_write(root, &s), 0); /* the unit was gone, and is asked for again */
+        ok_int(access(path, F_OK), -1);
+        ok_int(drop_in_write_started(root, s.unit), 0);
+        drop_in_remove(root, s.unit);
         ok_int(access(directory, F_OK), -1);
-        command_file_remove(root, s.unit);
+        drop_in_remove(root, s.unit);
         ok_int(rmdir(root), 0);
-        ok_int(command_file_write(root, &s), -ENOENT);
+        ok_int(drop_in_write(root, &s), -ENOENT);
         spec_done(&s);
 }
 
@@ -93,6 +102,6 @@ int main(void) {
         RUN(test_commands_that_are_read_back_as_they_are_need_none);
         RUN(test_words_are_quoted);
         RUN(test_commands_around_it_are_said_as_well);
-        RUN(test_the_file_comes_and_goes_with_its_directory);
+        RUN(test_files_come_and_go_with_their_directory);
         return tap_done();
 }
