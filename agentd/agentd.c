@@ -279,7 +279,8 @@ static int make_parts(Agentd *a) {
         if (r >= 0)
                 r = workspaces_new(a->exec, "/var/lib", instance, &a->workspaces);
         if (r >= 0)
-                r = contact_new(a->exec, instance, s->self_fence_usec, &a->contact);
+                r = contact_new(a->exec, instance, s->self_fence_usec, getenv("RUNTIME_DIRECTORY"),
+                                &a->contact);
         if (r >= 0)
                 r = attempt_table_new(a->bus, a->exec, instance, &attempt_events, a, &a->attempts);
         if (r >= 0)

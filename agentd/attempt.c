@@ -90,6 +90,8 @@ static void started(Attempt *a, const UnitState *s) {
                 if (!*s->invocation_id && a->unit)
                         (void) unit_ask(a->unit, UNIT_ASK_START);
         }
+        if (!a->stuck)
+                a->owed &= ~(unsigned) REPORT_STUCK; /* PID 1 has it after all */
         a->start = exec_call_free(
                 a->start); /* its answer tells nothing new, and it shall not be repeated */
         assignment_free(TAKE_PTR(a->assignment));
@@ -123,20 +125,38 @@ static void note_end(Attempt *a, attempt_told_t told) {
 
 /* A task that ends by itself leaves its unit "exited" or "failed". A unit that is "dead" was stopped, and if that was not us,
  * PID 1 calls it a success when the task obeyed: it is none, for the work was not done. What somebody starts again has been
- * stopped as well, and its start limit is that it is not. */
+ * stopped as well; its start limit is that it is not, and where that was lifted it is stopped by us. */
 static bool was_stopped(const Attempt *a, const UnitState *s) {
         return str_eq(s->sub, "dead") ? !unit_was_skipped(s)
                                       : !a->streaming && str_eq(s->result, "start-limit-hit");
 }
 
-static void note_stopped(Attempt *a) {
-        bool fenced = a->fenced && a->table->events->fence_fell(a->table->userdata);
+/* When PID 1 was stopping it, if it was, or some time after that; 0: it ended by itself. What fails by itself leaves "active" behind
+ * its end. */
+static uint64_t stopped_usec(const UnitState *s) {
+        uint64_t left_usec = s->active_exit_monotonic_usec;
 
+        if (unit_was_skipped(s) || str_eq(s->sub, "exited"))
+                return 0;
+        if (str_eq(s->sub, "dead"))
+                return clock_usec(CLOCK_MONOTONIC);
+        return s->main_exit_usec && left_usec >= s->main_exit_monotonic_usec ? 0 : left_usec;
+}
+
+/* Whatever a task makes of being stopped, an exit status or the end of TimeoutStopSec=: it was the fence. */
+static bool was_fenced(const Attempt *a, const UnitState *s) {
+        uint64_t usec = stopped_usec(s);
+
+        return a->fenced && usec > 0 && a->table->events->fence_fell(usec, a->table->userdata);
+}
+
+static void note_stopped(Attempt *a, bool fenced) {
         (void) strcpy(a->result, fenced ? "fenced" : "stopped");
         (void) str_replace(&a->reason,
-                           fenced ? "The control plane was not heard of for SelfFenceSec=, and "
-                                    "might have given it to another agent."
-                                  : "It was stopped on the host.");
+                           fenced     ? "The control plane was not heard of for SelfFenceSec=, and "
+                                        "might have given it to another agent."
+                           : a->again ? "It was restarted on the host."
+                                      : "It was stopped on the host.");
 }
 
 /* Exit status and signal are those of its command, which did not begin; systemd says nothing of others but in the journal. */
@@ -156,8 +176,8 @@ static void ended(Attempt *a, const UnitState *s) {
         (void) cgroup_read(a->id, &a->usage);
         a->owed &= ~(unsigned) REPORT_STATUS; /* the end says it */
         (void) strcpy(a->result, *s->result ? s->result : "lost");
-        if (!wanted && was_stopped(a, s))
-                note_stopped(a);
+        if (a->again || (!wanted && (was_fenced(a, s) || was_stopped(a, s))))
+                note_stopped(a, was_fenced(a, s));
         else if (!wanted && !a->streaming && unit_was_interrupted(s))
                 (void) strcpy(a->result, "signal");
         else if (!wanted && !a->reason && failed_before(s))
@@ -205,11 +225,11 @@ static void unit_missing(Attempt *a) {
                 /* Gone since it was listed: nothing is known of it, and nothing owed. */
                 (void) set_state(a, ATTEMPT_REFUSED);
                 changed(a);
-        } else if (a->state == ATTEMPT_STARTING && a->started_usec == 0 && !a->start)
+        } else if (a->state == ATTEMPT_STARTING && a->started_usec == 0 && !a->start) {
                 refused(a, true, "The unit went away before it began.");
-        else if (a->state == ATTEMPT_STOPPING && a->started_usec == 0)
+        } else if (a->state == ATTEMPT_STOPPING && a->started_usec == 0) {
                 refused(a, a->requeue, a->reason ? a->reason : "It was stopped before it began.");
-        else if (a->state == ATTEMPT_RUNNING || a->state == ATTEMPT_STOPPING) {
+        } else if (a->state == ATTEMPT_RUNNING || a->state == ATTEMPT_STOPPING) {
                 (void) str_replace(&a->reason, "systemd no longer knows the unit.");
                 (void) strcpy(a->unit_state.result, "lost");
                 ended(a, &a->unit_state);
@@ -246,11 +266,77 @@ bool attempt_look(Attempt *a) {
         return false;
 }
 
-static void on_unit_state(Unit *u, const UnitState *s, void *userdata) {
+static void on_stop_answered(ExecVerdict verdict, const char *words, void *userdata) {
         Attempt *a = userdata;
 
+        a->stop = NULL;
+        if (verdict != EXEC_DONE)
+                log_message(LOG_ERR, NULL, NULL, "Attempt %s cannot be stopped: %s", a->text,
+                            words);
+        /* A unit whose start was still queued is gone without a signal. Its slice may have come before it. */
+        if (a->unit && a->started_usec == 0) {
+                attempt_release_stray(a->table, a->hex);
+                (void) unit_read(a->unit);
+        }
+}
+
+static void ask_stop(Attempt *a) {
+        int r;
+
+        a->stop = exec_call_free(a->stop); /* what was started since has not seen it */
+        r = exec_call_new(
+                a->table->exec,
+                &(ExecRequest){
+                        .method = "Stop", .text = a->id, .done = on_stop_answered, .userdata = a },
+                &a->stop);
+        if (r < 0)
+                (void) log_error(r, "Cannot stop attempt %s", a->text);
+}
+
+void attempt_stop(Attempt *a, const char *reason) {
+        if (set_state(a, ATTEMPT_STOPPING) < 0)
+                return;
+        (void) str_replace(&a->reason, reason);
+        a->start = exec_call_free(
+                a->start); /* PID 1 sees what was sent before the stop; what waits is not sent */
+        ask_stop(a);
+        changed(a);
+}
+
+static void note_again(Attempt *a) {
+        a->again = true;
+        (void) set_state(a, ATTEMPT_STOPPING);
+        ask_stop(a);
+        changed(a);
+}
+
+/* Of a batch task one process is the attempt, and what follows it has begun without anybody's leave. */
+static bool has_begun_again(const Attempt *a, const UnitState *s) {
+        uint64_t before = a->unit_state.main_start_monotonic_usec;
+
+        return !a->streaming && before > 0 && s->main_start_monotonic_usec > before;
+}
+
+/* A failure that the fence may have made: when PID 1 began to stop the unit, only a question tells. */
+static bool ask_for_times(Attempt *a, const UnitState *s) {
+        if (!a->timed && a->fenced && str_eq(s->sub, "failed") &&
+            s->active_exit_monotonic_usec == 0 &&
+            a->table->events->fence_fell(clock_usec(CLOCK_MONOTONIC), a->table->userdata)) {
+                a->timed = true;
+                return unit_read(a->unit) >= 0;
+        }
+        return a->timed && s->active_exit_monotonic_usec == 0 && unit_is_asking(a->unit);
+}
+
+static void on_unit_state(Unit *u, const UnitState *s, void *userdata) {
+        Attempt *a = userdata;
+        bool again = has_begun_again(a, s);
+        /* Somebody has made PID 1 forget it while it was asked for the times: what is known counts. */
+        bool forgotten = a->timed && str_eq(s->load, "not-found");
+
         (void) u;
-        a->unit_state = *s;
+        if (!forgotten)
+                a->unit_state = *s;
         if (a->state == ATTEMPT_ENDED || a->state == ATTEMPT_REFUSED) {
                 changed(a); /* what the report of the end waits for may have come */
                 return;
@@ -261,12 +347,20 @@ static void on_unit_state(Unit *u, const UnitState *s, void *userdata) {
                 a->streaming = s->streaming;
                 (void) snprintf(a->run, sizeof(a->run), "%s", s->run);
         }
+        if (forgotten) {
+                ended(a, &a->unit_state);
+                return;
+        }
         if (str_eq(s->load, "not-found")) {
                 unit_missing(a);
                 return;
         }
+        if (again)
+                note_again(a);
         a->was_active |= s->main_start_usec > 0 || (*s->active && !str_eq(s->active, "inactive"));
         note_limits(a, s);
+        if (has_ended(a, s) && ask_for_times(a, s))
+                return;
         if (has_ended(a, s) && is_stuck(a, s)) {
                 note_stuck(a, s);
         } else if (has_ended(a, s)) {
@@ -426,38 +520,6 @@ void attempt_recovered(Attempt *a, const Recovered *known) {
         (void) str_replace(&a->reason, known->reason);
         (void) str_replace(&a->report, known->report);
         note_end(a, tell_recovered);
-}
-
-static void on_stop_answered(ExecVerdict verdict, const char *words, void *userdata) {
-        Attempt *a = userdata;
-
-        a->stop = NULL;
-        if (verdict != EXEC_DONE)
-                log_message(LOG_ERR, NULL, NULL, "Attempt %s cannot be stopped: %s", a->text,
-                            words);
-        /* A unit whose start was still queued is gone without a signal. Its slice may have come before it. */
-        if (a->unit && a->started_usec == 0) {
-                attempt_release_stray(a->table, a->hex);
-                (void) unit_read(a->unit);
-        }
-}
-
-void attempt_stop(Attempt *a, const char *reason) {
-        int r;
-
-        if (set_state(a, ATTEMPT_STOPPING) < 0)
-                return;
-        (void) str_replace(&a->reason, reason);
-        a->start = exec_call_free(
-                a->start); /* PID 1 sees what was sent before the stop; what waits is not sent */
-        r = exec_call_new(
-                a->table->exec,
-                &(ExecRequest){
-                        .method = "Stop", .text = a->id, .done = on_stop_answered, .userdata = a },
-                &a->stop);
-        if (r < 0)
-                (void) log_error(r, "Cannot stop attempt %s", a->text);
-        changed(a);
 }
 
 void attempt_release_stray(AttemptTable *t, const char *hex) {

@@ -37,8 +37,8 @@ typedef enum Report {
 typedef struct Attempt Attempt;
 typedef struct AttemptTable AttemptTable;
 
-/* Whether the deadline of fenced attempts is over. */
-typedef bool (*attempt_fence_t)(void *userdata);
+/* Whether the deadline of fenced attempts was over by then (CLOCK_MONOTONIC). */
+typedef bool (*attempt_fence_t)(uint64_t at_usec, void *userdata);
 
 typedef struct AttemptEvents {
         /* The state or what is owed has changed. */
@@ -63,6 +63,8 @@ struct Attempt {
         bool told_stop;
         bool requeue; /* with REPORT_REFUSED: somebody else may have it */
         bool was_active;
+        bool again; /* somebody has started it a second time */
+        bool timed; /* PID 1 was asked when it began to stop it */
         bool stuck; /* PID 1 has given up, and a process is still there: the slot stays taken */
         bool fenced; /* stops when the control plane is not heard of: another agent may be given its task */
         bool streaming;                    /* PID 1 supervises it */

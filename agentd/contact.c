@@ -2,10 +2,15 @@
 #include "contact.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
+#include "fileio.h"
 #include "log.h"
+#include "parse.h"
+#include "str.h"
 #include "timespan.h"
 
 struct Contact {
@@ -13,12 +18,14 @@ struct Contact {
         ExecClient *exec;
         const char *instance;
         ExecCall *call; /* owned */
+        char *path;     /* owned; of the file with noted_usec; NULL: none */
         contact_done_t done;
         void *userdata;
         uint64_t self_fence_usec;
         uint64_t last_usec;  /* of the last contact; 0: none since our start */
         uint64_t sent_usec;  /* deadline that was asked for last */
-        uint64_t armed_usec; /* deadline that PID 1 has; 0: not known */
+        uint64_t armed_usec; /* deadline that PID 1 has from us; 0: none since our start */
+        uint64_t noted_usec; /* the one that it has, or had last, for all that is known; 0: none */
 };
 
 uint64_t contact_now(void) {
@@ -37,21 +44,49 @@ uint64_t contact_deadline(const Contact *c, uint64_t sent_usec) {
         return sent_usec + c->self_fence_usec;
 }
 
-bool contact_is_over(const Contact *c) {
-        return c->armed_usec > 0 && contact_now() >= c->armed_usec;
+bool contact_was_over(const Contact *c, uint64_t at_usec) {
+        uint64_t asleep_usec = contact_now() - monotonic_usec();
+
+        return c->noted_usec > 0 && at_usec + asleep_usec >= c->noted_usec;
+}
+
+/* For the next start of agentd: it may find tasks that this deadline has stopped, or is about to stop. */
+static void note(Contact *c, uint64_t deadline_usec) {
+        _cleanup_(freep) char *text = str_format("%" PRIu64 "\n", deadline_usec);
+        int r = text ? 0 : -ENOMEM;
+
+        c->noted_usec = deadline_usec;
+        if (c->path && r >= 0)
+                r = file_write_atomic(c->path, text, strlen(text), 0600);
+        if (r < 0)
+                (void) log_error(r, "Cannot note the deadline of fenced tasks");
+}
+
+static void read_noted(Contact *c) {
+        _cleanup_(freep) char *text = NULL;
+        int r = c->path ? file_read(c->path, 64, &text, NULL) : -ENOENT;
+
+        if (r >= 0) {
+                text[strcspn(text, "\n")] = '\0';
+                r = parse_u64(text, &c->noted_usec);
+        }
+        if (r < 0 && r != -ENOENT)
+                (void) log_error(r, "Cannot read the deadline of fenced tasks");
 }
 
 static void on_moved(ExecVerdict verdict, const char *words, void *userdata) {
         Contact *c = userdata;
 
         c->call = NULL;
-        if (verdict == EXEC_DONE)
+        if (verdict == EXEC_DONE) {
                 c->armed_usec = c->sent_usec;
-        else
+                note(c, c->sent_usec);
+        } else {
                 log_message(LOG_WARNING, NULL, NULL,
                             "The deadline of fenced tasks cannot be moved, so they may be stopped "
                             "early: %s",
                             words);
+        }
 }
 
 static const char *method_of(const Contact *c) {
@@ -75,19 +110,25 @@ static void on_done(ExecVerdict verdict, const char *words, void *userdata) {
         Contact *c = userdata;
 
         (void) words;
-        (void) verdict;
         c->call = NULL;
+        /* One that stood was left alone: it is the one that is noted. */
+        if (verdict == EXEC_DONE && (c->sent_usec == 0 || c->noted_usec == 0))
+                note(c, c->sent_usec);
         c->done(c->userdata);
 }
 
 static int append_first(sd_bus_message *m, void *userdata) {
         Contact *c = userdata;
 
-        return append(m, c, contact_deadline(c, contact_now()), false);
+        c->sent_usec = contact_deadline(c, contact_now());
+        return append(m, c, c->sent_usec, false);
 }
 
 static int append_none(sd_bus_message *m, void *userdata) {
-        return append(m, userdata, 0, true);
+        Contact *c = userdata;
+
+        c->sent_usec = 0;
+        return append(m, c, 0, true);
 }
 
 static int ask(Contact *c, exec_append_t arguments, contact_done_t done, void *userdata) {
@@ -128,15 +169,22 @@ void contact_fence(Contact *c) {
                 (void) log_error(r, "Cannot move the deadline of fenced tasks");
 }
 
-int contact_new(ExecClient *exec, const char *instance, uint64_t self_fence_usec, Contact **ret) {
-        Contact *c = calloc(1, sizeof(*c));
+int contact_new(ExecClient *exec, const char *instance, uint64_t self_fence_usec,
+                const char *directory, Contact **ret) {
+        _cleanup_(contact_freep) Contact *c = calloc(1, sizeof(*c));
 
         if (!c)
                 return -ENOMEM;
         c->exec = exec;
         c->instance = instance;
         c->self_fence_usec = self_fence_usec;
-        *ret = c;
+        if (directory) {
+                c->path = str_format("%.*s/fence", (int) strcspn(directory, ":"), directory);
+                if (!c->path)
+                        return -ENOMEM;
+        }
+        read_noted(c);
+        *ret = TAKE_PTR(c);
         return 0;
 }
 
@@ -144,6 +192,7 @@ Contact *contact_free(Contact *c) {
         if (!c)
                 return NULL;
         (void) exec_call_free(c->call);
+        free(c->path);
         free(c);
         return NULL;
 }

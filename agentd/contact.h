@@ -9,8 +9,10 @@
 
 typedef struct Contact Contact;
 
-/* instance: whose fence it is, "" of the one without a name; must live longer. */
-int contact_new(ExecClient *exec, const char *instance, uint64_t self_fence_usec, Contact **ret);
+/* instance: whose fence it is, "" of the one without a name; must live longer. directory: until the next boot, where the deadline is
+ * noted for the next start of agentd; NULL: nowhere. */
+int contact_new(ExecClient *exec, const char *instance, uint64_t self_fence_usec,
+                const char *directory, Contact **ret);
 Contact *contact_free(Contact *c); /* before the ExecClient */
 DEFINE_SCOPE_EXIT(Contact, contact_free)
 
@@ -29,5 +31,5 @@ int contact_resume(Contact *c, contact_done_t done, void *userdata);
 int contact_lift(Contact *c, contact_done_t done, void *userdata);
 /* How long what such a request brought may still be begun. */
 uint64_t contact_deadline(const Contact *c, uint64_t sent_usec);
-/* The deadline that PID 1 has is over. */
-bool contact_is_over(const Contact *c);
+/* The deadline that PID 1 has, maybe since an earlier start of agentd, was over by then, which is CLOCK_MONOTONIC. */
+bool contact_was_over(const Contact *c, uint64_t at_usec);

@@ -24,6 +24,8 @@ typedef struct UnitState {
         uint64_t main_start_usec; /* realtime, 0: not started */
         uint64_t main_exit_usec;
         uint64_t main_start_monotonic_usec, main_exit_monotonic_usec;
+        uint64_t
+                active_exit_monotonic_usec; /* it has ended, or is about to be stopped; with unit_read() only */
         Limits limits;
         uint32_t
                 epoch; /* of SLUICE_EPOCH= in its environment; with unit_read() only, as the next two */

@@ -21,10 +21,10 @@ static void keep_fence(Agentd *a, const ProtoWork *work) {
                 contact_fence(a->contact);
 }
 
-bool agentd_fence_fell(void *userdata) {
+bool agentd_fence_fell(uint64_t at_usec, void *userdata) {
         Agentd *a = userdata;
 
-        return contact_is_over(a->contact);
+        return contact_was_over(a->contact, at_usec);
 }
 
 static void hear_drain(Agentd *a, const char *drain) {

@@ -59,6 +59,28 @@ def test_a_run_moves_and_never_runs_twice_at_a_time(fleet, pair, agentd):
     wait_until("the first unit to be gone", lambda: first["unit"] not in home.node.run("systemctl list-units --all").text, 30)
 
 
+@pytest.mark.parametrize("agentd", ["alive", "killed"])
+def test_what_the_fence_stops_is_fenced(fleet, pair, agentd):
+    """However it ends, and also where this start of agentd has heard of nobody when the fence falls."""
+    loop = "echo on; for i in $(seq 200); do sleep 0.1; done"
+    scripts = {"obeys": loop, "fails": f"trap 'exit 3' TERM; {loop}", "refuses": f"trap '' TERM; {loop}"}
+    tasks = {name: {"ExecStart": command(["/bin/sh", "-c", script]), "TimeoutStopSec": "2s"} for name, script in scripts.items()}
+    run = fleet.start_run(fleet.deploy("fenced", pipe_text(tasks, "lab", [])))
+    wait_until("three tasks to listen", lambda: run.lines() == ["on"] * 3, 60)
+    first = run.attempts()
+    home = next(a for a in pair if a.name == first[0]["agent"])
+    with home.node.partitioned():
+        if agentd == "killed":
+            home.node.run("systemctl kill --signal=KILL agentd", check=True)
+            wait_until("agentd to have found them again", lambda: "Found 3 tasks" in home.node.journal("-u agentd -b -n 5"), 30)
+        wait_until("the fence to stop them", lambda: not any(is_alive(home, a["unit"]) for a in first), 2 * FENCE_SEC)
+    run.wait_succeeded(timeout=180)
+    # Where the news came too late they are lost for the control plane; the host knows.
+    assert {a["outcome"] for a in run.attempts() if a["attempt"] in [f["attempt"] for f in first]} <= {"fenced", "lost"}, run.attempts()
+    for attempt in first:
+        assert ": fenced" in home.node.journal(f"-b SLUICE_UNIT={attempt['unit']}"), run.attempts()
+
+
 def test_a_short_cut_moves_nothing(fleet, pair):
     run = start(fleet).wait_running()
     home = next(a for a in pair if a.name == run.attempt()["agent"])
