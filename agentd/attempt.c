@@ -131,8 +131,14 @@ static bool was_stopped(const Attempt *a, const UnitState *s) {
                                       : !a->streaming && str_eq(s->result, "start-limit-hit");
 }
 
+/* Exit status and signal are those of its command, which did not begin; systemd says nothing of others but in the journal. */
+static bool failed_before(const UnitState *s) {
+        return str_eq(s->sub, "failed") && s->main_start_usec == 0 && s->main_code == 0 &&
+               (str_eq(s->result, "exit-code") || str_eq(s->result, "signal"));
+}
+
 /* When PID 1 was stopping it, if it was, or some time after that; 0: it ended by itself. What fails by itself leaves "active" behind
- * its end. */
+ * its end. What never was active leaves no time of its stop but its end, and behind the deadline that is the stop's. */
 static uint64_t stopped_usec(const UnitState *s) {
         uint64_t left_usec = s->active_exit_monotonic_usec;
 
@@ -140,6 +146,8 @@ static uint64_t stopped_usec(const UnitState *s) {
                 return 0;
         if (str_eq(s->sub, "dead"))
                 return clock_usec(CLOCK_MONOTONIC);
+        if (failed_before(s))
+                return s->inactive_enter_monotonic_usec;
         return s->main_exit_usec && left_usec >= s->main_exit_monotonic_usec ? 0 : left_usec;
 }
 
@@ -157,12 +165,6 @@ static void note_stopped(Attempt *a, bool fenced) {
                                         "might have given it to another agent."
                            : a->again ? "It was restarted on the host."
                                       : "It was stopped on the host.");
-}
-
-/* Exit status and signal are those of its command, which did not begin; systemd says nothing of others but in the journal. */
-static bool failed_before(const UnitState *s) {
-        return str_eq(s->sub, "failed") && s->main_start_usec == 0 && s->main_code == 0 &&
-               (str_eq(s->result, "exit-code") || str_eq(s->result, "signal"));
 }
 
 static void ended(Attempt *a, const UnitState *s) {
@@ -227,7 +229,7 @@ static void unit_missing(Attempt *a) {
                 changed(a);
         } else if (a->state == ATTEMPT_STARTING && a->started_usec == 0 && !a->start) {
                 refused(a, true, "The unit went away before it began.");
-        } else if (a->state == ATTEMPT_STOPPING && a->started_usec == 0) {
+        } else if (a->state == ATTEMPT_STOPPING && a->started_usec == 0 && !a->stop) {
                 refused(a, a->requeue, a->reason ? a->reason : "It was stopped before it began.");
         } else if (a->state == ATTEMPT_RUNNING || a->state == ATTEMPT_STOPPING) {
                 (void) str_replace(&a->reason, "systemd no longer knows the unit.");
@@ -266,6 +268,31 @@ bool attempt_look(Attempt *a) {
         return false;
 }
 
+/* Only now: what is given to this host again would find the old slice, or be released in its place. */
+static void on_unstarted_released(ExecVerdict verdict, const char *words, void *userdata) {
+        Attempt *a = userdata;
+
+        (void) verdict; /* it is asked for until it is done */
+        (void) words;
+        a->stop = NULL;
+        (void) unit_read(a->unit);
+}
+
+/* A unit whose start was still queued is gone without a signal. Its slice may have come before it. */
+static void release_unstarted(Attempt *a) {
+        int r = exec_call_new(a->table->exec,
+                              &(ExecRequest){ .method = "Release",
+                                              .text = a->id,
+                                              .done = on_unstarted_released,
+                                              .userdata = a },
+                              &a->stop);
+
+        if (r < 0) {
+                (void) log_error(r, "Cannot release attempt %s", a->text);
+                (void) unit_read(a->unit);
+        }
+}
+
 static void on_stop_answered(ExecVerdict verdict, const char *words, void *userdata) {
         Attempt *a = userdata;
 
@@ -273,11 +300,8 @@ static void on_stop_answered(ExecVerdict verdict, const char *words, void *userd
         if (verdict != EXEC_DONE)
                 log_message(LOG_ERR, NULL, NULL, "Attempt %s cannot be stopped: %s", a->text,
                             words);
-        /* A unit whose start was still queued is gone without a signal. Its slice may have come before it. */
-        if (a->unit && a->started_usec == 0) {
-                attempt_release_stray(a->table, a->hex);
-                (void) unit_read(a->unit);
-        }
+        if (a->unit && a->started_usec == 0)
+                release_unstarted(a);
 }
 
 static void ask_stop(Attempt *a) {
@@ -320,12 +344,12 @@ static bool has_begun_again(const Attempt *a, const UnitState *s) {
 /* A failure that the fence may have made: when PID 1 began to stop the unit, only a question tells. */
 static bool ask_for_times(Attempt *a, const UnitState *s) {
         if (!a->timed && a->fenced && str_eq(s->sub, "failed") &&
-            s->active_exit_monotonic_usec == 0 &&
+            s->inactive_enter_monotonic_usec == 0 &&
             a->table->events->fence_fell(clock_usec(CLOCK_MONOTONIC), a->table->userdata)) {
                 a->timed = true;
                 return unit_read(a->unit) >= 0;
         }
-        return a->timed && s->active_exit_monotonic_usec == 0 && unit_is_asking(a->unit);
+        return a->timed && s->inactive_enter_monotonic_usec == 0 && unit_is_asking(a->unit);
 }
 
 static void on_unit_state(Unit *u, const UnitState *s, void *userdata) {

@@ -50,6 +50,8 @@ static const struct {
           offsetof(UnitState, main_exit_monotonic_usec), 0 },
         { "ActiveExitTimestampMonotonic", PROPERTY_U64,
           offsetof(UnitState, active_exit_monotonic_usec), 0 },
+        { "InactiveEnterTimestampMonotonic", PROPERTY_U64,
+          offsetof(UnitState, inactive_enter_monotonic_usec), 0 },
         { "MemoryMax", PROPERTY_U64, offsetof(UnitState, limits.memory_max_bytes), 0 },
         { "CPUQuotaPerSecUSec", PROPERTY_U64, offsetof(UnitState, limits.cpu_quota_per_sec_usec),
           0 },

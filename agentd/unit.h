@@ -25,7 +25,8 @@ typedef struct UnitState {
         uint64_t main_exit_usec;
         uint64_t main_start_monotonic_usec, main_exit_monotonic_usec;
         uint64_t
-                active_exit_monotonic_usec; /* it has ended, or is about to be stopped; with unit_read() only */
+                active_exit_monotonic_usec; /* it has ended, or is about to be stopped; with unit_read() only, as the next */
+        uint64_t inactive_enter_monotonic_usec; /* it is over */
         Limits limits;
         uint32_t
                 epoch; /* of SLUICE_EPOCH= in its environment; with unit_read() only, as the next two */

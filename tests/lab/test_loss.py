@@ -65,14 +65,15 @@ def test_what_the_fence_stops_is_fenced(fleet, pair, agentd):
     loop = "echo on; for i in $(seq 200); do sleep 0.1; done"
     scripts = {"obeys": loop, "fails": f"trap 'exit 3' TERM; {loop}", "refuses": f"trap '' TERM; {loop}"}
     tasks = {name: {"ExecStart": command(["/bin/sh", "-c", script]), "TimeoutStopSec": "2s"} for name, script in scripts.items()}
+    tasks["prepares"] = {"ExecStartPre": tasks["fails"]["ExecStart"], "ExecStart": "/bin/true", "TimeoutStopSec": "2s"}
     run = fleet.start_run(fleet.deploy("fenced", pipe_text(tasks, "lab", [])))
-    wait_until("three tasks to listen", lambda: run.lines() == ["on"] * 3, 60)
+    wait_until("four tasks to listen", lambda: run.lines() == ["on"] * 4, 60)
     first = run.attempts()
     home = next(a for a in pair if a.name == first[0]["agent"])
     with home.node.partitioned():
         if agentd == "killed":
             home.node.run("systemctl kill --signal=KILL agentd", check=True)
-            wait_until("agentd to have found them again", lambda: "Found 3 tasks" in home.node.journal("-u agentd -b -n 5"), 30)
+            wait_until("agentd to have found them again", lambda: "Found 4 tasks" in home.node.journal("-u agentd -b -n 5"), 30)
         wait_until("the fence to stop them", lambda: not any(is_alive(home, a["unit"]) for a in first), 2 * FENCE_SEC)
     run.wait_succeeded(timeout=180)
     # Where the news came too late they are lost for the control plane; the host knows.
