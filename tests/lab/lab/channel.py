@@ -17,7 +17,8 @@ PIECE = 1500
 class Channel:
     """Several processes may hold a Channel of one node; a lock makes them take turns."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, is_on=lambda: True):
+        self.is_on = is_on
         self.to_node = Path(directory) / "channel.in"
         self.from_node = Path(directory) / "channel.out"
         self.lock = Path(directory) / "channel.lock"
@@ -46,13 +47,13 @@ class Channel:
 
     def run(self, command, timeout=120, stdin=b"", grace=15):
         """Runs a shell command in the node. A command that is still running after the timeout is killed there;
-        a node that has not said so after a further time of grace is not answering."""
+        a node that has not said so after a further time of grace, or goes off, is not answering."""
         deadline = time.monotonic() + timeout + grace
         with self._mine(deadline):
             out = os.open(self.to_node, os.O_RDWR | os.O_NONBLOCK)
             answers = os.open(self.from_node, os.O_RDWR | os.O_NONBLOCK)
             try:
-                talk = _Talk(out, answers, deadline)
+                talk = _Talk(out, answers, deadline, self.is_on)
                 for kind, data in (("command", command.encode()), ("stdin", stdin)):
                     for at in range(0, len(data), PIECE):
                         talk.ask(f"{kind} {data[at:at + PIECE].hex()}")
@@ -67,8 +68,8 @@ class Channel:
 class _Talk:
     """The requests of one command. Each is answered before the next is sent."""
 
-    def __init__(self, to_node, from_node, deadline):
-        self.to_node, self.from_node, self.deadline = to_node, from_node, deadline
+    def __init__(self, to_node, from_node, deadline, is_on):
+        self.to_node, self.from_node, self.deadline, self.is_on = to_node, from_node, deadline, is_on
         self.key, self.number = uuid.uuid4().hex, 0
 
     def ask(self, request):
@@ -90,3 +91,5 @@ class _Talk:
             if select.select([self.from_node], [], [], 1)[0]:
                 with contextlib.suppress(BlockingIOError):
                     seen += os.read(self.from_node, 65536)
+            elif not self.is_on():
+                raise LabError("The node went off")

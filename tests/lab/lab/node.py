@@ -8,7 +8,7 @@ from . import image
 from .channel import Channel
 from .network import GATEWAY, NOBODY, PREFIX
 from .registry import kill_tree
-from .shell import LabError, wait_until
+from .shell import LabError, run, wait_until
 
 
 class Node:
@@ -19,7 +19,7 @@ class Node:
         self.disk = disk  # another image than the lab's
         self.directory = lab.directory / "nodes" / name
         self.console = self.directory / "console.log"
-        self.channel = Channel(self.directory)
+        self.channel = Channel(self.directory, lambda: self.pid)
         self.address = lab.network.address(number)
 
     # -- power
@@ -48,7 +48,7 @@ class Node:
                    f"vec0:transport=tap,ifname={tap},depth=64",
                    f"systemd.hostname={self.name}", f"systemd.machine_id={self._machine_id()}",
                    f"lab.address={self.address}/{PREFIX}",
-                   "quiet", "loglevel=4", "systemd.show_status=0", "init=/lib/systemd/systemd"]
+                   "quiet", "loglevel=4", "systemd.show_status=auto", "init=/lib/systemd/systemd"]
         with open(self.console, "ab") as console:
             self.lab.launch(f"node {self.name}", self.lab.network.inside(*command), stdout=console, stderr=console,
                             pass_fds=(into, out), env={**os.environ, "HOME": str(self.directory)})
@@ -60,12 +60,21 @@ class Node:
 
     def wait_booted(self, timeout=180):
         """Waits until systemd has started everything, and returns running or degraded."""
-        wait_until(f"{self.name} to answer (see {self.console})", self._answers, timeout)
+        try:
+            wait_until(f"{self.name} to answer", self._answers, timeout)
+        except LabError as error:
+            raise LabError(f"{error}\n{self._last_words()}") from None
         return self.run("systemctl is-system-running --wait", timeout).text
+
+    def _last_words(self):
+        """Of a node that does not boot: what its console has, and what its processes here wait for."""
+        console = self.console.read_text(errors="replace").splitlines()[-30:]
+        processes = run("ps", "-s", str(self.pid or 0), "-Lo", "pid,stat,time,wchan:24,comm", check=False).stdout.splitlines()[:30]
+        return "\n".join([f"The end of {self.console}:", *console, "Its processes:", *processes])
 
     def _answers(self):
         if not self.pid:
-            raise LabError(f"{self.name} died while it booted; see {self.console}")
+            raise LabError(f"{self.name} died while it booted")
         with contextlib.suppress(LabError):
             return self.channel.run("true", timeout=2, grace=2)
         return None
