@@ -41,13 +41,6 @@ const char *attempt_state_to_string(AttemptState s) {
         return words[s];
 }
 
-static uint64_t clock_usec(clockid_t clock) {
-        struct timespec ts;
-
-        (void) clock_gettime(clock, &ts);
-        return (uint64_t) ts.tv_sec * USEC_PER_SEC + (uint64_t) ts.tv_nsec / 1000;
-}
-
 static void changed(Attempt *a) {
         a->table->events->on_changed(a, a->table->userdata);
 }

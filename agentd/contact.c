@@ -29,10 +29,7 @@ struct Contact {
 };
 
 uint64_t contact_now(void) {
-        struct timespec ts;
-
-        (void) clock_gettime(CLOCK_BOOTTIME, &ts);
-        return (uint64_t) ts.tv_sec * USEC_PER_SEC + (uint64_t) ts.tv_nsec / 1000;
+        return clock_usec(CLOCK_BOOTTIME);
 }
 
 void contact_note(Contact *c, uint64_t sent_usec) {
@@ -45,7 +42,7 @@ uint64_t contact_deadline(const Contact *c, uint64_t sent_usec) {
 }
 
 bool contact_was_over(const Contact *c, uint64_t at_usec) {
-        uint64_t asleep_usec = contact_now() - monotonic_usec();
+        uint64_t asleep_usec = contact_now() - clock_usec(CLOCK_MONOTONIC);
 
         return c->noted_usec > 0 && at_usec + asleep_usec >= c->noted_usec;
 }

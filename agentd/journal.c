@@ -366,7 +366,7 @@ static int read_entry(Journal *j, JournalEntry *entry, char **cursor) {
 
 /* Whether what cannot be read is on its way into the file is only known after some time. */
 static bool is_damaged(Journal *j, int error, const char *what) {
-        uint64_t now = monotonic_usec();
+        uint64_t now = clock_usec(CLOCK_MONOTONIC);
 
         if (j->unreadable_usec == 0)
                 j->unreadable_usec = now;

@@ -36,12 +36,9 @@ struct Poller {
 
 /* A machine that is restored from a snapshot has the time of then, until somebody sets it; its memory holds the session of then. */
 static bool clock_was_set(Poller *p) {
-        struct timespec real;
-        int64_t before = p->clock_gap_usec, gap;
+        int64_t before = p->clock_gap_usec;
+        int64_t gap = (int64_t) clock_usec(CLOCK_REALTIME) - (int64_t) contact_now();
 
-        (void) clock_gettime(CLOCK_REALTIME, &real);
-        gap = (int64_t) real.tv_sec * (int64_t) USEC_PER_SEC + real.tv_nsec / 1000 -
-              (int64_t) contact_now();
         p->clock_gap_usec = gap;
         return before != 0 && (uint64_t) llabs(gap - before) > CLOCK_SET_USEC;
 }
@@ -98,7 +95,7 @@ static void on_turn(Channel *c, void *userdata) {
         if (!p->answered)
                 workspaces_write(p->spec.workspaces, &o, "workspaces");
         json_out_end_object(&o);
-        p->sent_usec = monotonic_usec();
+        p->sent_usec = clock_usec(CLOCK_MONOTONIC);
         if (json_out_take(&o, &json) < 0)
                 channel_kick_later(c, USEC_PER_SEC);
         else
@@ -162,7 +159,7 @@ static void on_answer(Channel *c, const ChannelAnswer *answer, void *userdata) {
                 p->answered |= !challenged;
                 empty = is_empty(&work);
                 p->spec.on_work(&work, answer->sent_usec, p->spec.userdata);
-                if (!challenged && empty && monotonic_usec() - p->sent_usec < EARLY_USEC)
+                if (!challenged && empty && clock_usec(CLOCK_MONOTONIC) - p->sent_usec < EARLY_USEC)
                         channel_kick_later(c, EARLY_USEC);
                 else if (!challenged)
                         channel_kick(c);

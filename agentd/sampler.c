@@ -25,14 +25,10 @@ struct Sampler {
 };
 
 static void write_sample(JsonOut *o, const Attempt *a, const Usage *u) {
-        struct timespec ts;
-
-        (void) clock_gettime(CLOCK_REALTIME, &ts);
         json_out_object(o, NULL);
         json_out_text(o, "attempt", a->text);
         json_out_u64(o, "epoch", a->epoch);
-        json_out_u64(o, "realtime_usec",
-                     (uint64_t) ts.tv_sec * USEC_PER_SEC + (uint64_t) ts.tv_nsec / 1000);
+        json_out_u64(o, "realtime_usec", clock_usec(CLOCK_REALTIME));
         json_out_known(o, "cpu_usage_usec", u->cpu_usage_usec);
         json_out_known(o, "memory_current_bytes", u->memory_current_bytes);
         json_out_known(o, "memory_peak_bytes", u->memory_peak_bytes);

@@ -52,7 +52,8 @@ static void start_attempt(Agentd *a, ProtoAssignment *assignment, uint64_t deadl
         _cleanup_(freep) char *id = strdup(assignment->attempt);
         uint32_t epoch = assignment->epoch;
         Attempt *attempt = attempt_find(a->attempts, assignment->attempt);
-        uint64_t before_usec = monotonic_usec(); /* the start is asked for before its log is read */
+        uint64_t before_usec =
+                clock_usec(CLOCK_MONOTONIC); /* the start is asked for before its log is read */
         const char *why;
         Error e = {};
         int r;

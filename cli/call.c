@@ -31,13 +31,6 @@ struct Call {
         void *userdata; /* borrowed: holds us */
 };
 
-static uint64_t now_usec(void) {
-        struct timespec ts;
-
-        (void) clock_gettime(CLOCK_MONOTONIC, &ts);
-        return (uint64_t) ts.tv_sec * USEC_PER_SEC + (uint64_t) ts.tv_nsec / 1000;
-}
-
 void reply_done(Reply *r) {
         free(r->body);
         free(r->etag);
@@ -124,13 +117,13 @@ static int repeat(Call *call, const HttpAnswer *answer, const Error *e) {
         uint64_t limit = limit_usec(call, failure_kind(answer)), usec, asked;
 
         if (call->since_usec == 0)
-                call->since_usec = now_usec();
+                call->since_usec = clock_usec(CLOCK_MONOTONIC);
         usec = backoff_next_usec(&call->backoff);
         asked = answer->retry_after_sec < RETRY_AFTER_MAX_SEC ? answer->retry_after_sec
                                                               : RETRY_AFTER_MAX_SEC;
         if (usec < asked * USEC_PER_SEC)
                 usec = asked * USEC_PER_SEC;
-        if (limit != USEC_INFINITY && now_usec() - call->since_usec + usec > limit)
+        if (limit != USEC_INFINITY && clock_usec(CLOCK_MONOTONIC) - call->since_usec + usec > limit)
                 return 0;
         if (call->patience != PATIENCE_SHORT)
                 tell_trouble(call, answer, e);

@@ -158,9 +158,9 @@ const char *timespan_format(uint64_t usec, char text[TIMESPAN_TEXT_MAX]) {
         return text;
 }
 
-uint64_t monotonic_usec(void) {
+uint64_t clock_usec(clockid_t clock) {
         struct timespec ts;
 
-        (void) clock_gettime(CLOCK_MONOTONIC, &ts);
+        (void) clock_gettime(clock, &ts);
         return (uint64_t) ts.tv_sec * USEC_PER_SEC + (uint64_t) ts.tv_nsec / 1000;
 }

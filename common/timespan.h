@@ -3,6 +3,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #define USEC_PER_MSEC 1000ULL
 #define USEC_PER_SEC 1000000ULL
@@ -21,5 +22,5 @@ int timespan_parse(const char *s, uint64_t *ret_usec);
 /* "1min 30s", "250ms"; at most two units. Returns text. */
 const char *timespan_format(uint64_t usec, char text[TIMESPAN_TEXT_MAX]);
 
-/* CLOCK_MONOTONIC. */
-uint64_t monotonic_usec(void);
+/* What clock_gettime(2) says. */
+uint64_t clock_usec(clockid_t clock);

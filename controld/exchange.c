@@ -147,7 +147,7 @@ static void on_database(Waiter *w, bool timed_out) {
  * not when it has been away for longer, and not what nobody knows to be undone and may not be done twice. */
 static bool wait_for_database(Exchange *x) {
         Waits *waits = worker_waits(x->worker);
-        uint64_t now = monotonic_usec(), lost = worker_database_lost_usec(x->worker);
+        uint64_t now = clock_usec(CLOCK_MONOTONIC), lost = worker_database_lost_usec(x->worker);
 
         if (x->patience_usec == 0)
                 x->patience_usec = (lost > 0 ? lost : now) + PATIENCE_USEC;

@@ -128,7 +128,7 @@ void route_agent_sync(Exchange *x) {
                 return;
         }
         if (wait > 0)
-                x->deadline_usec = monotonic_usec() + wait * USEC_PER_SEC;
+                x->deadline_usec = clock_usec(CLOCK_MONOTONIC) + wait * USEC_PER_SEC;
         x->again = sync_ask;
         x->nothing = sync_nothing;
         sync_ask(x);

@@ -88,7 +88,7 @@ void route_run_logs(Exchange *x) {
                 return;
         (void) strcpy(x->params[0], id_to_text(id, text));
         if (wait > 0)
-                x->deadline_usec = monotonic_usec() + wait * USEC_PER_SEC;
+                x->deadline_usec = clock_usec(CLOCK_MONOTONIC) + wait * USEC_PER_SEC;
         x->again = logs_ask;
         x->nothing = logs_nothing;
         logs_ask(x);

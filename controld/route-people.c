@@ -90,7 +90,7 @@ void route_run_get(Exchange *x) {
         (void) strcpy(x->params[0], id_to_text(id, text));
         if (unless && *unless == '"') {
                 x->text = strndup(unless + 1, strcspn(unless + 1, "\""));
-                x->deadline_usec = wait > 0 ? monotonic_usec() + wait * USEC_PER_SEC : 0;
+                x->deadline_usec = wait > 0 ? clock_usec(CLOCK_MONOTONIC) + wait * USEC_PER_SEC : 0;
         }
         x->again = run_get_ask;
         x->nothing = run_get_nothing;

@@ -31,15 +31,8 @@ struct Lease {
         bool move;
 };
 
-static uint64_t now_usec(clockid_t clock) {
-        struct timespec ts;
-
-        (void) clock_gettime(clock, &ts);
-        return (uint64_t) ts.tv_sec * USEC_PER_SEC + (uint64_t) ts.tv_nsec / 1000;
-}
-
 uint64_t lease_left(uint64_t deadline_usec) {
-        uint64_t now = now_usec(CLOCK_BOOTTIME);
+        uint64_t now = clock_usec(CLOCK_BOOTTIME);
 
         return deadline_usec > now ? deadline_usec - now : 0;
 }
@@ -60,7 +53,7 @@ static int start_timer(Lease *l) {
                 r = sd_bus_message_append(
                         m, "ssa(sv)a(sa(sv))", l->timers[l->timer], "fail", 4, "Description", "s",
                         "Deadline of the Sluice agent's contact", "TimersMonotonic", "a(st)", 1,
-                        "OnBootSec", now_usec(CLOCK_MONOTONIC) + left, "AccuracyUSec", "t",
+                        "OnBootSec", clock_usec(CLOCK_MONOTONIC) + left, "AccuracyUSec", "t",
                         100 * USEC_PER_MSEC, "RemainAfterElapse", "b", false, 0);
         return r < 0 ? r : manager_send(l->bus, m, &l->call, lease_on_started, l);
 }

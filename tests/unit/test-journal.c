@@ -145,9 +145,9 @@ static void tell(void) {
 
 /* Until this was heard, or ten seconds. */
 static const char *run_until(const Heard *h, const char *wanted) {
-        uint64_t deadline = monotonic_usec() + 10 * USEC_PER_SEC;
+        uint64_t deadline = clock_usec(CLOCK_MONOTONIC) + 10 * USEC_PER_SEC;
 
-        while (!str_eq(h->lines, wanted) && monotonic_usec() < deadline)
+        while (!str_eq(h->lines, wanted) && clock_usec(CLOCK_MONOTONIC) < deadline)
                 if (sd_event_run(event, 100 * USEC_PER_MSEC) < 0)
                         break;
         return h->lines;
