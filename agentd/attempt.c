@@ -116,50 +116,6 @@ static void note_end(Attempt *a, attempt_told_t told) {
                 told(a);
 }
 
-/* A task that ends by itself leaves its unit "exited" or "failed". A unit that is "dead" was stopped, and if that was not us,
- * PID 1 calls it a success when the task obeyed: it is none, for the work was not done. What somebody starts again has been
- * stopped as well; its start limit is that it is not, and where that was lifted it is stopped by us. */
-static bool was_stopped(const Attempt *a, const UnitState *s) {
-        return str_eq(s->sub, "dead") ? !unit_was_skipped(s)
-                                      : !a->streaming && str_eq(s->result, "start-limit-hit");
-}
-
-/* Exit status and signal are those of its command, which did not begin; systemd says nothing of others but in the journal. */
-static bool failed_before(const UnitState *s) {
-        return str_eq(s->sub, "failed") && s->main_start_usec == 0 && s->main_code == 0 &&
-               (str_eq(s->result, "exit-code") || str_eq(s->result, "signal"));
-}
-
-/* When PID 1 was stopping it, if it was, or some time after that; 0: it ended by itself. What fails by itself leaves "active" behind
- * its end. What never was active leaves no time of its stop but its end, and behind the deadline that is the stop's. */
-static uint64_t stopped_usec(const UnitState *s) {
-        uint64_t left_usec = s->active_exit_monotonic_usec;
-
-        if (unit_was_skipped(s) || str_eq(s->sub, "exited"))
-                return 0;
-        if (str_eq(s->sub, "dead"))
-                return clock_usec(CLOCK_MONOTONIC);
-        if (failed_before(s))
-                return s->inactive_enter_monotonic_usec;
-        return s->main_exit_usec && left_usec >= s->main_exit_monotonic_usec ? 0 : left_usec;
-}
-
-/* Whatever a task makes of being stopped, an exit status or the end of TimeoutStopSec=: it was the fence. */
-static bool was_fenced(const Attempt *a, const UnitState *s) {
-        uint64_t usec = stopped_usec(s);
-
-        return a->fenced && usec > 0 && a->table->events->fence_fell(usec, a->table->userdata);
-}
-
-static void note_stopped(Attempt *a, bool fenced) {
-        (void) strcpy(a->result, fenced ? "fenced" : "stopped");
-        (void) str_replace(&a->reason,
-                           fenced     ? "The control plane was not heard of for SelfFenceSec=, and "
-                                        "might have given it to another agent."
-                           : a->again ? "It was restarted on the host."
-                                      : "It was stopped on the host.");
-}
-
 static void ended(Attempt *a, const UnitState *s) {
         if (s->main_start_usec)
                 started(a, s);
@@ -170,16 +126,7 @@ static void ended(Attempt *a, const UnitState *s) {
         a->ended_usec = s->main_exit_usec ? s->main_exit_usec : clock_usec(CLOCK_REALTIME);
         (void) cgroup_read(a->id, &a->usage);
         a->owed &= ~(unsigned) REPORT_STATUS; /* the end says it */
-        (void) strcpy(a->result, *s->result ? s->result : "lost");
-        if (a->again || (!wanted && (was_fenced(a, s) || was_stopped(a, s))))
-                note_stopped(a, was_fenced(a, s));
-        else if (!wanted && !a->streaming && unit_was_interrupted(s))
-                (void) strcpy(a->result, "signal");
-        else if (!wanted && !a->reason && failed_before(s))
-                (void) str_replace(&a->reason,
-                                   "What runs before its command failed, ExecStartPre= for one.");
-        else if (!wanted && a->streaming && !a->reason)
-                a->reason = supervision_reason(s);
+        attempt_name_end(a, s, wanted);
         note_end(a, tell_end);
         a->table->events->on_ended(a, a->table->userdata);
 }
@@ -334,17 +281,6 @@ static bool has_begun_again(const Attempt *a, const UnitState *s) {
         return !a->streaming && before > 0 && s->main_start_monotonic_usec > before;
 }
 
-/* A failure that the fence may have made: when PID 1 began to stop the unit, only a question tells. */
-static bool ask_for_times(Attempt *a, const UnitState *s) {
-        if (!a->timed && a->fenced && str_eq(s->sub, "failed") &&
-            s->inactive_enter_monotonic_usec == 0 &&
-            a->table->events->fence_fell(clock_usec(CLOCK_MONOTONIC), a->table->userdata)) {
-                a->timed = true;
-                return unit_read(a->unit) >= 0;
-        }
-        return a->timed && s->inactive_enter_monotonic_usec == 0 && unit_is_asking(a->unit);
-}
-
 static void on_unit_state(Unit *u, const UnitState *s, void *userdata) {
         Attempt *a = userdata;
         bool again = has_begun_again(a, s);
@@ -376,7 +312,7 @@ static void on_unit_state(Unit *u, const UnitState *s, void *userdata) {
                 note_again(a);
         a->was_active |= s->main_start_usec > 0 || (*s->active && !str_eq(s->active, "inactive"));
         note_limits(a, s);
-        if (has_ended(a, s) && ask_for_times(a, s))
+        if (has_ended(a, s) && attempt_asks_for_times(a, s))
                 return;
         if (has_ended(a, s) && is_stuck(a, s)) {
                 note_stuck(a, s);
