@@ -66,6 +66,7 @@ def test_a_pause_is_a_pause(agent):
     wait_until("a run after it", lambda: len([r for r in dues(fleet, "paused") if r["run"]]) > runs, 60)
     rows = dues(fleet, "paused")
     assert all(r["skipped"] == "paused" for r in rows[runs:rows.index([r for r in rows if r["run"]][runs])])
+    fleet.ctl("schedule", "pause", "paused")
 
 
 def test_forbid_means_one_at_a_time(agent):

@@ -25,6 +25,8 @@ def flags(agent):
 def test_what_cannot_be_killed_is_not_said_to_be_over(fleet, agent, frozen):
     run = agent.shell(f"echo on >{FROZEN}/file", User="root", SandboxProfile="none", TimeoutStopSec="1s").wait_running()
     unit = run.attempt()["unit"]
+    state = f"ps -o stat= -p $(systemctl show --value -p MainPID {unit})"
+    wait_until("the task to hang", lambda: frozen.run(state).text.startswith("D"), 30)
     run.cancel()
     wait_until("systemd to give up", lambda: frozen.property(unit, "ActiveState") == "failed", 60)
     wait_until("the agent to be degraded", lambda: "degraded" in flags(agent), 30)
