@@ -146,7 +146,7 @@ static bool lacks_file(Journal *j) {
 
 int journal_open_files(const Journal *j, sd_journal **ret) {
         return j->directory ? sd_journal_open_directory(ret, j->directory, 0)
-                            : sd_journal_open(ret, SD_JOURNAL_LOCAL_ONLY | SD_JOURNAL_SYSTEM);
+                            : sd_journal_open(ret, SD_JOURNAL_LOCAL_ONLY);
 }
 
 static int open_handle(Journal *j) {

@@ -202,7 +202,7 @@ static int read_all(Recovery *r, const ProtoRecover *wanted, Recovered *known) {
         if (n < 0)
                 return n;
         if (!r->journal)
-                n = sd_journal_open(&r->journal, SD_JOURNAL_LOCAL_ONLY | SD_JOURNAL_SYSTEM);
+                n = sd_journal_open(&r->journal, SD_JOURNAL_LOCAL_ONLY);
         if (n >= 0)
                 n = read_report(r, wanted, known);
         if (n >= 0 && !known->began)

@@ -88,3 +88,14 @@ def test_what_an_earlier_boot_says_is_no_gap_of_this_one(agent):
     run = agent.shell("for i in $(seq 20); do echo $i; sleep 0.1; done").wait_succeeded().wait_log_complete()
     assert run.lines() == [str(i + 1) for i in range(20)]
     all_is_well(agent)
+
+
+def test_lines_of_a_user_of_the_host(agent):
+    """journald keeps them in a file of that user."""
+    agent.node.put("/etc/sluice/policy.conf.d/alice.conf", "[Policy]\nAllowUsers=alice\n")
+    agent.node.run("useradd --uid 1234 alice", check=True)
+    try:
+        assert agent.shell("echo on; id -u", User="alice").wait_succeeded().wait_log_complete().lines() == ["on", "1234"]
+        agent.node.run("ls /var/log/journal/*/user-1234.journal", check=True)
+    finally:
+        agent.node.run("userdel alice; rm -f /etc/sluice/policy.conf.d/alice.conf")
