@@ -147,6 +147,9 @@ static void on_attempt_changed(Attempt *attempt, void *userdata) {
 static void on_attempt_ended(Attempt *attempt, void *userdata) {
         Agentd *a = userdata;
 
+        if (attempt->fenced &&
+            (str_eq(attempt->result, "stopped") || str_eq(attempt->result, "fenced")))
+                contact_doubt(a->contact);
         shipper_finish(a->shipper, attempt);
 }
 
@@ -279,8 +282,8 @@ static int make_parts(Agentd *a) {
         if (r >= 0)
                 r = workspaces_new(a->exec, "/var/lib", instance, &a->workspaces);
         if (r >= 0)
-                r = contact_new(a->exec, instance, s->self_fence_usec, getenv("RUNTIME_DIRECTORY"),
-                                &a->contact);
+                r = contact_new(a->event, a->exec, instance, s->self_fence_usec,
+                                getenv("RUNTIME_DIRECTORY"), &a->contact);
         if (r >= 0)
                 r = attempt_table_new(a->bus, a->exec, instance, &attempt_events, a, &a->attempts);
         if (r >= 0)

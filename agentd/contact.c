@@ -13,12 +13,16 @@
 #include "str.h"
 #include "timespan.h"
 
+#define OVER_USEC (1 * USEC_PER_SEC) /* what PID 1 has to be first with it */
+
 struct Contact {
         /* borrowed: freed after us */
+        sd_event *event;
         ExecClient *exec;
         const char *instance;
-        ExecCall *call; /* owned */
-        char *path;     /* owned; of the file with noted_usec; NULL: none */
+        ExecCall *call;         /* owned */
+        sd_event_source *watch; /* owned; until shortly after the deadline that PID 1 has */
+        char *path;             /* owned; of the file with noted_usec; NULL: none */
         contact_done_t done;
         void *userdata;
         uint64_t self_fence_usec;
@@ -71,6 +75,36 @@ static void read_noted(Contact *c) {
                 (void) log_error(r, "Cannot read the deadline of fenced tasks");
 }
 
+void contact_doubt(Contact *c) {
+        c->armed_usec = 0;
+}
+
+static void move(Contact *c);
+
+/* PID 1 has stopped them by now, unless the host slept: its timer stood still then. */
+static int on_over(sd_event_source *source, uint64_t usec, void *userdata) {
+        Contact *c = userdata;
+
+        (void) source;
+        (void) usec;
+        if (!c->call && c->armed_usec > 0)
+                move(c);
+        return 0;
+}
+
+static void watch(Contact *c) {
+        uint64_t at_usec = c->armed_usec + OVER_USEC;
+        int r = 0;
+
+        if (at_usec <= contact_now())
+                return;
+        c->watch = sd_event_source_disable_unref(c->watch);
+        r = sd_event_add_time(c->event, &c->watch, CLOCK_BOOTTIME, at_usec, OVER_USEC / 4, on_over,
+                              c);
+        if (r < 0)
+                (void) log_error(r, "Cannot watch the deadline of fenced tasks");
+}
+
 static void on_moved(ExecVerdict verdict, const char *words, void *userdata) {
         Contact *c = userdata;
 
@@ -78,7 +112,9 @@ static void on_moved(ExecVerdict verdict, const char *words, void *userdata) {
         if (verdict == EXEC_DONE) {
                 c->armed_usec = c->sent_usec;
                 note(c, c->sent_usec);
+                watch(c);
         } else {
+                contact_doubt(c);
                 log_message(LOG_WARNING, NULL, NULL,
                             "The deadline of fenced tasks cannot be moved, so they may be stopped "
                             "early: %s",
@@ -149,29 +185,34 @@ int contact_lift(Contact *c, contact_done_t done, void *userdata) {
         return ask(c, append_none, done, userdata);
 }
 
-void contact_fence(Contact *c) {
-        uint64_t deadline = contact_deadline(c, c->last_usec);
-        int r;
+static void move(Contact *c) {
+        int r = exec_call_new(c->exec,
+                              &(ExecRequest){ .method = method_of(c),
+                                              .append = append_deadline,
+                                              .tries_max = 4,
+                                              .done = on_moved,
+                                              .userdata = c },
+                              &c->call);
 
-        if (c->call || c->last_usec == 0 || deadline < c->armed_usec + c->self_fence_usec / 10)
-                return;
-        r = exec_call_new(c->exec,
-                          &(ExecRequest){ .method = method_of(c),
-                                          .append = append_deadline,
-                                          .tries_max = 4,
-                                          .done = on_moved,
-                                          .userdata = c },
-                          &c->call);
         if (r < 0)
                 (void) log_error(r, "Cannot move the deadline of fenced tasks");
 }
 
-int contact_new(ExecClient *exec, const char *instance, uint64_t self_fence_usec,
+void contact_fence(Contact *c) {
+        uint64_t deadline = contact_deadline(c, c->last_usec);
+
+        if (c->call || c->last_usec == 0 || deadline < c->armed_usec + c->self_fence_usec / 10)
+                return;
+        move(c);
+}
+
+int contact_new(sd_event *event, ExecClient *exec, const char *instance, uint64_t self_fence_usec,
                 const char *directory, Contact **ret) {
         _cleanup_(contact_freep) Contact *c = calloc(1, sizeof(*c));
 
         if (!c)
                 return -ENOMEM;
+        c->event = event;
         c->exec = exec;
         c->instance = instance;
         c->self_fence_usec = self_fence_usec;
@@ -189,6 +230,7 @@ Contact *contact_free(Contact *c) {
         if (!c)
                 return NULL;
         (void) exec_call_free(c->call);
+        (void) sd_event_source_disable_unref(c->watch);
         free(c->path);
         free(c);
         return NULL;

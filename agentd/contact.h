@@ -1,5 +1,5 @@
 /* When the control plane was last heard of, and the fence that follows from it: while there are fenced attempts, agentd-exec is
- * asked to move PID 1's deadline along. See docs/decisions/0006-fencing.md. All times are CLOCK_BOOTTIME. */
+ * asked to move PID 1's deadline along, and to end it where the host has slept beyond it. See docs/decisions/0006-fencing.md. All times are CLOCK_BOOTTIME. */
 #pragma once
 
 #include <stdbool.h>
@@ -11,7 +11,7 @@ typedef struct Contact Contact;
 
 /* instance: whose fence it is, "" of the one without a name; must live longer. directory: until the next boot, where the deadline is
  * noted for the next start of agentd; NULL: nowhere. */
-int contact_new(ExecClient *exec, const char *instance, uint64_t self_fence_usec,
+int contact_new(sd_event *event, ExecClient *exec, const char *instance, uint64_t self_fence_usec,
                 const char *directory, Contact **ret);
 Contact *contact_free(Contact *c); /* before the ExecClient */
 DEFINE_SCOPE_EXIT(Contact, contact_free)
@@ -21,6 +21,8 @@ uint64_t contact_now(void);
 void contact_note(Contact *c, uint64_t sent_usec);
 /* There are fenced attempts, or one is about to be: moves the deadline if that is worth a call. */
 void contact_fence(Contact *c);
+/* Who has stopped a fenced attempt may have stopped the timers, too: the next contact has PID 1 begin with them anew. */
+void contact_doubt(Contact *c);
 
 /* Once, from the loop, also when it did not work. */
 typedef void (*contact_done_t)(void *userdata);

@@ -31,7 +31,7 @@ struct Exec {
         sd_bus *bus;
         sd_bus_slot *object;
         sd_bus_slot *name;
-        sd_bus_slot *version;
+        sd_bus_slot *question;
         sd_event_source *idle;
         JournalSync *sync;
         Call *calls;
@@ -39,9 +39,10 @@ struct Exec {
         const char *policy_path;
         uint64_t idle_usec;
         unsigned n_calls;
-        unsigned systemd; /* the host's version */
-        bool used;        /* since the idle timer was set */
-        bool leaving;     /* the name is being given up */
+        unsigned systemd;      /* the host's version */
+        uint64_t started_usec; /* since when its PID 1 runs, CLOCK_MONOTONIC */
+        bool used;             /* since the idle timer was set */
+        bool leaving;          /* the name is being given up */
 };
 
 Call *call_free(Call *c);

@@ -140,9 +140,20 @@ static unsigned version_of(const char *text) {
         return n;
 }
 
-/* Whoever calls us waits for the name, so every request finds the version known. */
-static int exec_on_version(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        const char *version = "";
+static int ask_manager(Exec *x, const char *property, sd_bus_message_handler_t on_answer) {
+        x->question = sd_bus_slot_unref(x->question);
+        return sd_bus_call_method_async(x->bus, &x->question, MANAGER_SERVICE, MANAGER_PATH,
+                                        "org.freedesktop.DBus.Properties", "Get", on_answer, x,
+                                        "ss", MANAGER_INTERFACE, property);
+}
+
+static int fail_to_ask(Exec *x, int r, const char *what) {
+        log_error(r, "Cannot ask systemd for its %s", what);
+        return sd_event_exit(x->event, r);
+}
+
+/* Whoever calls us waits for the name, so every request finds both answers known. */
+static int exec_on_start_time(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Exec *x = userdata;
         int r = sd_bus_message_is_method_error(m, NULL) ? -sd_bus_message_get_errno(m) : 0;
 
@@ -150,17 +161,27 @@ static int exec_on_version(sd_bus_message *m, void *userdata, sd_bus_error *erro
         if (x->leaving)
                 return 0;
         if (r >= 0)
+                r = sd_bus_message_read(m, "v", "t", &x->started_usec);
+        if (r >= 0)
+                r = sd_bus_request_name_async(x->bus, &x->name, EXEC_NAME, 0, exec_on_name_acquired,
+                                              x);
+        return r < 0 ? fail_to_ask(x, r, "start time") : 0;
+}
+
+static int exec_on_version(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        const char *version = "";
+        Exec *x = userdata;
+        int r = sd_bus_message_is_method_error(m, NULL) ? -sd_bus_message_get_errno(m) : 0;
+
+        (void) error;
+        if (r >= 0)
                 r = sd_bus_message_read(m, "v", "s", &version);
         x->systemd = version_of(version);
         if (r >= 0 && x->systemd == 0)
                 r = -EBADMSG;
         if (r >= 0)
-                r = sd_bus_request_name_async(x->bus, &x->name, EXEC_NAME, 0, exec_on_name_acquired,
-                                              x);
-        if (r >= 0)
-                return 0;
-        log_error(r, "Cannot ask systemd for its version");
-        return sd_event_exit(x->event, r);
+                r = ask_manager(x, "UserspaceTimestampMonotonic", exec_on_start_time);
+        return r < 0 ? fail_to_ask(x, r, "version") : 0;
 }
 
 static int exec_setup(Exec *x) {
@@ -185,10 +206,7 @@ static int exec_setup(Exec *x) {
                 r = sd_bus_add_object_vtable(x->bus, &x->object, EXEC_PATH, EXEC_NAME, exec_vtable,
                                              x);
         if (r >= 0)
-                r = sd_bus_call_method_async(x->bus, &x->version, MANAGER_SERVICE, MANAGER_PATH,
-                                             "org.freedesktop.DBus.Properties", "Get",
-                                             exec_on_version, x, "ss", MANAGER_INTERFACE,
-                                             "Version");
+                r = ask_manager(x, "Version", exec_on_version);
         if (r >= 0)
                 r = sd_event_set_watchdog(x->event, true);
         return r;
@@ -217,7 +235,7 @@ Exec *exec_free(Exec *x) {
         (void) journal_sync_free(x->sync);
         (void) sd_bus_slot_unref(x->object);
         (void) sd_bus_slot_unref(x->name);
-        (void) sd_bus_slot_unref(x->version);
+        (void) sd_bus_slot_unref(x->question);
         (void) sd_event_source_disable_unref(x->idle);
         (void) sd_bus_flush_close_unref(x->bus);
         (void) sd_event_unref(x->event);

@@ -25,7 +25,7 @@ struct Lease {
         sd_bus *bus;
         lease_done_t done;
         void *userdata;
-        uint64_t deadline_usec;
+        uint64_t deadline_usec, started_usec;
         unsigned timer; /* the one that is being started */
         unsigned waits;
         bool move;
@@ -43,7 +43,7 @@ static void finish(Lease *l, int r, const char *words) {
 
 static int lease_on_started(sd_bus_message *m, void *userdata, sd_bus_error *error);
 
-/* PID 1's timers count on CLOCK_MONOTONIC, from the boot. */
+/* PID 1's timers count on CLOCK_MONOTONIC. From its own start: what OnBootSec= counts from is another thing in a container. */
 static int start_timer(Lease *l) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
         uint64_t left = lease_left(l->deadline_usec);
@@ -53,8 +53,9 @@ static int start_timer(Lease *l) {
                 r = sd_bus_message_append(
                         m, "ssa(sv)a(sa(sv))", l->timers[l->timer], "fail", 4, "Description", "s",
                         "Deadline of the Sluice agent's contact", "TimersMonotonic", "a(st)", 1,
-                        "OnBootSec", clock_usec(CLOCK_MONOTONIC) + left, "AccuracyUSec", "t",
-                        100 * USEC_PER_MSEC, "RemainAfterElapse", "b", false, 0);
+                        "OnStartupSec", clock_usec(CLOCK_MONOTONIC) + left - l->started_usec,
+                        "AccuracyUSec", "t", 100 * USEC_PER_MSEC, "RemainAfterElapse", "b", false,
+                        0);
         return r < 0 ? r : manager_send(l->bus, m, &l->call, lease_on_started, l);
 }
 
@@ -144,6 +145,16 @@ static int lift(Lease *l) {
         return r < 0 ? r : go_on(l);
 }
 
+/* PID 1's timer stands still while the host sleeps, and the deadline does not. */
+static int fall(Lease *l) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        int r = manager_message(l->bus, "StopUnit", &m);
+
+        if (r >= 0)
+                r = sd_bus_message_append(m, "ss", l->target, "replace");
+        return r < 0 ? r : manager_send(l->bus, m, &l->call, lease_on_target, l);
+}
+
 int lease_target(const char *instance, char **ret) {
         char *name = *instance ? str_format("sluice-lease@%s.target", instance)
                                : str_format("%s", "sluice-lease.target");
@@ -165,7 +176,7 @@ static int name_units(Lease *l, const char *instance) {
 }
 
 int lease_renew(sd_bus *bus, const char *instance, uint64_t deadline_usec, bool move,
-                lease_done_t done, void *userdata, Lease **ret) {
+                uint64_t started_usec, lease_done_t done, void *userdata, Lease **ret) {
         _cleanup_(lease_freep) Lease *l = calloc(1, sizeof(*l));
         int r;
 
@@ -173,12 +184,15 @@ int lease_renew(sd_bus *bus, const char *instance, uint64_t deadline_usec, bool 
                 return -ENOMEM;
         l->bus = bus;
         l->deadline_usec = deadline_usec;
+        l->started_usec = started_usec;
         l->done = done;
         l->userdata = userdata;
         l->move = move;
         r = name_units(l, instance);
         if (r >= 0)
-                r = deadline_usec == 0 ? lift(l) : start_timer(l);
+                r = deadline_usec == 0               ? lift(l)
+                    : lease_left(deadline_usec) == 0 ? fall(l)
+                                                     : start_timer(l);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(l);

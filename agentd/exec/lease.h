@@ -17,10 +17,10 @@ typedef struct Lease Lease;
 /* Once, from the loop: 0 when the new deadline stands. May free the Lease. */
 typedef void (*lease_done_t)(Lease *l, int r, const char *words, void *userdata);
 
-/* The contact of this instance is good until then, on CLOCK_BOOTTIME; -ETIME when that is over already; 0: for ever, there is no deadline any more.
- * move: false leaves a deadline alone that there is. */
+/* The contact of this instance is good until then, on CLOCK_BOOTTIME; what is over already falls now; 0: for ever, there is no deadline any
+ * more. move: false leaves a deadline alone that there is. started_usec: UserspaceTimestampMonotonic of PID 1. */
 int lease_renew(sd_bus *bus, const char *instance, uint64_t deadline_usec, bool move,
-                lease_done_t done, void *userdata, Lease **ret);
+                uint64_t started_usec, lease_done_t done, void *userdata, Lease **ret);
 Lease *lease_free(Lease *l);
 DEFINE_SCOPE_EXIT(Lease, lease_free)
 

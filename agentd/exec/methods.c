@@ -328,8 +328,8 @@ static int renew_lease(Exec *x, sd_bus_message *m, const char *instance) {
         if (r >= 0)
                 r = call_new(x, m, &c);
         if (r >= 0)
-                r = lease_renew(x->bus, instance, deadline_usec, move, call_on_leased, c,
-                                &c->lease);
+                r = lease_renew(x->bus, instance, deadline_usec, move, x->started_usec,
+                                call_on_leased, c, &c->lease);
         if (r < 0)
                 return reply_failure(m, r);
         TAKE_PTR(c);
