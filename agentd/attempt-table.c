@@ -78,6 +78,7 @@ Attempt *attempt_free(Attempt *a) {
         a->table->count--;
         (void) exec_call_free(a->start);
         (void) exec_call_free(a->stop);
+        (void) exec_call_free(a->killing);
         (void) exec_call_free(a->reading);
         free(a->output);
         (void) unit_free(a->unit);

@@ -161,21 +161,59 @@ static bool has_ended(const Attempt *a, const UnitState *s) {
                 unit_was_skipped(s));
 }
 
+/* Only now: what is given to this host again would find the old slice, or be released in its place. */
+static void on_unstarted_released(ExecVerdict verdict, const char *words, void *userdata) {
+        Attempt *a = userdata;
+
+        (void) verdict; /* it is asked for until it is done */
+        (void) words;
+        a->stop = NULL;
+        (void) unit_read(a->unit);
+}
+
+/* A unit whose start was still queued is gone without a signal. Its slice may have come before it. */
+static void release_unstarted(Attempt *a) {
+        int r = exec_call_new(a->table->exec,
+                              &(ExecRequest){ .method = "Release",
+                                              .text = a->id,
+                                              .done = on_unstarted_released,
+                                              .userdata = a },
+                              &a->stop);
+
+        if (r < 0) {
+                (void) log_error(r, "Cannot release attempt %s", a->text);
+                (void) unit_read(a->unit);
+        }
+}
+
 /* The unit is not there. While it starts, its turn has not come; when it shall stop, that is what was wanted. */
 static void unit_missing(Attempt *a) {
         if (a->state == ATTEMPT_READING) {
                 /* Gone since it was listed: nothing is known of it, and nothing owed. */
                 (void) set_state(a, ATTEMPT_REFUSED);
                 changed(a);
-        } else if (a->state == ATTEMPT_STARTING && a->started_usec == 0 && !a->start) {
-                refused(a, true, "The unit went away before it began.");
-        } else if (a->state == ATTEMPT_STOPPING && a->started_usec == 0 && !a->stop) {
-                refused(a, a->requeue, a->reason ? a->reason : "It was stopped before it began.");
-        } else if (a->state == ATTEMPT_RUNNING || a->state == ATTEMPT_STOPPING) {
+        } else if (a->state == ATTEMPT_RUNNING ||
+                   (a->state == ATTEMPT_STOPPING && a->started_usec > 0)) {
                 (void) str_replace(&a->reason, "systemd no longer knows the unit.");
                 (void) strcpy(a->unit_state.result, "lost");
                 ended(a, &a->unit_state);
+        } else if (a->state == ATTEMPT_STARTING && !a->start) {
+                a->requeue = true;
+                (void) set_state(a, ATTEMPT_STOPPING);
+                (void) str_replace(&a->reason,
+                                   "systemd did not begin it: its job was cancelled, or something "
+                                   "that it needs failed, a mount for one.");
+                release_unstarted(a);
+        } else if (a->state == ATTEMPT_STOPPING && !a->stop) {
+                refused(a, a->requeue, a->reason ? a->reason : "It was stopped before it began.");
         }
+}
+
+/* Its job is over, and has not begun anything. */
+static bool has_not_begun(const Attempt *a, const UnitState *s) {
+        return (a->state == ATTEMPT_STARTING || a->state == ATTEMPT_STOPPING) &&
+               a->started_usec == 0 && !a->was_active && str_eq(s->sub, "dead") && s->job == 0 &&
+               s->main_start_usec == 0 && !unit_was_skipped(s);
 }
 
 static bool is_stuck(const Attempt *a, const UnitState *s) {
@@ -203,34 +241,14 @@ static void note_stuck(Attempt *a, const UnitState *s) {
 bool attempt_look(Attempt *a) {
         if (is_stuck(a, &a->unit_state))
                 return true;
+        if (attempt_end_leftovers(a, &a->unit_state)) {
+                if (attempt_leftovers_are_stuck(a, &a->unit_state))
+                        note_stuck(a, &a->unit_state);
+                return true;
+        }
         a->owed &= ~(unsigned) REPORT_STUCK;
         ended(a, &a->unit_state);
         return false;
-}
-
-/* Only now: what is given to this host again would find the old slice, or be released in its place. */
-static void on_unstarted_released(ExecVerdict verdict, const char *words, void *userdata) {
-        Attempt *a = userdata;
-
-        (void) verdict; /* it is asked for until it is done */
-        (void) words;
-        a->stop = NULL;
-        (void) unit_read(a->unit);
-}
-
-/* A unit whose start was still queued is gone without a signal. Its slice may have come before it. */
-static void release_unstarted(Attempt *a) {
-        int r = exec_call_new(a->table->exec,
-                              &(ExecRequest){ .method = "Release",
-                                              .text = a->id,
-                                              .done = on_unstarted_released,
-                                              .userdata = a },
-                              &a->stop);
-
-        if (r < 0) {
-                (void) log_error(r, "Cannot release attempt %s", a->text);
-                (void) unit_read(a->unit);
-        }
 }
 
 static void on_stop_answered(ExecVerdict verdict, const char *words, void *userdata) {
@@ -281,6 +299,12 @@ static bool has_begun_again(const Attempt *a, const UnitState *s) {
         return !a->streaming && before > 0 && s->main_start_monotonic_usec > before;
 }
 
+static void note_running(Attempt *a, const UnitState *s) {
+        started(a, s);
+        if (set_state(a, ATTEMPT_RUNNING) >= 0 || a->owed)
+                changed(a);
+}
+
 static void on_unit_state(Unit *u, const UnitState *s, void *userdata) {
         Attempt *a = userdata;
         bool again = has_begun_again(a, s);
@@ -304,7 +328,7 @@ static void on_unit_state(Unit *u, const UnitState *s, void *userdata) {
                 ended(a, &a->unit_state);
                 return;
         }
-        if (str_eq(s->load, "not-found")) {
+        if (str_eq(s->load, "not-found") || has_not_begun(a, s)) {
                 unit_missing(a);
                 return;
         }
@@ -316,12 +340,12 @@ static void on_unit_state(Unit *u, const UnitState *s, void *userdata) {
                 return;
         if (has_ended(a, s) && is_stuck(a, s)) {
                 note_stuck(a, s);
+        } else if (has_ended(a, s) && attempt_end_leftovers(a, s)) {
+                note_running(a, s);
         } else if (has_ended(a, s)) {
                 ended(a, s);
         } else if (s->main_start_usec > 0) {
-                started(a, s);
-                if (set_state(a, ATTEMPT_RUNNING) >= 0 || a->owed)
-                        changed(a);
+                note_running(a, s);
                 note_status(a, s);
         } else if (a->state == ATTEMPT_READING) {
                 (void) set_state(a, ATTEMPT_STARTING);

@@ -45,7 +45,7 @@ typedef struct AttemptEvents {
         void (*on_changed)(Attempt *a, void *userdata);
         /* The process has ended: its log can be completed. Before on_changed. */
         void (*on_ended)(Attempt *a, void *userdata);
-        /* It is stuck: attempt_look() is to be called now and then. */
+        /* Processes are left in its unit: attempt_look() is to be called now and then. */
         void (*on_stuck)(Attempt *a, void *userdata);
         attempt_fence_t fence_fell;
 } AttemptEvents;
@@ -67,8 +67,10 @@ struct Attempt {
         bool timed; /* PID 1 was asked when it began to stop it */
         bool stuck; /* PID 1 has given up, and a process is still there: the slot stays taken */
         bool fenced; /* stops when the control plane is not heard of: another agent may be given its task */
-        bool streaming;                    /* PID 1 supervises it */
-        bool recovering;                   /* attempt_recover() made it: there is no unit */
+        bool streaming;     /* PID 1 supervises it */
+        bool recovering;    /* attempt_recover() made it: there is no unit */
+        int32_t signal;     /* that was sent last to what has outlived its command; 0: none */
+        uint64_t left_usec; /* since when something outlives it, CLOCK_MONOTONIC; 0: nothing did */
         uint64_t started_usec, ended_usec; /* realtime */
         uint64_t deadline_usec;            /* of the start, CLOCK_BOOTTIME; 0: none */
         Usage usage;
@@ -84,7 +86,7 @@ struct Attempt {
         char *report; /* of its end, as it was written down before; NULL: it follows from what is above */
         ProtoAssignment *assignment; /* until it has started */
         Unit *unit;
-        ExecCall *start, *stop,
+        ExecCall *start, *stop, *killing,
                 *reading;         /* its output is being read, and its end not told before */
         char *output;             /* JSON object of texts; NULL: none */
         void *log;                /* the log shipper's part, which it owns */
@@ -124,7 +126,7 @@ int attempt_recover(AttemptTable *t, const ProtoRecover *recover, Attempt **ret)
 void attempt_recovered(Attempt *a, const Recovered *known);
 
 void attempt_stop(Attempt *a, const char *reason);
-/* Whether one that is stuck still is; else it has ended now. */
+/* Whether processes are still left in it; else it has ended now. */
 bool attempt_look(Attempt *a);
 /* Gives the unit back to PID 1 and forgets the attempt, but for attempt_is_past(). */
 void attempt_release(Attempt *a);

@@ -24,7 +24,7 @@ static int on_due(sd_event_source *source, uint64_t usec, void *userdata) {
         s->timer = sd_event_source_disable_unref(s->timer);
         for (Attempt *a = attempt_first(s->attempts), *next; a; a = next) {
                 next = attempt_next(a);
-                if (a->stuck && a->state != ATTEMPT_ENDED)
+                if ((a->stuck || a->left_usec > 0) && a->state != ATTEMPT_ENDED)
                         some |= attempt_look(a);
         }
         if (some)

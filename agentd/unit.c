@@ -15,6 +15,7 @@
 #include "unit-name.h"
 
 #define AGAIN_USEC (200 * USEC_PER_MSEC)
+#define IDLE_USEC (1 * USEC_PER_SEC)
 #define UNIT SYSTEMD ".Unit"
 
 typedef enum PropertyType {
@@ -52,6 +53,8 @@ static const struct {
           offsetof(UnitState, active_exit_monotonic_usec), 0 },
         { "InactiveEnterTimestampMonotonic", PROPERTY_U64,
           offsetof(UnitState, inactive_enter_monotonic_usec), 0 },
+        { "KillSignal", PROPERTY_I32, offsetof(UnitState, kill_signal), 0 },
+        { "TimeoutStopUSec", PROPERTY_U64, offsetof(UnitState, timeout_stop_usec), 0 },
         { "MemoryMax", PROPERTY_U64, offsetof(UnitState, limits.memory_max_bytes), 0 },
         { "CPUQuotaPerSecUSec", PROPERTY_U64, offsetof(UnitState, limits.cpu_quota_per_sec_usec),
           0 },
@@ -92,6 +95,7 @@ struct Unit {
         sd_bus_slot *read;
         Ask asks[ELEMENTSOF(asks)];
         sd_event_source *again; /* what could not be asked now */
+        sd_event_source *idle;  /* it was changed, and has not begun */
         unsigned again_what;
         bool again_read;
         /* borrowed: our owner */
@@ -278,15 +282,17 @@ bool unit_is_over(const UnitState *s) {
         return false;
 }
 
-/* A bus has only so many questions under way, and PID 1 is sometimes slow: that says nothing about the unit. */
+/* A bus has only so many questions under way, and PID 1 is sometimes slow, or away while it executes itself anew: all that says nothing
+ * about the unit. */
 static bool is_passing(sd_bus_message *m) {
-        static const char *const passing[] = { SD_BUS_ERROR_LIMITS_EXCEEDED, SD_BUS_ERROR_NO_REPLY,
-                                               SD_BUS_ERROR_TIMEOUT, SD_BUS_ERROR_NO_MEMORY };
+        static const char *const final[] = { SD_BUS_ERROR_UNKNOWN_OBJECT,
+                                             SD_BUS_ERROR_UNKNOWN_PROPERTY,
+                                             "org.freedesktop.systemd1.NoSuchUnit" };
 
-        for (size_t i = 0; i < ELEMENTSOF(passing); i++)
-                if (sd_bus_message_is_method_error(m, passing[i]))
-                        return true;
-        return false;
+        for (size_t i = 0; i < ELEMENTSOF(final); i++)
+                if (sd_bus_message_is_method_error(m, final[i]))
+                        return false;
+        return sd_bus_message_is_method_error(m, NULL);
 }
 
 static int unit_on_again(sd_event_source *source, uint64_t usec, void *userdata) {
@@ -318,6 +324,27 @@ static void ask_again(Unit *u, unsigned what, bool read) {
                 (void) log_error(r, "Cannot ask again about %s", u->path);
 }
 
+static int unit_on_idle(sd_event_source *source, uint64_t usec, void *userdata) {
+        Unit *u = userdata;
+
+        (void) source;
+        (void) usec;
+        u->idle = sd_event_source_disable_unref(u->idle);
+        return u->state.main_start_usec > 0 ? 0 : unit_read(u);
+}
+
+/* Its job may have ended without a start, for want of a mount for one, and nothing comes behind this change. */
+static void note_idle(Unit *u) {
+        int r = 0;
+
+        if (!u->idle)
+                r = sd_event_add_time_relative(sd_bus_get_event(unit_bus_connection(u->bus)),
+                                               &u->idle, CLOCK_MONOTONIC, IDLE_USEC, IDLE_USEC / 4,
+                                               unit_on_idle, u);
+        if (r < 0)
+                (void) log_error(r, "Cannot plan to ask about %s", u->path);
+}
+
 /* PID 1 keeps the first failure of a unit, unless it starts it again: one that is a success afterwards is being forgotten
  * (systemctl reset-failed), and what it was is what counts. */
 static bool is_forgotten(const Unit *u, const UnitState *now) {
@@ -339,20 +366,27 @@ void unit_changed(Unit *u, sd_bus_message *m) {
                 (void) unit_read(u);
         else if (stirs)
                 (void) unit_ask(u, UNIT_ASK_END | (u->limits_wanted ? UNIT_ASK_LIMITS : 0U));
+        else if (u->state.main_start_usec == 0)
+                note_idle(u);
         u->on_state(u, &u->state, u->userdata);
 }
 
 static int unit_on_read(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Unit *u = userdata;
-        UnitState before = u->state;
+        UnitState before = u->state, now = before;
+        bool gone = sd_bus_message_is_method_error(m, NULL);
+        int r = gone ? 0 : read_properties(m, &now);
 
         (void) error;
         u->read = sd_bus_slot_unref(u->read);
-        if (is_passing(m)) {
+        if (r < 0)
+                (void) log_error(r, "Cannot read what systemd says of %s", u->path);
+        if (r < 0 || is_passing(m)) {
                 ask_again(u, 0, true);
                 return 0;
         }
-        if (sd_bus_message_is_method_error(m, NULL) || read_properties(m, &u->state) < 0)
+        u->state = now;
+        if (gone)
                 (void) snprintf(u->state.load, sizeof(u->state.load), "not-found");
         u->supervised |= u->state.streaming;
         /* PID 1 forgets a unit that was stopped or skipped; what it said before is what is known of it. */
@@ -468,6 +502,7 @@ Unit *unit_free(Unit *u) {
                 unit_bus_remove(u->bus, u);
         (void) sd_bus_slot_unref(u->read);
         (void) sd_event_source_disable_unref(u->again);
+        (void) sd_event_source_disable_unref(u->idle);
         for (size_t i = 0; i < ELEMENTSOF(asks); i++)
                 (void) sd_bus_slot_unref(u->asks[i].slot);
         free(u->path);

@@ -27,6 +27,8 @@ typedef struct UnitState {
         uint64_t
                 active_exit_monotonic_usec; /* it has ended, or is about to be stopped; with unit_read() only, as the next */
         uint64_t inactive_enter_monotonic_usec; /* it is over */
+        int32_t kill_signal; /* with unit_read() only, as the next; 0: not known */
+        uint64_t timeout_stop_usec;
         Limits limits;
         uint32_t
                 epoch; /* of SLUICE_EPOCH= in its environment; with unit_read() only, as the next two */

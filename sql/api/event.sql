@@ -110,10 +110,10 @@ BEGIN
                 UPDATE sluice.queue SET instance = NULL WHERE run = v_run.id AND NOT apart;
         END IF;
 
-        INSERT INTO sluice.queue (attempt, run, apart, demand, priority, instance, avoid, avoid_until, queued_at, verdict)
+        INSERT INTO sluice.queue (attempt, run, apart, demand, priority, instance, avoid, avoid_until, avoid_reason, queued_at, verdict)
         SELECT p_attempt.id, v_run.id, v_task.apart, v.demands[v_task.position + 1], coalesce((v.spec ->> 'priority')::int, 0),
                CASE WHEN v_task.apart THEN v_task.instance WHEN v_stay THEN v_run.instance END,
-               p_attempt.instance, clock_timestamp() + interval '5 seconds', p_attempt.queued_at,
+               p_attempt.instance, clock_timestamp() + interval '5 seconds', p_reason, p_attempt.queued_at,
                'an agent could not take it: ' || coalesce(p_reason, 'no reason given')
           FROM sluice.pipe_version v
          WHERE v.project = v_run.project AND v.pipe = v_run.pipe AND v.version = v_run.version;

@@ -70,7 +70,7 @@ BEGIN
                 words := 'is draining';
         ELSIF q.avoid = i.id AND q.avoid_until > clock_timestamp() THEN
                 code := 'avoided';
-                words := format('could not take it just now, and is asked again at %s', sluice.rfc3339(q.avoid_until));
+                words := format('could not take it just now, and is asked again at %s%s', sluice.rfc3339(q.avoid_until), ': ' || q.avoid_reason);
         ELSIF a.type = 'streaming' AND sluice.stream_room(a.id) = 0 THEN
                 code := 'streaming';
                 words := (SELECT format('has the streaming run %s', x.run) FROM sluice.assignment x WHERE x.stream_agent = a.id AND NOT x.retiring);

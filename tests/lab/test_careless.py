@@ -26,11 +26,15 @@ def all_is_well(agent):
 
 
 def test_all_units_of_ours_are_stopped_by_a_pattern(agent):
-    runs = [begun(agent), begun(agent)]
+    runs = [begun(agent), begun(agent, pipe_lines=())]
     agent.node.run("systemctl stop 'sluice-*'")  # it may say that a slice went before its turn came
     for run in runs:
         attempt = run.wait_failed().attempt()
         assert attempt["outcome"] in ("stopped", "fenced"), attempt
+    # The deadline of fenced tasks was stopped with them: the next one has one again.
+    run = begun(agent, pipe_lines=())
+    assert agent.node.run("systemctl list-units --plain --no-legend 'sluice-fence@*.timer'").text
+    run.cancel().wait_ended()
     all_is_well(agent)
 
 
@@ -74,6 +78,36 @@ def test_what_runs_before_a_task_fails(agent):
     attempt = run.attempt()
     assert (attempt["outcome"], attempt["exit_status"], attempt["reason"]) == ("exit-code", None, "What runs before its command failed, ExecStartPre= for one.")
     assert "ExecStartPre= for one.\n" in explain(agent, run.id)
+    all_is_well(agent)
+
+
+@pytest.fixture
+def broken(agent):
+    """A directory that is not there until somebody repairs its mount."""
+    agent.node.put("/etc/systemd/system/srv-broken.mount", "[Mount]\nWhat=/nonexistent.img\nWhere=/srv/broken\nOptions=loop\n")
+    agent.node.run("systemctl daemon-reload", check=True)
+    yield "/srv/broken"
+    agent.node.run("rmdir /srv/broken")
+
+
+def test_what_a_task_needs_cannot_be_mounted(agent, broken):
+    run = agent.shell("pwd", WorkingDirectory=broken)
+    wait_until("explain to say why", lambda: "systemd did not begin it" in explain(agent, run.id), 60)
+    agent.node.run("rm /etc/systemd/system/srv-broken.mount; mkdir -p /srv/broken; systemctl daemon-reload", check=True)
+    assert run.wait_succeeded().wait_log_complete().lines() == [broken]
+    assert len(run.attempts()) == 1
+    all_is_well(agent)
+
+
+def test_pid_1_executes_itself_anew_and_takes_its_time(agent):
+    """It is off the bus for longer than questions wait, and agentd begins with questions."""
+    run = begun(agent, "echo on; sleep 70", ["OnAgentLoss=wait"])
+    agent.node.put("/etc/systemd/system-generators/lab-slow", "#!/bin/sh\nsleep 40\n", mode=0o755)
+    try:
+        agent.node.run("(systemctl daemon-reexec &) ; sleep 3; pkill -KILL -x agentd", check=True)
+        assert run.wait_ended(timeout=180).wait_log_complete().show()["outcome"] == "success", run.show()
+    finally:
+        agent.node.run("rm /etc/systemd/system-generators/lab-slow", check=True)
     all_is_well(agent)
 
 

@@ -80,3 +80,19 @@ def test_the_owner_of_the_host_refuses(strict_owner, argv, directives, word):
     assert attempt["outcome"] == run.show()["outcome"] == "refused"
     assert word in attempt["reason"]
     assert strict_owner.node.run(f"systemctl show -p LoadState --value {attempt['unit']}").text == "not-found"
+
+
+# What a command leaves behind itself, and what the log has in the end.
+LEFT = {
+    "ends": ("sleep 0.5; echo late", ["on", "late"]),
+    "obeys": ("trap 'echo late; exit 0' TERM; sleep 600 & wait", ["on", "late"]),
+    "refuses": ("trap '' TERM; while :; do sleep 0.1; done", ["on"]),
+}
+
+
+@pytest.mark.parametrize("left", LEFT)
+def test_what_outlives_its_command_is_ended(agent, left):
+    script, lines = LEFT[left]
+    run = agent.shell(f": lab-left; ({script}) & echo on", TimeoutStopSec="3s").wait_succeeded()
+    assert agent.node.run("pgrep -f '[l]ab-left'").text == ""
+    assert run.wait_log_complete().lines() == lines

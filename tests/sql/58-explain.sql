@@ -73,7 +73,7 @@ SELECT t.agent('takes', 1, '{"s": ""}') \g /dev/null
 SELECT t.sync('takes') \g /dev/null
 SELECT (t.attempt(:'first')).id AS a \gset
 SELECT t.events('takes', t.event(:'a', 1, 'refused', '{"requeue": true, "reason": "no room"}')) \g /dev/null
-SELECT is(pg_temp.says(:'first', 'takes'), 'could not take it just now, and is asked again at THEN', 'refused just now');
+SELECT is(pg_temp.says(:'first', 'takes'), 'could not take it just now, and is asked again at THEN: no room', 'refused just now');
 SELECT t.events('takes', t.event((t.attempt(:'second')).id, 1, 'refused', '{"reason": "the host''s policy allows no root"}')) \g /dev/null
 SELECT is(pg_temp.why(:'second'), 'was refused by agent "takes": the host''s policy allows no root', 'refused for good');
 
