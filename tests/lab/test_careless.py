@@ -99,18 +99,6 @@ def test_what_a_task_needs_cannot_be_mounted(agent, broken):
     all_is_well(agent)
 
 
-def test_pid_1_executes_itself_anew_and_takes_its_time(agent):
-    """It is off the bus for longer than questions wait, and agentd begins with questions."""
-    run = begun(agent, "echo on; sleep 70", ["OnAgentLoss=wait"])
-    agent.node.put("/etc/systemd/system-generators/lab-slow", "#!/bin/sh\nsleep 40\n", mode=0o755)
-    try:
-        agent.node.run("(systemctl daemon-reexec &) ; sleep 3; pkill -KILL -x agentd", check=True)
-        assert run.wait_ended(timeout=180).wait_log_complete().show()["outcome"] == "success", run.show()
-    finally:
-        agent.node.run("rm /etc/systemd/system-generators/lab-slow", check=True)
-    all_is_well(agent)
-
-
 def test_the_certificate_of_the_authority_is_emptied(agent):
     kept = agent.node.run("cat /etc/sluice/ca.pem", check=True).stdout
     try:
