@@ -1,4 +1,5 @@
-/* A list of runs, short because the control plane names at most 64 at a time. */
+/* A list of runs, short because the control plane names at most 64 at a time. Of a batch that failed it is not known which could be removed:
+ * its runs are asked for one by one, so that one that stays holds up no others. */
 #include "cleaner.h"
 
 #include <errno.h>
@@ -13,6 +14,7 @@
 #define RUNS_MAX 1024U
 #define BATCH_MAX 64U                 /* what agentd-exec takes at once */
 #define BATCH_USEC (2 * USEC_PER_SEC) /* nobody waits for it */
+#define TRIES_MAX 4U                  /* then the control plane asks again */
 
 struct Cleaner {
         /* owned */
@@ -47,36 +49,45 @@ static bool waits(const CleanedRun *run) {
         return !run->asked && !run->removed;
 }
 
+static CleanedRun *first_alone(const Cleaner *c) {
+        CleanedRun *run = c->runs;
+
+        while (run && !(run->alone && waits(run)))
+                run = run->next;
+        return run;
+}
+
 static void plan(Cleaner *c) {
         int enabled = SD_EVENT_OFF;
 
         (void) sd_event_source_get_enabled(c->timer, &enabled);
         if (c->busy || enabled != SD_EVENT_OFF)
                 return;
-        (void) sd_event_source_set_time_relative(c->timer, BATCH_USEC);
+        (void) sd_event_source_set_time_relative(c->timer, first_alone(c) ? 0 : BATCH_USEC);
         (void) sd_event_source_set_enabled(c->timer, SD_EVENT_ONESHOT);
 }
 
-/* What could not be removed is forgotten: it will be asked for again. */
+/* What could not be removed alone is forgotten: it will be asked for again. */
 static void on_done(ExecVerdict verdict, const char *words, void *userdata) {
         Cleaner *c = userdata;
         CleanedRun **slot = &c->runs;
         bool more = false;
 
         c->busy = false;
-        if (verdict != EXEC_DONE)
-                log_message(LOG_WARNING, NULL, NULL, "The workspaces of runs cannot be removed: %s",
-                            words);
         while (*slot) {
                 CleanedRun *run = *slot;
 
-                more |= waits(run);
-                run->removed |= run->asked && verdict == EXEC_DONE;
-                if (run->asked && verdict != EXEC_DONE) {
+                if (run->asked && run->alone && verdict != EXEC_DONE) {
+                        log_message(LOG_WARNING, NULL, NULL,
+                                    "The workspace of run %s cannot be removed: %s", run->run,
+                                    words);
                         forget(c, slot);
                         continue;
                 }
+                run->removed |= run->asked && verdict == EXEC_DONE;
+                run->alone |= run->asked;
                 run->asked = false;
+                more |= waits(run);
                 slot = &run->next;
         }
         if (verdict == EXEC_DONE)
@@ -102,25 +113,36 @@ static int append_runs(sd_bus_message *m, void *userdata) {
         return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
-static int on_batch(sd_event_source *source, uint64_t usec, void *userdata) {
-        Cleaner *c = userdata;
+/* Returns whether there are any. */
+static bool choose_batch(Cleaner *c) {
+        CleanedRun *alone = first_alone(c);
         unsigned n = 0;
-        int r;
 
-        (void) source;
-        (void) usec;
+        if (alone) {
+                alone->asked = true;
+                return true;
+        }
         for (CleanedRun *run = c->runs; run && n < BATCH_MAX; run = run->next)
                 if (waits(run)) {
                         run->asked = true;
                         n++;
                 }
-        if (n == 0)
+        return n > 0;
+}
+
+static int on_batch(sd_event_source *source, uint64_t usec, void *userdata) {
+        Cleaner *c = userdata;
+        int r;
+
+        (void) source;
+        (void) usec;
+        if (!choose_batch(c))
                 return 0;
         c->busy = true;
         r = exec_call_new(c->exec,
                           &(ExecRequest){ .method = "Clean",
                                           .append = append_runs,
-                                          .tries_max = 8,
+                                          .tries_max = TRIES_MAX,
                                           .done = on_done,
                                           .userdata = c },
                           NULL);

@@ -13,6 +13,7 @@ struct CleanedRun {
         CleanedRun *next;
         char run[ID_TEXT_SIZE];
         bool asked;   /* agentd-exec is removing it */
+        bool alone;   /* with no other: the batch that it was in has failed */
         bool removed; /* to be reported */
 };
 

@@ -30,7 +30,10 @@ struct Clean {
 
 static int clean_later(Clean *c);
 
+/* PID 1 keeps a unit that failed, ours or one that an agentd-exec before us has left, and would start no other by its name. */
 static int clean_finish(Clean *c, int r, const char *words) {
+        if (r < 0)
+                (void) manager_tell(c->bus, "ResetFailedUnit", "s", c->unit);
         (void) manager_tell(c->bus, "UnrefUnit", "s", c->unit);
         c->done(c, r, words, c->userdata);
         return 0;

@@ -2,7 +2,8 @@
 
 import pytest
 from lab.fleet import command
-from lab.shell import LabError, wait_until
+from lab.postgres import program
+from lab.shell import LabError, run, wait_until
 
 LASTING = "echo on; exec sleep 600"
 # Without the deadlines of agents, which stay loaded.
@@ -237,6 +238,30 @@ def test_a_workspace_is_removed_under_a_task(agent):
     assert run.wait_failed().attempt()["outcome"] == "exit-code"
     agent.node.run("rm /run/lab-go")
     all_is_well(agent)
+
+
+def unsettled(fleet, runs):
+    """Those of the runs whose workspaces are not told to be removed."""
+    rows = run(*program("psql"), "-X", "-A", "-t", "-h", fleet.control.runtime / "postgresql", "-U", "sluice", "-d", "sluice",
+               "-c", "SELECT run FROM sluice.cleanup").text.split()
+    return [r for r in runs if r.id in rows]
+
+
+def test_a_workspace_that_cannot_be_removed_holds_up_no_other(fleet, agent):
+    """It is removed, too, when that is possible again, and PID 1 keeps no unit that failed."""
+    runs = [begun(agent, "echo on; while ! test -e /run/lab-go; do sleep 0.2; done") for _ in range(3)]
+    places = [f"/var/lib/private/sluice/runs/{r.id.replace('-', '')}" for r in runs]
+    agent.node.run(f"touch {places[1]}/kept && chattr +i {places[1]}/kept && touch /run/lab-go", check=True)
+    try:
+        for r in runs:
+            r.wait_succeeded()
+        wait_until("the others to be told as removed", lambda: unsettled(fleet, runs) == [runs[1]], 60)
+        assert agent.node.run(f"ls -d {' '.join(places)}").text == places[1]
+    finally:
+        agent.node.run(f"chattr -i {places[1]}/kept; rm /run/lab-go")
+    wait_until("the last to be told as removed", lambda: not unsettled(fleet, runs), 120)
+    assert not agent.node.run(f"ls -d {' '.join(places)}").text
+    assert not agent.node.run("systemctl list-units --all --plain --no-legend 'sluice-clean.*'").text
 
 
 def test_agentd_stands_still_until_its_watchdog_ends_it(agent):
