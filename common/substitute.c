@@ -117,10 +117,17 @@ typedef struct Substitution {
         void *userdata;
         bool expands; /* PID 1 makes a $ of $$, and looks for variables */
         bool path;    /* of the program, in which PID 1 expands nothing */
+        size_t left;  /* of SUBSTITUTED_MAX */
         Error *e;
 } Substitution;
 
-static int append_value(const Substitution *sub, Buffer *b, const char *value) {
+static int append_value(Substitution *sub, Buffer *b, const char *value) {
+        size_t size = strlen(value);
+
+        if (size > sub->left)
+                return error_set(sub->e, -EINVAL, "too-long",
+                                 "the values in it have more than %u bytes", SUBSTITUTED_MAX);
+        sub->left -= size;
         if (sub->path && strchr(value, '$'))
                 return error_set(sub->e, -EINVAL, "bad-value",
                                  "a value with a $ cannot be part of the program's path");
@@ -138,7 +145,7 @@ static int append_value(const Substitution *sub, Buffer *b, const char *value) {
         return 0;
 }
 
-static int append_reference(const Substitution *sub, Buffer *b, const Reference *reference) {
+static int append_reference(Substitution *sub, Buffer *b, const Reference *reference) {
         _cleanup_(freep) char *expanded = NULL;
         const char *value = NULL;
         int r;
@@ -174,7 +181,7 @@ static int append_literal(const Substitution *sub, Buffer *b, const char *s, con
         return r;
 }
 
-static int substitute_text(const Substitution *sub, const char *text, Buffer *b) {
+static int substitute_text(Substitution *sub, const char *text, Buffer *b) {
         const char *s = text;
         Reference reference;
         int r = 0;
@@ -227,9 +234,12 @@ static int substitute_words(Substitution *sub, const char *value, Buffer *b) {
 
 int substitute_value(const Directive *d, const char *value, const char *unit, substitute_t look_up,
                      void *userdata, char **ret, Error *e) {
-        Substitution sub = {
-                .directive = d, .unit = unit, .look_up = look_up, .userdata = userdata, .e = e
-        };
+        Substitution sub = { .directive = d,
+                             .unit = unit,
+                             .look_up = look_up,
+                             .userdata = userdata,
+                             .left = SUBSTITUTED_MAX,
+                             .e = e };
         Buffer b = {};
         int r = has_words(d) ? substitute_words(&sub, value, &b) : substitute_text(&sub, value, &b);
 

@@ -11,6 +11,8 @@
 #include "error.h"
 
 #define OUTPUT_KEY_MAX 64
+/* Bytes of all values in one directive: what Linux takes as one argument (MAX_ARG_STRLEN). */
+#define SUBSTITUTED_MAX 131072U
 
 /* Points into the text that it was found in, which lives as long as the call. */
 typedef struct Reference {
@@ -38,6 +40,6 @@ int substitute_each(const Directive *d, const char *value, on_reference_t on_ref
 typedef int (*substitute_t)(const Reference *r, const char **ret, Error *e, void *userdata);
 
 /* The value as it is when all references are replaced; it decodes to the same words with the values in them. The directive is one whose
- * row says `substitutes`. unit: of the task. -EINVAL with words, or -ENOMEM. */
+ * row says `substitutes`. unit: of the task. -EINVAL with words, also as soon as there is more than SUBSTITUTED_MAX, or -ENOMEM. */
 int substitute_value(const Directive *d, const char *value, const char *unit, substitute_t look_up,
                      void *userdata, char **ret, Error *e);

@@ -8,9 +8,12 @@
 #include "facts.h"
 #include "fileio.h"
 #include "identity.h"
+#include "offer.h"
+#include "parameter.h"
 #include "past.h"
 #include "proto.h"
 #include "str.h"
+#include "strv.h"
 #include "supervision.h"
 #include "../lib/tap.h"
 #include "timespan.h"
@@ -208,6 +211,46 @@ static void test_a_run_waits_for_its_old_workspace_to_go(void) {
         (void) sd_event_unref(event);
 }
 
+/* One parameter of that many spaces, in that many directives. */
+static void offer_becomes(size_t size, unsigned directives, int want, const char *words) {
+        ProtoAssignment offer = { .attempt = strdup("00112233-4455-6677-8899-aabbccddeeff") };
+        _cleanup_(freep) char *value = str_format("%*s", (int) size, "");
+        _cleanup_(freep) char *text = strdup("/bin/x ");
+        Error e = {};
+        int r = 0;
+
+        for (unsigned i = 0; text && i < 30; i++) {
+                char *longer = str_format("%s${day}", text);
+
+                free(text);
+                text = longer;
+        }
+        if (!text || !value || strv_append(&offer.parameters, "day") < 0 ||
+            strv_append(&offer.parameters, value) < 0 ||
+            strv_append(&offer.directives, "Substitute") < 0 ||
+            strv_append(&offer.directives, "yes") < 0)
+                r = -ENOMEM;
+        for (unsigned i = 0; r >= 0 && i < directives; i++) {
+                r = strv_append(&offer.directives, "ExecStartPre");
+                if (r >= 0)
+                        r = strv_append(&offer.directives, text);
+        }
+        ok_int(r, 0);
+        ok_int(offer_substitute(&offer, "", &e), want);
+        ok_str(e.detail, words);
+        json_done(proto_assignment_fields, &offer);
+}
+
+static void test_offers_are_bounded(void) {
+        offer_becomes(PARAMETER_VALUE_MAX, 1, 0, "");
+        offer_becomes(PARAMETER_VALUE_MAX + 1, 1, -EINVAL,
+                      "ExecStartPre=: the value of ${day} has more than 4096 bytes");
+        offer_becomes(PARAMETER_VALUE_MAX, 4, 0, "");
+        offer_becomes(
+                PARAMETER_VALUE_MAX, 5, -EINVAL,
+                "with ExecStartPre= the directives and their values have more than 2097152 bytes");
+}
+
 static void test_answers_are_decoded(void) {
         static const char text[] =
                 "{\"start\": [{\"attempt\": \"a\", \"epoch\": 3, \"run\": \"r\", \"project\": "
@@ -248,6 +291,7 @@ int main(void) {
         RUN(test_identity_is_kept);
         RUN(test_workspaces_are_named_by_run);
         RUN(test_a_run_waits_for_its_old_workspace_to_go);
+        RUN(test_offers_are_bounded);
         RUN(test_answers_are_decoded);
         return tap_done();
 }

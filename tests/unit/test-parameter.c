@@ -197,6 +197,48 @@ static int look_up(const Reference *r, const char **ret, Error *e, void *userdat
         return error_set(e, -EINVAL, "no-value", "no value");
 }
 
+typedef struct Lengthy {
+        char value[SUBSTITUTED_MAX / 2 + 1];
+        unsigned asked;
+} Lengthy;
+
+static int look_up_lengthy(const Reference *r, const char **ret, Error *e, void *userdata) {
+        Lengthy *l = userdata;
+
+        (void) r;
+        (void) e;
+        l->asked++;
+        *ret = l->value;
+        return 0;
+}
+
+/* It would be gigabytes otherwise, of what one answer has room for. */
+static void values_are_bounded(const char *name, const char *text) {
+        _cleanup_(freep) char *twice = str_format("%s${a}${a}", text);
+        _cleanup_(freep) char *often = str_format("%s${a}${a}${a}${a}${a}", text);
+        _cleanup_(freep) char *good = NULL, *bad = NULL;
+        Lengthy l = {};
+        Error e = {};
+
+        printf("# %s\n", name);
+        (void) memset(l.value, ' ', sizeof(l.value) - 1);
+        ok_int(substitute_value(directive_find(name), twice, "u.service", look_up_lengthy, &l,
+                                &good, NULL),
+               0);
+        l.asked = 0;
+        ok_int(substitute_value(directive_find(name), often, "u.service", look_up_lengthy, &l, &bad,
+                                &e),
+               -EINVAL);
+        ok_str(e.detail, "the values in it have more than 131072 bytes");
+        ok_int(l.asked, 3);
+}
+
+static void test_values_are_bounded(void) {
+        values_are_bounded("ExecStart", "/bin/x ");
+        values_are_bounded("Environment", "A=");
+        values_are_bounded("StandardInputText", "");
+}
+
 static char *const values[] = { (char *) "day",
                                 (char *) "2024-02-29",
                                 (char *) "odd",
@@ -405,6 +447,7 @@ int main(void) {
         RUN(test_secrets);
         RUN(test_one_argument);
         RUN(test_substitution);
+        RUN(test_values_are_bounded);
         RUN(test_language);
         RUN(test_description);
         RUN(test_outputs);
