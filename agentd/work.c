@@ -48,6 +48,11 @@ static const char *objection(Agentd *a, const ProtoAssignment *assignment) {
         return NULL;
 }
 
+/* A sync could not tell of more, and what was not taken is asked for again: only a control plane that means harm gets here. */
+static bool has_room(const Agentd *a) {
+        return attempt_count(a->attempts) < PROTO_ATTEMPTS_MAX;
+}
+
 static void start_attempt(Agentd *a, ProtoAssignment *assignment, uint64_t deadline_usec) {
         _cleanup_(freep) char *id = strdup(assignment->attempt);
         uint32_t epoch = assignment->epoch;
@@ -58,7 +63,7 @@ static void start_attempt(Agentd *a, ProtoAssignment *assignment, uint64_t deadl
         Error e = {};
         int r;
 
-        if (attempt || !id || attempt_is_past(a->attempts, id, epoch))
+        if (attempt || !id || !has_room(a) || attempt_is_past(a->attempts, id, epoch))
                 return; /* offered again because our word crossed the offer */
         why = objection(a, assignment);
         if (why) {
@@ -79,7 +84,7 @@ static void stop_attempt(Agentd *a, const ProtoStop *stop) {
         Attempt *attempt = attempt_find(a->attempts, stop->attempt);
         int r = 0;
 
-        if (!attempt && attempt_is_past(a->attempts, stop->attempt, stop->epoch))
+        if (!attempt && (!has_room(a) || attempt_is_past(a->attempts, stop->attempt, stop->epoch)))
                 return; /* our word that it is over crossed this */
         if (!attempt)
                 r = attempt_refuse(a->attempts, stop->attempt, stop->epoch, false, reason,
@@ -107,7 +112,8 @@ static void recover_attempt(Agentd *a, ProtoRecover *recover) {
         Attempt *attempt = attempt_find(a->attempts, recover->attempt);
         int r;
 
-        if (attempt || attempt_is_past(a->attempts, recover->attempt, recover->epoch))
+        if (attempt || !has_room(a) ||
+            attempt_is_past(a->attempts, recover->attempt, recover->epoch))
                 return; /* offered again because our word crossed the offer */
         r = attempt_recover(a->attempts, recover, &attempt);
         if (r < 0) {

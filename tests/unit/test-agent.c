@@ -4,6 +4,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agentd-internal.h"
+#include "attempt-internal.h"
 #include "cleaner.h"
 #include "facts.h"
 #include "fileio.h"
@@ -283,6 +285,36 @@ static void test_answers_are_decoded(void) {
         }
 }
 
+static void on_attempt(Attempt *attempt, void *userdata) {
+        (void) attempt;
+        (void) userdata;
+}
+
+static void test_what_an_answer_makes_is_bounded(void) {
+        static const AttemptEvents events = { .on_changed = on_attempt };
+        char ids[3][ID_TEXT_SIZE];
+        ProtoStop stop[3] = {};
+        ProtoWork work = { .stop = { stop, ELEMENTSOF(stop) } };
+        Agentd a = {};
+        Attempt *attempt;
+        int r = 0;
+
+        ok_int(contact_new(NULL, NULL, "", 0, NULL, &a.contact), 0);
+        ok_int(attempt_table_new(NULL, NULL, "", &events, NULL, &a.attempts), 0);
+        for (unsigned i = 1; r >= 0 && i < PROTO_ATTEMPTS_MAX; i++)
+                r = attempt_new(a.attempts, id_to_text(id_of(i), ids[0]), 1, ATTEMPT_READING,
+                                &attempt);
+        ok_int(r, 0);
+        for (unsigned i = 0; i < ELEMENTSOF(stop); i++) {
+                (void) id_to_text(id_of(PROTO_ATTEMPTS_MAX + i), ids[i]);
+                stop[i] = (ProtoStop){ .attempt = ids[i], .epoch = 1 };
+        }
+        agentd_on_work(&work, 0, &a);
+        ok_int(attempt_count(a.attempts), PROTO_ATTEMPTS_MAX);
+        (void) attempt_table_free(a.attempts);
+        (void) contact_free(a.contact);
+}
+
 int main(void) {
         RUN(test_past_is_remembered);
         RUN(test_past_is_bounded);
@@ -293,5 +325,6 @@ int main(void) {
         RUN(test_a_run_waits_for_its_old_workspace_to_go);
         RUN(test_offers_are_bounded);
         RUN(test_answers_are_decoded);
+        RUN(test_what_an_answer_makes_is_bounded);
         return tap_done();
 }
