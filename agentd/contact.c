@@ -182,6 +182,7 @@ int contact_resume(Contact *c, contact_done_t done, void *userdata) {
 }
 
 int contact_lift(Contact *c, contact_done_t done, void *userdata) {
+        contact_doubt(c);
         return ask(c, append_none, done, userdata);
 }
 
