@@ -33,6 +33,7 @@ BEGIN
 
         v_runs := ARRAY(SELECT x.run FROM sluice.assignment x WHERE x.instance = ANY (v_before)
                         UNION SELECT q.run FROM sluice.queue q WHERE q.instance = ANY (v_before)
+                        UNION SELECT r.id FROM sluice.live_run l JOIN sluice.run r ON r.id = l.run WHERE r.instance = ANY (v_before) -- a retry is due later
                         UNION SELECT a.run FROM sluice.owed_log o JOIN sluice.attempt a ON a.id = o.attempt WHERE o.instance = ANY (v_before));
         PERFORM FROM sluice.run r WHERE r.id = ANY (v_runs) ORDER BY r.id FOR NO KEY UPDATE;
         PERFORM FROM sluice.instance i WHERE i.id = ANY (v_before || p_instance) ORDER BY i.id FOR NO KEY UPDATE;

@@ -87,6 +87,7 @@ LANGUAGE plpgsql AS $$
 DECLARE
         v_run sluice.run := sluice.run_find(p_attempt.run);
         v_task sluice.task;
+        v_replaces boolean := EXISTS (SELECT FROM sluice.stream WHERE run = p_attempt.run AND retiring IS NOT NULL);
         v_begun boolean;
         v_stay boolean;
 BEGIN
@@ -96,13 +97,11 @@ BEGIN
          WHERE id = p_attempt.id;
 
         v_begun := v_run.started_at IS NOT NULL
-                OR EXISTS (SELECT FROM sluice.assignment WHERE run = v_run.id)
-                OR EXISTS (SELECT FROM sluice.stream WHERE run = v_run.id AND retiring IS NOT NULL);
+                OR EXISTS (SELECT FROM sluice.assignment WHERE run = v_run.id) OR v_replaces;
         IF NOT v_begun THEN
                 PERFORM sluice.live_end(v_run.id);
         END IF;
-        v_stay := sluice.is_draft(v_run.version) OR v_begun AND (v_run.instance IS DISTINCT FROM p_attempt.instance OR NOT EXISTS (
-                        SELECT FROM sluice.task WHERE run = v_run.id AND apart)
+        v_stay := sluice.is_draft(v_run.version) OR v_begun AND (v_run.instance IS DISTINCT FROM p_attempt.instance OR v_replaces
                   OR EXISTS (SELECT FROM sluice.attempts_of(v_run.id) a JOIN sluice.task t ON t.run = v_run.id AND t.name = a.task
                               WHERE NOT t.apart AND a.instance = v_run.instance));
         IF NOT v_stay THEN
@@ -232,6 +231,8 @@ BEGIN
         ELSIF (p_event ->> 'requeue')::boolean AND v_attempt.state = 'assigned' THEN
                 PERFORM sluice.attempt_requeue(v_attempt, p_event ->> 'reason');
                 RETURN 'requeued';
+        ELSIF v_attempt.started_at IS NULL AND EXISTS (SELECT FROM sluice.assignment WHERE attempt = v_attempt.id AND interrupt) THEN
+                PERFORM sluice.attempt_end(v_attempt.id, 'interrupted', p_event, true); -- by a drain, before it began
         ELSE
                 PERFORM sluice.attempt_end(v_attempt.id, 'refused', p_event, true);
         END IF;

@@ -194,11 +194,12 @@ DECLARE
 BEGIN
         WITH gone AS MATERIALIZED (
                 SELECT w.instance, x.why
-                  FROM (SELECT DISTINCT q.instance FROM sluice.queue q WHERE q.apart AND q.instance IS NOT NULL LIMIT 1000) w
+                  FROM (SELECT DISTINCT q.instance FROM sluice.queue q WHERE q.apart AND q.instance IS NOT NULL) w
                   LEFT JOIN sluice.instance i ON i.id = w.instance
                   LEFT JOIN sluice.presence p ON p.instance = w.instance
                  CROSS JOIN LATERAL sluice.instance_absence(i, p.last_seen_at) x
                  WHERE x.why IS NOT NULL AND (x.since > clock_timestamp() - interval '2 minutes') IS NOT TRUE
+                 LIMIT 1000
         ), held AS MATERIALIZED (
                 SELECT r.id FROM sluice.run r
                  WHERE r.id IN (SELECT q.run FROM gone g JOIN sluice.queue q ON q.instance = g.instance AND q.apart)

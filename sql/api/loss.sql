@@ -51,7 +51,9 @@ BEGIN
                 RETURN false;
         END IF;
 
-        RETURN (SELECT sluice.is_fenced(v.spec, v.spec -> 'tasks' -> t.position)
+        RETURN (SELECT (sluice.is_fenced(v.spec, v.spec -> 'tasks' -> t.position)
+                        OR p_attempt.outcome = 'interrupted' AND p_attempt.started_at IS NULL)
+                       AND (t.apart OR p_attempt.outcome = 'interrupted' OR sluice.run_can_begin_again(r.id))
                   FROM sluice.run r
                   JOIN sluice.task t ON t.run = r.id AND t.name = p_attempt.task
                   JOIN sluice.pipe_version v ON (v.project, v.pipe, v.version) = (r.project, r.pipe, r.version)
@@ -103,6 +105,14 @@ BEGIN
 END
 $$;
 
+-- What has failed or was cancelled stays so: then the rest is not begun again without the workspace that it had.
+CREATE OR REPLACE FUNCTION sluice.run_can_begin_again(p_run uuid) RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+        RETURN NOT EXISTS (SELECT FROM sluice.task WHERE run = p_run AND state IN ('failed', 'cancelled') AND parent IS NULL);
+END
+$$;
+
 -- What its tasks made stays behind, so all of it begins again, if any of it does: but for what is placed apart, which leaves nothing there
 -- and is done again only after what is (run.sql).
 CREATE OR REPLACE FUNCTION sluice.run_unbind(p_run uuid, p_instance uuid) RETURNS void
@@ -110,7 +120,7 @@ LANGUAGE plpgsql AS $$
 BEGIN
         IF EXISTS (SELECT FROM sluice.task WHERE run = p_run AND state = 'waiting' AND NOT apart)
            AND EXISTS (SELECT FROM sluice.run WHERE id = p_run AND instance = p_instance)
-           AND NOT EXISTS (SELECT FROM sluice.task WHERE run = p_run AND state IN ('failed', 'cancelled') AND parent IS NULL) THEN
+           AND sluice.run_can_begin_again(p_run) THEN
                 UPDATE sluice.task SET state = 'waiting', retry_at = NULL
                  WHERE run = p_run AND NOT apart AND (state IN ('succeeded', 'skipped') OR retry_at IS NOT NULL);
                 UPDATE sluice.run SET instance = NULL WHERE id = p_run;
@@ -145,52 +155,72 @@ BEGIN
 END
 $$;
 
--- Runs that have nothing on an instance but their workspace: a task of theirs waits for its next try, or for a seat there. Where all of it
--- may be repeated, all of it begins again elsewhere; there is nothing that would have to be stopped before.
-CREATE OR REPLACE FUNCTION sluice.runs_move(p_instance uuid, p_heard timestamptz) RETURNS void
-LANGUAGE plpgsql AS $$
-DECLARE
-        v_runs uuid[] := ARRAY(
+-- Whether a run of this may be done as a whole once more while nobody has anything of it.
+CREATE OR REPLACE FUNCTION sluice.is_movable(p_spec jsonb) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+        SELECT sluice.on_agent_loss(p_spec) = 'retry' AND coalesce(p_spec ->> 'delivery', 'at-least-once') = 'at-least-once'
+$$;
+
+-- The runs of which an instance has nothing but the workspace, and for which a task waits.
+CREATE OR REPLACE FUNCTION sluice.runs_to_move(p_instance uuid) RETURNS SETOF uuid
+LANGUAGE plpgsql STABLE ROWS 8 AS $$
+BEGIN
+        RETURN QUERY
                 SELECT r.id
                   FROM sluice.run r JOIN sluice.pipe_version v ON (v.project, v.pipe, v.version) = (r.project, r.pipe, r.version)
                  WHERE r.id = ANY (ARRAY(SELECT q.run FROM sluice.queue q WHERE q.instance = p_instance
                                          UNION SELECT t.run FROM sluice.task t WHERE t.retry_at IS NOT NULL))
-                   AND r.instance = p_instance AND r.cancel_requested_at IS NULL
-                   AND sluice.on_agent_loss(v.spec) = 'retry' AND coalesce(v.spec ->> 'delivery', 'at-least-once') = 'at-least-once'
+                   AND r.instance = p_instance AND r.cancel_requested_at IS NULL AND sluice.is_movable(v.spec)
                    AND NOT EXISTS (SELECT FROM sluice.assignment x WHERE x.run = r.id AND x.instance = p_instance)
-                   AND EXISTS (SELECT FROM sluice.task t WHERE t.run = r.id AND t.state IN ('waiting', 'queued') AND NOT t.apart)
-                   AND NOT EXISTS (SELECT FROM sluice.task t WHERE t.run = r.id AND t.state IN ('failed', 'cancelled') AND t.parent IS NULL)
-                 ORDER BY r.id FOR NO KEY UPDATE OF r SKIP LOCKED);
-BEGIN
-        UPDATE sluice.attempt
-           SET state = 'cancelled', outcome = 'cancelled', ended_at = clock_timestamp(), log_complete = true,
-               reason = format('The agent that it waited for was not heard of since %s.', sluice.rfc3339(p_heard))
-         WHERE id = ANY (ARRAY(SELECT q.attempt FROM sluice.queue q WHERE q.run = ANY (v_runs) AND NOT q.apart));
-        DELETE FROM sluice.queue WHERE run = ANY (v_runs) AND NOT apart;
-        UPDATE sluice.task SET state = 'waiting' WHERE run = ANY (v_runs) AND state = 'queued' AND NOT apart;
-        PERFORM sluice.run_unbind(r.run, p_instance) FROM unnest(v_runs) r (run);
-        PERFORM sluice.runs_advance(v_runs);
-        PERFORM sluice.dispatch_runs(v_runs, NULL);
+                   AND EXISTS (SELECT FROM sluice.task t WHERE t.run = r.id AND t.state IN ('waiting', 'queued') AND NOT t.apart);
 END
 $$;
 
--- For all instances whose fence must have fallen.
+DROP FUNCTION IF EXISTS sluice.runs_move(uuid, timestamptz); -- of the release before
+
+-- Runs that have nothing on an instance but their workspace: a task of theirs waits for its next try, or for a seat there. Where all of it
+-- may be repeated, all of it begins again elsewhere; there is nothing that would have to be stopped before. Where one of its tasks has
+-- failed, those that wait for this instance fail, too. Answers the runs, which are to be placed.
+CREATE OR REPLACE FUNCTION sluice.runs_move(p_instance uuid, p_reason text) RETURNS uuid[]
+LANGUAGE plpgsql AS $$
+DECLARE
+        v_held uuid[] := ARRAY(SELECT r.id FROM sluice.run r WHERE r.id = ANY (ARRAY(SELECT sluice.runs_to_move(p_instance)))
+                                ORDER BY r.id FOR NO KEY UPDATE SKIP LOCKED);
+        v_runs uuid[] := ARRAY(SELECT m.id FROM sluice.runs_to_move(p_instance) m (id) WHERE m.id = ANY (v_held) ORDER BY 1); -- as they are now
+        v_ends uuid[] := ARRAY(SELECT r FROM unnest(v_runs) r WHERE NOT sluice.run_can_begin_again(r));
+BEGIN
+        UPDATE sluice.attempt
+           SET state = 'cancelled', outcome = 'cancelled', ended_at = clock_timestamp(), log_complete = true, reason = p_reason
+         WHERE id = ANY (ARRAY(SELECT q.attempt FROM sluice.queue q WHERE q.run = ANY (v_runs) AND NOT q.apart));
+        DELETE FROM sluice.queue WHERE run = ANY (v_runs) AND NOT apart;
+        UPDATE sluice.task SET state = 'queued', retry_at = NULL WHERE run = ANY (v_ends) AND NOT apart AND retry_at IS NOT NULL; -- there will be no retry
+        UPDATE sluice.task SET state = CASE WHEN run = ANY (v_ends) THEN 'failed' ELSE 'waiting' END WHERE run = ANY (v_runs) AND NOT apart AND state = 'queued';
+        PERFORM sluice.run_unbind(r.run, p_instance) FROM unnest(v_runs) r (run);
+        PERFORM sluice.runs_advance(v_runs);
+        RETURN v_runs;
+END
+$$;
+
+-- For all instances whose fence must have fallen, and those whose agent is drained and was given its time.
 CREATE OR REPLACE FUNCTION sluice.moves_sweep() RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
         v record;
 BEGIN
-        FOR v IN SELECT p.instance, p.last_seen_at
+        FOR v IN SELECT p.instance, CASE WHEN d.agent IS NULL THEN format('was not heard of since %s', sluice.rfc3339(p.last_seen_at)) ELSE 'is drained' END AS why
                    FROM (SELECT q.instance FROM sluice.queue q WHERE q.instance IS NOT NULL
                          UNION
                          SELECT r.instance FROM sluice.task t JOIN sluice.run r ON r.id = t.run WHERE t.retry_at IS NOT NULL) b
                    JOIN sluice.presence p ON p.instance = b.instance
                    JOIN sluice.instance i ON i.id = p.instance
-                  WHERE i.goodbye_at IS NULL AND i.quarantined_at IS NULL
-                    AND greatest(p.last_seen_at, (SELECT since FROM sluice.attendance)) + make_interval(secs => i.self_fence_sec)
-                        + sluice.loss_margin() < clock_timestamp()
+                   LEFT JOIN sluice.agent_flag d ON d.agent = i.agent AND d.escalated_at IS NOT NULL
+                  WHERE (d.agent IS NOT NULL
+                         OR i.goodbye_at IS NULL AND i.quarantined_at IS NULL
+                            AND greatest(p.last_seen_at, (SELECT since FROM sluice.attendance)) + make_interval(secs => i.self_fence_sec)
+                                + sluice.loss_margin() < clock_timestamp())
+                    AND EXISTS (SELECT FROM sluice.runs_to_move(p.instance))
                   ORDER BY p.instance LIMIT 100 LOOP
-                PERFORM sluice.runs_move(v.instance, v.last_seen_at);
+                PERFORM sluice.dispatch_runs(sluice.runs_move(v.instance, format('The agent that it waited for %s.', v.why)), NULL);
         END LOOP;
 END
 $$;
@@ -233,6 +263,7 @@ BEGIN
                   WHERE i.goodbye_at IS NULL AND i.self_fence_sec IS NOT NULL AND i.quarantined_at IS NULL
                     AND greatest(p.last_seen_at, v_since) + make_interval(secs => i.self_fence_sec) + sluice.loss_margin() < clock_timestamp()
                     AND EXISTS (SELECT FROM sluice.assignment x WHERE x.instance = p.instance)
+                    AND EXISTS (SELECT FROM sluice.loss_runs(p.instance, greatest(p.last_seen_at, v_since))) -- those that wait leave room for others
                   ORDER BY p.instance LIMIT 100 LOOP
                 -- It may be here again in this moment: then this waits for it, or it waits for this.
                 SELECT last_seen_at INTO v_heard FROM sluice.presence WHERE instance = v.instance FOR UPDATE;

@@ -118,6 +118,8 @@ DECLARE
         v_runs uuid[] := ARRAY(SELECT x.run FROM sluice.assignment x JOIN sluice.instance i ON i.id = x.instance WHERE i.agent = v_agent.id
                                 UNION SELECT q.run FROM sluice.queue q JOIN sluice.instance i ON i.id = q.instance WHERE i.agent = v_agent.id AND q.apart
                                 ORDER BY 1);
+        v_bound uuid[] := ARRAY(SELECT r.id FROM sluice.live_run l JOIN sluice.run r ON r.id = l.run JOIN sluice.instance i ON i.id = r.instance
+                                 WHERE i.agent = v_agent.id);
         v_trials uuid[] := sluice.trials_on(v_agent.id);
         v_waiting uuid[];
         v_attempt uuid;
@@ -127,7 +129,7 @@ BEGIN
                 PERFORM sluice.fail(400, 'bad-request', 'Parameter "force" is true or false.');
         END IF;
 
-        PERFORM FROM sluice.run WHERE id = ANY (v_runs || v_trials) ORDER BY id FOR NO KEY UPDATE;
+        PERFORM FROM sluice.run WHERE id = ANY (v_runs || v_bound || v_trials) ORDER BY id FOR NO KEY UPDATE;
         PERFORM sluice.agent_hold(v_agent.id);
 
         IF EXISTS (SELECT FROM sluice.assignment x JOIN sluice.instance i ON i.id = x.instance
@@ -149,6 +151,17 @@ BEGIN
         END LOOP;
 
         PERFORM sluice.run_stop(r, v_token.name, format('agent "%s", on which it was tried, was deleted by %s', v_agent.name, v_token.name)) FROM unnest(v_trials) r;
+
+        -- What began here and is not over begins again elsewhere, or not at all: its workspace goes with the agent.
+        UPDATE sluice.instance SET goodbye_at = coalesce(goodbye_at, clock_timestamp()) WHERE agent = v_agent.id;
+        PERFORM sluice.runs_move(i.id, format('The agent that it waited for was deleted by %s.', v_token.name)) FROM sluice.instance i WHERE i.agent = v_agent.id;
+        PERFORM sluice.run_stop(r.id, v_token.name, format('agent "%s", on which it began, was deleted by %s', v_agent.name, v_token.name))
+           FROM sluice.run r JOIN sluice.instance i ON i.id = r.instance
+          WHERE r.id = ANY (v_bound) AND i.agent = v_agent.id AND r.ended_at IS NULL
+            AND EXISTS (SELECT FROM sluice.task t WHERE t.run = r.id AND t.state IN ('waiting', 'queued') AND NOT t.apart);
+        UPDATE sluice.run r SET instance = NULL FROM sluice.instance i WHERE r.id = ANY (v_bound) AND i.id = r.instance AND i.agent = v_agent.id;
+        UPDATE sluice.attempt SET log_complete = true
+         WHERE id IN (SELECT o.attempt FROM sluice.owed_log o JOIN sluice.instance i ON i.id = o.instance WHERE i.agent = v_agent.id);
 
         -- What else waits for it waits for anybody now.
         UPDATE sluice.queue q SET instance = NULL FROM sluice.instance i WHERE i.agent = v_agent.id AND q.instance = i.id AND NOT q.apart;

@@ -268,8 +268,6 @@ DECLARE
         v_cleans json[];
         v record;
 BEGIN
-        PERFORM sluice.presence_touch(v_all);
-
         -- Refusals of another session than the current one. Their locks come before those of runs.
         IF EXISTS (SELECT FROM unnest(p_reports) e WHERE e.state = 'refused') THEN
                 FOR v IN SELECT DISTINCT e.instance, e.request FROM unnest(p_reports) e WHERE e.state = 'refused' ORDER BY 1, 2 LOOP
@@ -279,6 +277,7 @@ BEGIN
                 END LOOP;
         END IF;
 
+        PERFORM sluice.presence_touch(v_all);
         SELECT * INTO v_is FROM sluice.reports_apply(p_reports, p_requests, v_void);
         PERFORM sluice.runs_advance(ARRAY(SELECT DISTINCT unnest(v_is.changed)));
         PERFORM sluice.dues_begin_caused(v_is.changed);

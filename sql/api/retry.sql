@@ -12,10 +12,10 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
                     ELSE 'failed' END
 $$;
 
--- Whether it is the task that has failed. NULL of what has not ended.
+-- Whether it is the task that has failed. NULL of what has not ended. What was abandoned may run on.
 CREATE OR REPLACE FUNCTION sluice.costs_a_try(p_outcome text) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-        SELECT p_outcome NOT IN ('success', 'cancelled', 'exec-condition', 'refused', 'lost', 'fenced', 'interrupted')
+        SELECT p_outcome NOT IN ('success', 'cancelled', 'exec-condition', 'refused', 'lost', 'fenced', 'interrupted', 'abandoned')
 $$;
 
 -- From the n-th failure to the next try: RetryBackoffSec=, doubled each time up to RetryMaxBackoffSec=. Up to a quarter more by chance,

@@ -298,7 +298,7 @@ BEGIN
         END IF;
 
         FOR v_attempt IN SELECT * FROM sluice.attempts_of(p_run) a
-                          WHERE a.state IN ('queued', 'assigned', 'running') LOOP
+                          WHERE a.state IN ('queued', 'assigned', 'running') OR a.state = 'stopping' AND a.stop_requested_at IS NULL LOOP
                 IF v_attempt.state = 'queued' THEN
                         DELETE FROM sluice.queue WHERE attempt = v_attempt.id;
                         UPDATE sluice.attempt
