@@ -389,6 +389,8 @@ static void on_start_answered(ExecVerdict verdict, const char *words, void *user
         a->start = NULL;
         switch (verdict) {
         case EXEC_DONE:
+                if (str_eq(a->unit_state.load, "not-found"))
+                        (void) unit_read(a->unit); /* that was before this answer, and may be all */
                 break;
         case EXEC_EXISTS: /* an earlier call whose answer was lost: our match may have come too late */
                 (void) unit_read(a->unit);
