@@ -202,7 +202,7 @@ BEGIN
                  LIMIT 1000
         ), held AS MATERIALIZED (
                 SELECT r.id FROM sluice.run r
-                 WHERE r.id IN (SELECT q.run FROM gone g JOIN sluice.queue q ON q.instance = g.instance AND q.apart)
+                 WHERE r.id = ANY (ARRAY(SELECT q.run FROM gone g JOIN sluice.queue q ON q.instance = g.instance AND q.apart))
                  ORDER BY r.id FOR NO KEY UPDATE SKIP LOCKED
         )
         SELECT array_agg(q.attempt), array_agg(g.why), array_agg(DISTINCT q.run) INTO v_attempts, v_reasons, v_runs

@@ -87,21 +87,23 @@ $$;
 -- The runs of an instance, of which presence says that it was last heard of then, whose grace is over. Their grace is that of
 -- the slowest of their tasks to stop: a run is given up as a whole, since its tasks share a workspace.
 CREATE OR REPLACE FUNCTION sluice.loss_runs(p_instance uuid, p_heard timestamptz) RETURNS TABLE (run uuid, retried boolean)
-LANGUAGE plpgsql STABLE ROWS 8 AS $$
+LANGUAGE plpgsql STABLE ROWS 8 SET enable_seqscan = off AS $$
 #variable_conflict use_column
 BEGIN
         RETURN QUERY
-                SELECT x.run, sluice.on_agent_loss(v.spec) = 'retry' AND bool_and(sluice.is_fenced(v.spec, v.spec -> 'tasks' -> t.position))
+                SELECT x.run, sluice.on_agent_loss(k.spec) = 'retry' AND bool_and(sluice.is_fenced(k.spec, k.spec -> 'tasks' -> k.position))
                   FROM sluice.assignment x
                   JOIN sluice.instance i ON i.id = x.instance
-                  JOIN sluice.attempt a ON a.id = x.attempt
-                  JOIN sluice.run r ON r.id = x.run
-                  JOIN sluice.task t ON t.run = x.run AND t.name = a.task
-                  JOIN sluice.pipe_version v ON (v.project, v.pipe, v.version) = (r.project, r.pipe, r.version)
-                 WHERE x.instance = p_instance AND sluice.on_agent_loss(v.spec) <> 'wait'
-                 GROUP BY x.run, v.spec, i.self_fence_sec
+                 CROSS JOIN LATERAL (SELECT v.spec, t.position
+                                       FROM sluice.attempt a
+                                       JOIN sluice.run r ON r.id = x.run
+                                       JOIN sluice.task t ON t.run = x.run AND t.name = a.task
+                                       JOIN sluice.pipe_version v ON (v.project, v.pipe, v.version) = (r.project, r.pipe, r.version)
+                                      WHERE a.id = x.attempt OFFSET 0) k
+                 WHERE x.instance = p_instance AND sluice.on_agent_loss(k.spec) <> 'wait'
+                 GROUP BY x.run, k.spec, i.self_fence_sec
                 HAVING p_heard + make_interval(secs => i.self_fence_sec) + sluice.loss_margin()
-                       + max(coalesce(sluice.stop_timeout(v.spec -> 'tasks' -> t.position), interval '90 seconds')) < clock_timestamp();
+                       + max(coalesce(sluice.stop_timeout(k.spec -> 'tasks' -> k.position), interval '90 seconds')) < clock_timestamp();
 END
 $$;
 
@@ -161,67 +163,90 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
         SELECT sluice.on_agent_loss(p_spec) = 'retry' AND coalesce(p_spec ->> 'delivery', 'at-least-once') = 'at-least-once'
 $$;
 
--- The runs of which an instance has nothing but the workspace, and for which a task waits.
-CREATE OR REPLACE FUNCTION sluice.runs_to_move(p_instance uuid) RETURNS SETOF uuid
-LANGUAGE plpgsql STABLE ROWS 8 AS $$
+DROP FUNCTION IF EXISTS sluice.runs_move(uuid, timestamptz), sluice.runs_move(uuid, text), sluice.runs_to_move(uuid); -- of releases before
+
+-- The runs of which something waits: for a seat on one of these instances, or for its next try, wherever.
+CREATE OR REPLACE FUNCTION sluice.runs_waiting(p_instances uuid[]) RETURNS uuid[]
+LANGUAGE plpgsql STABLE SET enable_seqscan = off AS $$
 BEGIN
-        RETURN QUERY
-                SELECT r.id
-                  FROM sluice.run r JOIN sluice.pipe_version v ON (v.project, v.pipe, v.version) = (r.project, r.pipe, r.version)
-                 WHERE r.id = ANY (ARRAY(SELECT q.run FROM sluice.queue q WHERE q.instance = p_instance
-                                         UNION SELECT t.run FROM sluice.task t WHERE t.retry_at IS NOT NULL))
-                   AND r.instance = p_instance AND r.cancel_requested_at IS NULL AND sluice.is_movable(v.spec)
-                   AND NOT EXISTS (SELECT FROM sluice.assignment x WHERE x.run = r.id AND x.instance = p_instance)
-                   AND EXISTS (SELECT FROM sluice.task t WHERE t.run = r.id AND t.state IN ('waiting', 'queued') AND NOT t.apart);
+        RETURN ARRAY(SELECT q.run FROM sluice.queue q WHERE q.instance = ANY (p_instances)
+                     UNION SELECT t.run FROM sluice.task t WHERE t.retry_at IS NOT NULL);
 END
 $$;
 
-DROP FUNCTION IF EXISTS sluice.runs_move(uuid, timestamptz); -- of the release before
+-- Of these runs, those of which one of these instances has nothing but the workspace, and for which a task waits. Each is looked up by its key
+-- (docs/decisions/0015): what waits may be much, and what has run is.
+CREATE OR REPLACE FUNCTION sluice.runs_movable(p_instances uuid[], p_runs uuid[]) RETURNS TABLE (run uuid, instance uuid)
+LANGUAGE plpgsql STABLE ROWS 8 SET enable_seqscan = off AS $$
+#variable_conflict use_column
+BEGIN
+        RETURN QUERY
+                SELECT r.id, r.instance
+                  FROM unnest(p_runs) b (run)
+                 CROSS JOIN LATERAL (SELECT r.id, r.instance, v.spec
+                                       FROM sluice.run r JOIN sluice.pipe_version v ON (v.project, v.pipe, v.version) = (r.project, r.pipe, r.version)
+                                      WHERE r.id = b.run AND r.instance = ANY (p_instances) AND r.cancel_requested_at IS NULL OFFSET 0) r
+                 WHERE sluice.is_movable(r.spec)
+                   AND NOT EXISTS (SELECT FROM sluice.assignment x WHERE x.run = r.id AND x.instance = r.instance OFFSET 0)
+                   AND EXISTS (SELECT FROM sluice.task t WHERE t.run = r.id AND t.state IN ('waiting', 'queued') AND NOT t.apart OFFSET 0);
+END
+$$;
 
--- Runs that have nothing on an instance but their workspace: a task of theirs waits for its next try, or for a seat there. Where all of it
--- may be repeated, all of it begins again elsewhere; there is nothing that would have to be stopped before. Where one of its tasks has
--- failed, those that wait for this instance fail, too. Answers the runs, which are to be placed.
-CREATE OR REPLACE FUNCTION sluice.runs_move(p_instance uuid, p_reason text) RETURNS uuid[]
+-- Those of the runs that have nothing on one of these instances but their workspace: a task of theirs waits for its next try, or for a seat there.
+-- Where all of it may be repeated, all of it begins again elsewhere; there is nothing that would have to be stopped before. Where one of its
+-- tasks has failed, those that wait for the instance fail, too, for its reason. Answers the runs that were moved, which are to be placed.
+CREATE OR REPLACE FUNCTION sluice.runs_move(p_instances uuid[], p_reasons text[], p_runs uuid[]) RETURNS uuid[]
 LANGUAGE plpgsql AS $$
 DECLARE
-        v_held uuid[] := ARRAY(SELECT r.id FROM sluice.run r WHERE r.id = ANY (ARRAY(SELECT sluice.runs_to_move(p_instance)))
+        v_held uuid[] := ARRAY(SELECT r.id FROM sluice.run r WHERE r.id = ANY (ARRAY(SELECT m.run FROM sluice.runs_movable(p_instances, p_runs) m))
                                 ORDER BY r.id FOR NO KEY UPDATE SKIP LOCKED);
-        v_runs uuid[] := ARRAY(SELECT m.id FROM sluice.runs_to_move(p_instance) m (id) WHERE m.id = ANY (v_held) ORDER BY 1); -- as they are now
-        v_ends uuid[] := ARRAY(SELECT r FROM unnest(v_runs) r WHERE NOT sluice.run_can_begin_again(r));
+        v_runs uuid[];
+        v_homes uuid[];
+        v_ends uuid[];
 BEGIN
+        SELECT coalesce(array_agg(m.run ORDER BY m.run), '{}'), coalesce(array_agg(m.instance ORDER BY m.run), '{}') INTO v_runs, v_homes
+          FROM sluice.runs_movable(p_instances, v_held) m; -- as they are now
+        v_ends := ARRAY(SELECT r FROM unnest(v_runs) r WHERE NOT sluice.run_can_begin_again(r));
+
         UPDATE sluice.attempt
-           SET state = 'cancelled', outcome = 'cancelled', ended_at = clock_timestamp(), log_complete = true, reason = p_reason
+           SET state = 'cancelled', outcome = 'cancelled', ended_at = clock_timestamp(), log_complete = true,
+               reason = p_reasons[array_position(p_instances, v_homes[array_position(v_runs, run)])]
          WHERE id = ANY (ARRAY(SELECT q.attempt FROM sluice.queue q WHERE q.run = ANY (v_runs) AND NOT q.apart));
         DELETE FROM sluice.queue WHERE run = ANY (v_runs) AND NOT apart;
         UPDATE sluice.task SET state = 'queued', retry_at = NULL WHERE run = ANY (v_ends) AND NOT apart AND retry_at IS NOT NULL; -- there will be no retry
         UPDATE sluice.task SET state = CASE WHEN run = ANY (v_ends) THEN 'failed' ELSE 'waiting' END WHERE run = ANY (v_runs) AND NOT apart AND state = 'queued';
-        PERFORM sluice.run_unbind(r.run, p_instance) FROM unnest(v_runs) r (run);
+        PERFORM sluice.run_unbind(b.run, b.home) FROM unnest(v_runs, v_homes) b (run, home);
         PERFORM sluice.runs_advance(v_runs);
         RETURN v_runs;
 END
 $$;
 
--- For all instances whose fence must have fallen, and those whose agent is drained and was given its time.
+-- For all instances whose fence must have fallen, and those whose agent is drained and was given its time; so many runs at once.
 CREATE OR REPLACE FUNCTION sluice.moves_sweep() RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
-        v record;
+        v_gone uuid[];
+        v_reasons text[];
+        v_runs uuid[];
 BEGIN
-        FOR v IN SELECT p.instance, CASE WHEN d.agent IS NULL THEN format('was not heard of since %s', sluice.rfc3339(p.last_seen_at)) ELSE 'is drained' END AS why
-                   FROM (SELECT q.instance FROM sluice.queue q WHERE q.instance IS NOT NULL
-                         UNION
-                         SELECT r.instance FROM sluice.task t JOIN sluice.run r ON r.id = t.run WHERE t.retry_at IS NOT NULL) b
-                   JOIN sluice.presence p ON p.instance = b.instance
-                   JOIN sluice.instance i ON i.id = p.instance
-                   LEFT JOIN sluice.agent_flag d ON d.agent = i.agent AND d.escalated_at IS NOT NULL
-                  WHERE (d.agent IS NOT NULL
-                         OR i.goodbye_at IS NULL AND i.quarantined_at IS NULL
-                            AND greatest(p.last_seen_at, (SELECT since FROM sluice.attendance)) + make_interval(secs => i.self_fence_sec)
-                                + sluice.loss_margin() < clock_timestamp())
-                    AND EXISTS (SELECT FROM sluice.runs_to_move(p.instance))
-                  ORDER BY p.instance LIMIT 100 LOOP
-                PERFORM sluice.dispatch_runs(sluice.runs_move(v.instance, format('The agent that it waited for %s.', v.why)), NULL);
-        END LOOP;
+        SELECT array_agg(i.id),
+               array_agg(format('The agent that it waited for %s.',
+                                CASE WHEN d.agent IS NULL THEN format('was not heard of since %s', sluice.rfc3339(p.last_seen_at)) ELSE 'is drained' END))
+          INTO v_gone, v_reasons
+          FROM sluice.presence p
+          JOIN sluice.instance i ON i.id = p.instance
+          LEFT JOIN sluice.agent_flag d ON d.agent = i.agent AND d.escalated_at IS NOT NULL
+         WHERE d.agent IS NOT NULL
+            OR i.goodbye_at IS NULL AND i.quarantined_at IS NULL
+               AND greatest(p.last_seen_at, (SELECT since FROM sluice.attendance)) + make_interval(secs => i.self_fence_sec) + sluice.loss_margin() < clock_timestamp();
+        IF v_gone IS NULL THEN
+                RETURN;
+        END IF;
+
+        v_runs := ARRAY(SELECT m.run FROM sluice.runs_movable(v_gone, sluice.runs_waiting(v_gone)) m LIMIT 1000);
+        IF v_runs <> '{}' THEN
+                PERFORM sluice.dispatch_runs(sluice.runs_move(v_gone, v_reasons, v_runs), NULL);
+        END IF;
 END
 $$;
 
@@ -258,13 +283,14 @@ BEGIN
         v_since := sluice.attend();
 
         -- One that said goodbye is waited for: its tasks run on, and it has lifted its fence. Of one in quarantine nobody knows.
-        FOR v IN SELECT p.instance
-                   FROM sluice.presence p JOIN sluice.instance i ON i.id = p.instance
-                  WHERE i.goodbye_at IS NULL AND i.self_fence_sec IS NOT NULL AND i.quarantined_at IS NULL
-                    AND greatest(p.last_seen_at, v_since) + make_interval(secs => i.self_fence_sec) + sluice.loss_margin() < clock_timestamp()
-                    AND EXISTS (SELECT FROM sluice.assignment x WHERE x.instance = p.instance)
-                    AND EXISTS (SELECT FROM sluice.loss_runs(p.instance, greatest(p.last_seen_at, v_since))) -- those that wait leave room for others
-                  ORDER BY p.instance LIMIT 100 LOOP
+        FOR v IN SELECT g.instance
+                   FROM (SELECT p.instance, greatest(p.last_seen_at, v_since) AS heard
+                           FROM sluice.presence p JOIN sluice.instance i ON i.id = p.instance
+                          WHERE i.goodbye_at IS NULL AND i.self_fence_sec IS NOT NULL AND i.quarantined_at IS NULL
+                            AND greatest(p.last_seen_at, v_since) + make_interval(secs => i.self_fence_sec) + sluice.loss_margin() < clock_timestamp() OFFSET 0) g
+                  WHERE EXISTS (SELECT FROM sluice.assignment x WHERE x.instance = g.instance OFFSET 0)
+                    AND EXISTS (SELECT FROM sluice.loss_runs(g.instance, g.heard)) -- those that wait leave room for others
+                  ORDER BY g.instance LIMIT 100 LOOP
                 -- It may be here again in this moment: then this waits for it, or it waits for this.
                 SELECT last_seen_at INTO v_heard FROM sluice.presence WHERE instance = v.instance FOR UPDATE;
                 SELECT v_runs || coalesce(array_agg(l.run), '{}'), v_retried || coalesce(array_agg(l.retried), '{}'),

@@ -1,5 +1,19 @@
 -- What must happen by itself, now and then.
 
+-- They are here. Locks of runs are held by now, so this waits for nobody: whoever holds a row is busy with what the agent says itself.
+CREATE OR REPLACE FUNCTION sluice.presence_seen(p_instances uuid[]) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+        UPDATE sluice.presence p SET last_seen_at = greatest(p.last_seen_at, clock_timestamp())
+         WHERE p.instance = ANY (ARRAY(SELECT h.instance FROM sluice.presence h WHERE h.instance = ANY (p_instances) ORDER BY h.instance FOR NO KEY UPDATE SKIP LOCKED));
+
+        INSERT INTO sluice.presence (instance, last_seen_at)
+        SELECT i.id, clock_timestamp() FROM sluice.instance i
+         WHERE i.id = ANY (p_instances) AND NOT EXISTS (SELECT FROM sluice.presence p WHERE p.instance = i.id)
+         ORDER BY i.id ON CONFLICT (instance) DO NOTHING;
+END
+$$;
+
 -- Agents whose poll is being held: seen, without a call of theirs. Also looks after the queue, since it
 -- is what every worker calls every few seconds, and as soon as it has a database again.
 CREATE OR REPLACE FUNCTION api.presence_flush(p_instances uuid[]) RETURNS void
@@ -11,9 +25,7 @@ BEGIN
         PERFORM sluice.retry_sweep(); -- if nobody was told that it is time
         PERFORM sluice.drain_sweep();
 
-        INSERT INTO sluice.presence AS p (instance, last_seen_at)
-        SELECT i.id, clock_timestamp() FROM sluice.instance i WHERE i.id = ANY (p_instances) ORDER BY i.id
-            ON CONFLICT (instance) DO UPDATE SET last_seen_at = greatest(p.last_seen_at, excluded.last_seen_at);
+        PERFORM sluice.presence_seen(p_instances);
 
         PERFORM sluice.streams_sweep();
         PERFORM sluice.dispatch_sweep();

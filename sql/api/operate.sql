@@ -154,7 +154,8 @@ BEGIN
 
         -- What began here and is not over begins again elsewhere, or not at all: its workspace goes with the agent.
         UPDATE sluice.instance SET goodbye_at = coalesce(goodbye_at, clock_timestamp()) WHERE agent = v_agent.id;
-        PERFORM sluice.runs_move(i.id, format('The agent that it waited for was deleted by %s.', v_token.name)) FROM sluice.instance i WHERE i.agent = v_agent.id;
+        PERFORM sluice.runs_move(ARRAY[i.id], ARRAY[format('The agent that it waited for was deleted by %s.', v_token.name)], sluice.runs_waiting(ARRAY[i.id]))
+           FROM sluice.instance i WHERE i.agent = v_agent.id;
         PERFORM sluice.run_stop(r.id, v_token.name, format('agent "%s", on which it began, was deleted by %s', v_agent.name, v_token.name))
            FROM sluice.run r JOIN sluice.instance i ON i.id = r.instance
           WHERE r.id = ANY (v_bound) AND i.agent = v_agent.id AND r.ended_at IS NULL
@@ -172,29 +173,34 @@ BEGIN
 END
 $$;
 
--- Drains whose time is over: what still runs is stopped, and goes on elsewhere where the pipe allows that.
+-- Drains whose time is over: what still runs is stopped, and goes on elsewhere where the pipe allows that. Runs that somebody is busy with are left
+-- for the next time.
 CREATE OR REPLACE FUNCTION sluice.drain_sweep() RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
         f sluice.agent_flag;
         v sluice.assignment;
+        v_held uuid[];
 BEGIN
         FOR f IN SELECT * FROM sluice.agent_flag
                   WHERE deadline_at < clock_timestamp() AND escalated_at IS NULL
                   ORDER BY agent LIMIT 10 FOR UPDATE SKIP LOCKED LOOP
-                PERFORM FROM sluice.run WHERE id IN (
-                        SELECT x.run FROM sluice.assignment x JOIN sluice.instance i ON i.id = x.instance WHERE i.agent = f.agent)
-                  ORDER BY id FOR NO KEY UPDATE;
+                v_held := ARRAY(SELECT r.id FROM sluice.run r
+                                 WHERE r.id = ANY (ARRAY(SELECT x.run FROM sluice.assignment x JOIN sluice.instance i ON i.id = x.instance WHERE i.agent = f.agent))
+                                 ORDER BY r.id FOR NO KEY UPDATE SKIP LOCKED);
                 FOR v IN UPDATE sluice.assignment x
                             SET state = 'stopping', interrupt = true,
                                 stop_reason = concat_ws(': ', 'its agent is drained by ' || f.set_by, f.reason)
                            FROM sluice.instance i
-                          WHERE i.agent = f.agent AND x.instance = i.id AND x.state IN ('assigned', 'running')
+                          WHERE i.agent = f.agent AND x.instance = i.id AND x.run = ANY (v_held) AND x.state IN ('assigned', 'running')
                          RETURNING x.* LOOP
                         UPDATE sluice.attempt SET state = 'stopping', reason = v.stop_reason WHERE id = v.attempt;
                         PERFORM pg_notify('sluice', 'instance ' || v.instance);
                 END LOOP;
-                UPDATE sluice.agent_flag SET escalated_at = clock_timestamp() WHERE agent = f.agent AND flag = f.flag;
+                UPDATE sluice.agent_flag SET escalated_at = clock_timestamp()
+                 WHERE agent = f.agent AND flag = f.flag
+                   AND NOT EXISTS (SELECT FROM sluice.assignment x JOIN sluice.instance i ON i.id = x.instance
+                                    WHERE i.agent = f.agent AND x.state IN ('assigned', 'running'));
         END LOOP;
 END
 $$;

@@ -5,24 +5,7 @@
 SMALL=1000 LARGE=40000
 psql -X -q -U postgres -c "LOAD 'auto_explain'" 2>/dev/null || { echo "1..0 # SKIP no auto_explain"; exit 0; }
 
-# Runs of one task each, in the queue or, with their end, in the history.
-sql "CREATE FUNCTION t.fill(p_count int, p_queued boolean) RETURNS void LANGUAGE plpgsql AS '
-        DECLARE v sluice.pipe_version;
-        BEGIN
-                SELECT x.* INTO v FROM sluice.pipe_version x WHERE x.pipe = ''p'';
-                CREATE TEMP TABLE made AS SELECT sluice.uuid_v7() AS run, sluice.uuid_v7() AS attempt FROM generate_series(1, p_count);
-                INSERT INTO sluice.run (id, project, pipe, version, state, outcome, ended_at)
-                SELECT run, v.project, v.pipe, v.version, CASE WHEN p_queued THEN ''queued'' ELSE ''succeeded'' END,
-                       CASE WHEN NOT p_queued THEN ''success'' END, CASE WHEN NOT p_queued THEN now() END FROM made;
-                INSERT INTO sluice.task (run, name, position, state)
-                SELECT run, ''a'', 0, CASE WHEN p_queued THEN ''queued'' ELSE ''succeeded'' END FROM made;
-                INSERT INTO sluice.attempt (id, run, task, state, outcome, ended_at)
-                SELECT attempt, run, ''a'', CASE WHEN p_queued THEN ''queued'' ELSE ''ended'' END,
-                       CASE WHEN NOT p_queued THEN ''success'' END, CASE WHEN NOT p_queued THEN now() END FROM made;
-                INSERT INTO sluice.queue (attempt, run, demand) SELECT attempt, run, v.demands[1] FROM made WHERE p_queued;
-                DROP TABLE made;
-        END'" \
-    "CREATE FUNCTION t.finish(p_agent text) RETURNS jsonb LANGUAGE sql AS '
+sql "CREATE FUNCTION t.finish(p_agent text) RETURNS jsonb LANGUAGE sql AS '
         SELECT t.events(p_agent, VARIADIC array_agg(e)) FROM (
                 SELECT unnest(ARRAY[t.success(x.attempt, x.epoch), t.event(x.attempt, x.epoch, ''logged'', ''{\"sequence\": 0}'')]) AS e
                   FROM sluice.assignment x WHERE x.instance = t.id(p_agent)) s'" \

@@ -132,4 +132,18 @@ gone
 behind "SELECT t.events('one', t.success('$a'));" "SELECT t.sync('one', '[]', jsonb_build_object('session', t.id('newer')))"
 is "$(run_is)" "succeeded|success|f" "an end that was reported is not lost with the session"
 
+# Sweeps have locks of runs, and wait neither for what an agent says meanwhile, which comes to those runs, nor for a run.
+sql "UPDATE sluice.presence SET last_seen_at = last_seen_at - interval '30 seconds' WHERE instance = t.id('one')" >/dev/null
+beside "SELECT sluice.presence_touch(ARRAY[t.id('one')])" "SELECT api.presence_flush(ARRAY[t.id('one')])"
+sql "UPDATE sluice.presence SET last_seen_at = last_seen_at - interval '30 seconds' WHERE instance = t.id('one')" "SELECT api.presence_flush(ARRAY[t.id('one')])" >/dev/null
+is "$(sql "SELECT last_seen_at > clock_timestamp() - interval '20 seconds' FROM sluice.presence WHERE instance = t.id('one')")" t "who holds a poll is here"
+sql "UPDATE sluice.instance SET draining = false WHERE id = t.id('one')" >/dev/null
+new
+sql "SELECT api.agent_flag_set(t.h('owner'), 'one', 'draining', '{\"deadline_sec\": 0}')" >/dev/null
+drain_is() { sql "SELECT x.state, f.escalated_at IS NOT NULL FROM sluice.assignment x, sluice.agent_flag f WHERE x.attempt = '$a'"; }
+beside "SELECT FROM sluice.run WHERE id = '$run' FOR NO KEY UPDATE" "SELECT sluice.drain_sweep()"
+is "$(drain_is)" "assigned|f" "a drain whose deadline is over leaves a run that somebody is busy with"
+sql "SELECT sluice.drain_sweep()" >/dev/null
+is "$(drain_is)" "stopping|t" "for the next time"
+
 done_testing
