@@ -23,12 +23,25 @@ static size_t sequence_length(const char *s, size_t size) {
         return 0;
 }
 
+/* In two bytes where there is such a form: a table of tabs shall not take six times its room. */
+static void put_escape(JsonOut *o, char c) {
+        static const char forms[][2] = { { '"', '"' },  { '\\', '\\' }, { '\b', 'b' },
+                                         { '\f', 'f' }, { '\n', 'n' },  { '\r', 'r' },
+                                         { '\t', 't' } };
+        char escape[8];
+
+        (void) snprintf(escape, sizeof(escape), "\\u%04x", (unsigned char) c);
+        for (size_t i = 0; i < ELEMENTSOF(forms); i++)
+                if (forms[i][0] == c)
+                        (void) snprintf(escape, sizeof(escape), "\\%c", forms[i][1]);
+        put_str(o, escape);
+}
+
 static void put_quoted(JsonOut *o, const char *text, size_t size) {
         put_str(o, "\"");
         for (size_t i = 0; i < size;) {
                 unsigned char c = (unsigned char) text[i];
                 size_t plain = i, n;
-                char escape[8];
 
                 while (plain < size && (unsigned char) text[plain] >= 0x20 &&
                        (unsigned char) text[plain] < 0x80 && text[plain] != '"' &&
@@ -39,13 +52,8 @@ static void put_quoted(JsonOut *o, const char *text, size_t size) {
                         i = plain;
                         continue;
                 }
-                if (c == '"' || c == '\\') {
-                        (void) snprintf(escape, sizeof(escape), "\\%c", c);
-                        put_str(o, escape);
-                        i++;
-                } else if (c < 0x20) {
-                        (void) snprintf(escape, sizeof(escape), "\\u%04x", c);
-                        put_str(o, escape);
+                if (c < 0x20 || c == '"' || c == '\\') {
+                        put_escape(o, text[i]);
                         i++;
                 } else {
                         n = sequence_length(text + i, size - i);

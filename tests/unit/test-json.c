@@ -125,7 +125,7 @@ static void test_writes(void) {
         json_out_end_object(&o);
         ok_int(json_out_take(&o, &text), 0);
         ok_str(text,
-               "{\"a\":\"q\\\"\\\\\\u000a\\u0001\",\"bad\":\"x\xef\xbf\xbd\xc3\xa9\",\"none\":null,"
+               "{\"a\":\"q\\\"\\\\\\n\\u0001\",\"bad\":\"x\xef\xbf\xbd\xc3\xa9\",\"none\":null,"
                "\"list\":[18446744073709551615,false],\"raw\":{}}");
 }
 
