@@ -223,13 +223,9 @@ void channel_kick_within(Channel *c, uint64_t usec) {
 }
 
 static void channel_retry(Channel *c, unsigned retry_after_sec, bool refused) {
-        uint64_t asked = retry_after_sec * USEC_PER_SEC, usec;
-
         c->backoff.first_usec = refused ? REFUSED_FIRST_USEC : DELAY_FIRST_USEC;
         c->backoff.limit_usec = refused ? REFUSED_LIMIT_USEC : DELAY_LIMIT_USEC;
-        usec = backoff_next_usec(&c->backoff);
-        /* Retry-After is a lower bound; what is above it stays jittered. */
-        channel_arm(c, usec < asked ? asked + usec / 4 : usec);
+        channel_arm(c, backoff_next_asked_usec(&c->backoff, retry_after_sec));
         c->delayed = true;
         c->told = refused || retry_after_sec > 0;
 }

@@ -12,7 +12,6 @@
 #define TIMEOUT_SEC 60U
 #define SHORT_USEC (10 * USEC_PER_SEC)
 #define START_USEC (30 * USEC_PER_SEC)
-#define RETRY_AFTER_MAX_SEC 60U
 
 struct Call {
         Client *client; /* borrowed: freed after its calls */
@@ -114,15 +113,11 @@ static void tell_trouble(const Call *call, const HttpAnswer *answer, const Error
 
 /* 1 when the request will be repeated. */
 static int repeat(Call *call, const HttpAnswer *answer, const Error *e) {
-        uint64_t limit = limit_usec(call, failure_kind(answer)), usec, asked;
+        uint64_t limit = limit_usec(call, failure_kind(answer)), usec;
 
         if (call->since_usec == 0)
                 call->since_usec = clock_usec(CLOCK_MONOTONIC);
-        usec = backoff_next_usec(&call->backoff);
-        asked = answer->retry_after_sec < RETRY_AFTER_MAX_SEC ? answer->retry_after_sec
-                                                              : RETRY_AFTER_MAX_SEC;
-        if (usec < asked * USEC_PER_SEC)
-                usec = asked * USEC_PER_SEC;
+        usec = backoff_next_asked_usec(&call->backoff, answer->retry_after_sec);
         if (limit != USEC_INFINITY && clock_usec(CLOCK_MONOTONIC) - call->since_usec + usec > limit)
                 return 0;
         if (call->patience != PATIENCE_SHORT)

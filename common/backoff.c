@@ -3,6 +3,10 @@
 
 #include <sys/random.h>
 
+#include "timespan.h"
+
+#define ASKED_MAX_SEC 60U
+
 uint64_t backoff_next_usec(Backoff *b) {
         uint64_t whole = b->first_usec;
         uint64_t random = 0;
@@ -15,4 +19,12 @@ uint64_t backoff_next_usec(Backoff *b) {
 
         (void) !getrandom(&random, sizeof(random), GRND_NONBLOCK);
         return whole / 2 + random % (whole / 2 + 1);
+}
+
+/* What is above it stays jittered. */
+uint64_t backoff_next_asked_usec(Backoff *b, unsigned asked_sec) {
+        uint64_t asked = (asked_sec < ASKED_MAX_SEC ? asked_sec : ASKED_MAX_SEC) * USEC_PER_SEC;
+        uint64_t usec = backoff_next_usec(b);
+
+        return usec < asked ? asked + usec / 4 : usec;
 }

@@ -121,6 +121,10 @@ static void test_backoff(void) {
 
                 ok_true(delay >= 50 && delay <= 1000);
         }
+        b = (Backoff){ .first_usec = 100, .limit_usec = 1000 };
+        ok_true(backoff_next_asked_usec(&b, 0) <= 100);
+        ok_true(backoff_next_asked_usec(&b, 5) >= 5 * USEC_PER_SEC);
+        ok_true(backoff_next_asked_usec(&b, 86400) <= 61 * USEC_PER_SEC);
 }
 
 typedef struct Settings {
