@@ -43,6 +43,8 @@ struct Recovery {
 static const char reason_rebooted[] = "The host rebooted before agentd could see how it ended.";
 static const char reason_gone[] =
         "Its unit was stopped while agentd was not there to see how it ended.";
+static const char reason_unbegun[] =
+        "systemd did not begin it: something that it needs failed, a mount for one.";
 static const char reason_nothing[] = "The journal of this host has no trace of it.";
 
 static int field(sd_journal *j, const char *name, char *text, size_t size) {
@@ -160,6 +162,14 @@ static bool read_entry(sd_journal *j, Recovered *known) {
         return true;
 }
 
+/* What it needs failed, before its turn came. */
+static bool is_unbegun(sd_journal *j) {
+        char type[16], result[16];
+
+        return field(j, "JOB_TYPE", type, sizeof(type)) >= 0 && str_eq(type, "start") &&
+               field(j, "JOB_RESULT", result, sizeof(result)) >= 0 && str_eq(result, "dependency");
+}
+
 /* PID 1 names the result of a failure. Of a success it says nothing while the unit remains, and of a unit that was stopped it
  * says the same whether its task had ended or not. */
 static int read_systemd(Recovery *r, const char *unit, Recovered *known) {
@@ -172,11 +182,16 @@ static int read_systemd(Recovery *r, const char *unit, Recovered *known) {
         n = seek_last(r->journal, matches);
         if (n <= 0)
                 return n;
-        known->began = true;
         known->reason = reason_by_boot(r->journal);
         (void) sd_journal_get_realtime_usec(r->journal, &known->ended_usec);
-        for (unsigned i = 0; n > 0 && i < ENTRIES_MAX && !read_entry(r->journal, known); i++)
+        for (unsigned i = 0; n > 0 && i < ENTRIES_MAX; i++) {
+                known->began |= !is_unbegun(r->journal);
+                if (read_entry(r->journal, known))
+                        break;
                 n = sd_journal_previous(r->journal);
+        }
+        if (!known->began)
+                known->reason = reason_unbegun;
         if (str_eq(known->result, "lost"))
                 known->main_code = known->main_status = 0;
         return n < 0 ? n : 1;
