@@ -34,6 +34,7 @@ static void kill_all(Attempt *a, int32_t signal) {
                 r = exec_call_new(a->table->exec,
                                   &(ExecRequest){ .method = "Kill",
                                                   .append = append_signal,
+                                                  .text = a->id,
                                                   .tries_max = 1,
                                                   .done = on_killed,
                                                   .userdata = a },

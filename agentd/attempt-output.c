@@ -75,6 +75,7 @@ void attempt_read_output(Attempt *a, attempt_told_t told) {
         r = exec_call_new(a->table->exec,
                           &(ExecRequest){ .method = "Output",
                                           .append = append_names,
+                                          .text = a->id,
                                           .take = take_output,
                                           .done = on_output,
                                           .userdata = a },

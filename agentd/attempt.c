@@ -414,6 +414,7 @@ static int ask_start(Attempt *a) {
         return exec_call_new(a->table->exec,
                              &(ExecRequest){ .method = a->streaming ? "StartStreaming" : "Start",
                                              .append = append_assignment,
+                                             .text = a->id,
                                              .tries_max = START_TRIES_MAX,
                                              .done = on_start_answered,
                                              .userdata = a },

@@ -1,5 +1,5 @@
-/* A queue of calls, the first IN_FLIGHT_MAX of them sent. A call that failed for a passing reason goes to the end of the
- * queue when its delay is over. */
+/* A queue of calls, the first IN_FLIGHT_MAX of them sent. A call that failed for a passing reason keeps its place, and is passed by
+ * those of others while it waits. */
 #include "exec-client.h"
 
 #include <errno.h>
@@ -53,6 +53,14 @@ static void queue_remove(ExecCall *c) {
         c->next = c->previous = NULL;
 }
 
+/* What was said of its attempt before has no answer yet. */
+static bool is_behind(const ExecCall *c) {
+        for (const ExecCall *p = c->text ? c->previous : NULL; p; p = p->previous)
+                if (str_eq(p->text, c->text))
+                        return true;
+        return false;
+}
+
 static void queue_append(ExecCall *c) {
         ExecClient *x = c->client;
 
@@ -64,10 +72,9 @@ static void queue_append(ExecCall *c) {
 ExecCall *exec_call_free(ExecCall *c) {
         if (!c)
                 return NULL;
-        if (c->state == CALL_SENT) {
+        if (c->state == CALL_SENT)
                 c->client->in_flight--;
-                (void) sd_event_source_set_enabled(c->client->pump, SD_EVENT_ONESHOT);
-        }
+        (void) sd_event_source_set_enabled(c->client->pump, SD_EVENT_ONESHOT);
         queue_remove(c);
         (void) sd_bus_slot_unref(c->slot);
         (void) sd_event_source_disable_unref(c->timer);
@@ -92,8 +99,6 @@ static int call_on_delay(sd_event_source *source, uint64_t usec, void *userdata)
         (void) source;
         (void) usec;
         c->state = CALL_WAITING;
-        queue_remove(c);
-        queue_append(c);
         return sd_event_source_set_enabled(c->client->pump, SD_EVENT_ONESHOT);
 }
 
@@ -185,7 +190,7 @@ static int client_on_pump(sd_event_source *source, void *userdata) {
                 int r;
 
                 next = c->next;
-                if (c->state != CALL_WAITING)
+                if (c->state != CALL_WAITING || is_behind(c))
                         continue;
                 r = call_send(c);
                 if (r < 0)

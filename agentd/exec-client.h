@@ -27,7 +27,7 @@ typedef int (*exec_take_t)(sd_bus_message *m, void *userdata);
 typedef struct ExecRequest {
         const char *method;   /* constant */
         exec_append_t append; /* NULL: the text, if there is one */
-        const char *text;     /* copied */
+        const char *text;     /* copied; calls of one text are made one after the other */
         exec_take_t take;     /* NULL: nothing */
         unsigned tries_max;   /* 0: for ever */
         exec_done_t done;     /* NULL: nobody waits, and the client owns the call */
