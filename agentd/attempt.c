@@ -59,7 +59,8 @@ static void log_outcome(const Attempt *a, int level, const char *message_id, con
         const char *fields[] = { attempt, run, unit, json, NULL };
 
         if (attempt && run && unit)
-                log_message(level, message_id, fields, "Attempt %s: %s", a->text, text);
+                (json ? log_record : log_message)(level, message_id, fields, "Attempt %s: %s",
+                                                  a->text, text);
 }
 
 static void refused(Attempt *a, bool requeue, const char *reason) {

@@ -78,14 +78,30 @@ static bool send_to_journal(int level, const char *message_id, const char *const
         return sd_journal_sendv(iov, n) >= 0;
 }
 
-static void write_line(int level, const char *message_id, const char *const fields[],
-                       const char *line) {
-        if (log_to_journal && send_to_journal(level, message_id, fields, line))
-                return;
+static void write_text(int level, const char *line) {
         if (log_plain || isatty(STDERR_FILENO))
                 (void) fprintf(stderr, "%s: %s\n", log_identifier, line);
         else
                 (void) fprintf(stderr, "<%i>%s: %s\n", level, log_identifier, line);
+}
+
+static void write_line(int level, const char *message_id, const char *const fields[],
+                       const char *line) {
+        if (!log_to_journal || !send_to_journal(level, message_id, fields, line))
+                write_text(level, line);
+}
+
+void log_record(int level, const char *message_id, const char *const fields[], const char *fmt,
+                ...) {
+        char line[LOG_LINE_MAX];
+        va_list ap;
+
+        va_start(ap, fmt);
+        (void) vsnprintf(line, sizeof(line), fmt, ap);
+        va_end(ap);
+        if ((!send_to_journal(level, message_id, fields, line) || !log_to_journal) &&
+            level <= log_max_level)
+                write_text(level, line);
 }
 
 void log_message(int level, const char *message_id, const char *const fields[], const char *fmt,

@@ -13,6 +13,9 @@ int log_level_from_string(const char *s); /* emerg … debug, or 0 to 7; -EINVAL
 /* Fields are "NAME=value" strings, NULL-terminated vector or NULL; message_id is from message-ids.h, or NULL. */
 void log_message(int level, const char *message_id, const char *const fields[], const char *fmt,
                  ...) __attribute__((format(printf, 4, 5)));
+/* The same for what is read back from the journal later: it gets there at any level and wherever messages go. */
+void log_record(int level, const char *message_id, const char *const fields[], const char *fmt, ...)
+        __attribute__((format(printf, 4, 5)));
 
 /* Logs at ERR "…: reason of r" and returns r, so that a caller can `return log_error(r, …)`. */
 int log_error(int r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
