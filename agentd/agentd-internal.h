@@ -76,6 +76,7 @@ void agentd_on_work(ProtoWork *work, uint64_t sent_usec, void *userdata);
 void agentd_on_refused(const Error *problem, uint64_t sent_usec, void *userdata);
 void agentd_on_recovered(const ProtoRecover *wanted, const Recovered *known, void *userdata);
 void agentd_on_clock_set(void *userdata);
+void agentd_on_fence(const char *words, void *userdata);
 bool agentd_fence_fell(uint64_t at_usec, void *userdata);
 
 /* leave.c */

@@ -283,7 +283,7 @@ static int make_parts(Agentd *a) {
                 r = workspaces_new(a->exec, "/var/lib", instance, &a->workspaces);
         if (r >= 0)
                 r = contact_new(a->event, a->exec, instance, s->self_fence_usec,
-                                getenv("RUNTIME_DIRECTORY"), &a->contact);
+                                getenv("RUNTIME_DIRECTORY"), agentd_on_fence, a, &a->contact);
         if (r >= 0)
                 r = attempt_table_new(a->bus, a->exec, instance, &attempt_events, a, &a->attempts);
         if (r >= 0)

@@ -277,6 +277,11 @@ static void ask_stop(Attempt *a) {
 }
 
 void attempt_stop(Attempt *a, const char *reason) {
+        if (a->held) {
+                a->held = false;
+                refused(a, false, reason);
+                return;
+        }
         if (set_state(a, ATTEMPT_STOPPING) < 0)
                 return;
         (void) str_replace(&a->reason, reason);
@@ -422,7 +427,7 @@ static int ask_start(Attempt *a) {
                              &a->start);
 }
 
-int attempt_start(AttemptTable *t, ProtoAssignment *assignment, uint64_t deadline_usec,
+int attempt_start(AttemptTable *t, ProtoAssignment *assignment, uint64_t deadline_usec, bool hold,
                   Attempt **ret) {
         _cleanup_(attempt_freep) Attempt *a = NULL;
         Id run;
@@ -441,11 +446,24 @@ int attempt_start(AttemptTable *t, ProtoAssignment *assignment, uint64_t deadlin
                 return -ENOMEM;
         *a->assignment = *assignment;
         *assignment = (ProtoAssignment){};
-        r = ask_start(a);
+        a->held = hold;
+        r = a->held ? 0 : ask_start(a);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(a);
         return 0;
+}
+
+void attempt_unhold(Attempt *a, const char *objection) {
+        int r = 0;
+
+        if (!a->held)
+                return;
+        a->held = false;
+        if (!objection)
+                r = ask_start(a);
+        if (objection || r < 0)
+                refused(a, true, objection ? objection : strerror(-r));
 }
 
 int attempt_refuse(AttemptTable *t, const char *id, uint32_t epoch, bool requeue,

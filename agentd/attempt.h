@@ -67,6 +67,7 @@ struct Attempt {
         bool timed; /* PID 1 was asked when it began to stop it */
         bool stuck; /* PID 1 has given up, and a process is still there: the slot stays taken */
         bool fenced; /* stops when the control plane is not heard of: another agent may be given its task */
+        bool held;          /* not asked for yet: see attempt_unhold() */
         bool streaming;     /* PID 1 supervises it */
         bool recovering;    /* attempt_recover() made it: there is no unit */
         int32_t signal;     /* that was sent last to what has outlived its command; 0: none */
@@ -111,9 +112,11 @@ size_t attempt_count_reading(const AttemptTable *t);
 Attempt *attempt_first(AttemptTable *t);
 Attempt *attempt_next(Attempt *a);
 
-/* Takes the contents of the assignment and starts the unit, if it is fenced not after the deadline. */
-int attempt_start(AttemptTable *t, ProtoAssignment *assignment, uint64_t deadline_usec,
+/* Takes the contents of the assignment and starts the unit, if it is fenced not after the deadline. hold: not before attempt_unhold(). */
+int attempt_start(AttemptTable *t, ProtoAssignment *assignment, uint64_t deadline_usec, bool hold,
                   Attempt **ret);
+/* Starts it if it is held. objection: somebody else may have it; NULL: none. */
+void attempt_unhold(Attempt *a, const char *objection);
 /* An attempt that will not be started: owes the refusal. */
 int attempt_refuse(AttemptTable *t, const char *id, uint32_t epoch, bool requeue,
                    const char *reason, Attempt **ret);

@@ -24,6 +24,8 @@ struct Contact {
         sd_event_source *watch; /* owned; until shortly after the deadline that PID 1 has */
         char *path;             /* owned; of the file with noted_usec; NULL: none */
         contact_done_t done;
+        void *done_userdata;
+        contact_moved_t moved;
         void *userdata;
         uint64_t self_fence_usec;
         uint64_t last_usec;  /* of the last contact; 0: none since our start */
@@ -75,6 +77,10 @@ static void read_noted(Contact *c) {
                 (void) log_error(r, "Cannot read the deadline of fenced tasks");
 }
 
+bool contact_stands(const Contact *c) {
+        return c->armed_usec > contact_now();
+}
+
 void contact_doubt(Contact *c) {
         c->armed_usec = 0;
 }
@@ -120,6 +126,7 @@ static void on_moved(ExecVerdict verdict, const char *words, void *userdata) {
                             "early: %s",
                             words);
         }
+        c->moved(verdict == EXEC_DONE ? NULL : words, c->userdata);
 }
 
 static const char *method_of(const Contact *c) {
@@ -147,7 +154,7 @@ static void on_done(ExecVerdict verdict, const char *words, void *userdata) {
         /* One that stood was left alone: it is the one that is noted. */
         if (verdict == EXEC_DONE && (c->sent_usec == 0 || c->noted_usec == 0))
                 note(c, c->sent_usec);
-        c->done(c->userdata);
+        c->done(c->done_userdata);
 }
 
 static int append_first(sd_bus_message *m, void *userdata) {
@@ -167,7 +174,7 @@ static int append_none(sd_bus_message *m, void *userdata) {
 static int ask(Contact *c, exec_append_t arguments, contact_done_t done, void *userdata) {
         c->call = exec_call_free(c->call);
         c->done = done;
-        c->userdata = userdata;
+        c->done_userdata = userdata;
         return exec_call_new(c->exec,
                              &(ExecRequest){ .method = method_of(c),
                                              .append = arguments,
@@ -208,7 +215,7 @@ void contact_fence(Contact *c) {
 }
 
 int contact_new(sd_event *event, ExecClient *exec, const char *instance, uint64_t self_fence_usec,
-                const char *directory, Contact **ret) {
+                const char *directory, contact_moved_t moved, void *userdata, Contact **ret) {
         _cleanup_(contact_freep) Contact *c = calloc(1, sizeof(*c));
 
         if (!c)
@@ -217,6 +224,8 @@ int contact_new(sd_event *event, ExecClient *exec, const char *instance, uint64_
         c->exec = exec;
         c->instance = instance;
         c->self_fence_usec = self_fence_usec;
+        c->moved = moved;
+        c->userdata = userdata;
         if (directory) {
                 c->path = str_format("%.*s/fence", (int) strcspn(directory, ":"), directory);
                 if (!c->path)

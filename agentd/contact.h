@@ -9,10 +9,13 @@
 
 typedef struct Contact Contact;
 
+/* From the loop: the deadline was to be moved. words: why it was not; NULL: it stands. */
+typedef void (*contact_moved_t)(const char *words, void *userdata);
+
 /* instance: whose fence it is, "" of the one without a name; must live longer. directory: until the next boot, where the deadline is
  * noted for the next start of agentd; NULL: nowhere. */
 int contact_new(sd_event *event, ExecClient *exec, const char *instance, uint64_t self_fence_usec,
-                const char *directory, Contact **ret);
+                const char *directory, contact_moved_t moved, void *userdata, Contact **ret);
 Contact *contact_free(Contact *c); /* before the ExecClient */
 DEFINE_SCOPE_EXIT(Contact, contact_free)
 
@@ -21,6 +24,8 @@ uint64_t contact_now(void);
 void contact_note(Contact *c, uint64_t sent_usec);
 /* There are fenced attempts, or one is about to be: moves the deadline if that is worth a call. */
 void contact_fence(Contact *c);
+/* PID 1 has a deadline that is not over, so that something fenced may begin; else the next contact_fence() has it set one. */
+bool contact_stands(const Contact *c);
 /* Who has stopped a fenced attempt may have stopped the timers, too: the next contact has PID 1 begin with them anew. */
 void contact_doubt(Contact *c);
 

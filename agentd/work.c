@@ -21,6 +21,18 @@ static void keep_fence(Agentd *a, const ProtoWork *work) {
                 contact_fence(a->contact);
 }
 
+/* What is fenced begins behind a deadline, or not here. */
+void agentd_on_fence(const char *words, void *userdata) {
+        _cleanup_(freep) char *objection =
+                words ? str_format("The deadline of SelfFenceSec= cannot be set: %s", words) : NULL;
+        Agentd *a = userdata;
+
+        for (Attempt *x = attempt_first(a->attempts), *next; x; x = next) {
+                next = attempt_next(x);
+                attempt_unhold(x, objection ? objection : words);
+        }
+}
+
 bool agentd_fence_fell(uint64_t at_usec, void *userdata) {
         Agentd *a = userdata;
 
@@ -71,7 +83,9 @@ static void start_attempt(Agentd *a, ProtoAssignment *assignment, uint64_t deadl
         } else if ((r = offer_substitute(assignment, a->settings->instance, &e)) == -EINVAL) {
                 r = attempt_refuse(a->attempts, id, epoch, false, e.detail, &attempt);
         } else if (r >= 0) {
-                r = attempt_start(a->attempts, assignment, deadline_usec, &attempt);
+                bool hold = assignment->fence && !contact_stands(a->contact);
+
+                r = attempt_start(a->attempts, assignment, deadline_usec, hold, &attempt);
                 if (r >= 0)
                         r = shipper_follow(a->shipper, attempt, 0, "", before_usec);
         }

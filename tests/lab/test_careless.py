@@ -100,6 +100,42 @@ def test_what_a_task_needs_cannot_be_mounted(agent, broken):
     all_is_well(agent)
 
 
+def test_what_a_task_needs_fails_while_agentd_is_away(agent):
+    """The journal says that it did not begin: it is not lost."""
+    agent.node.put("/etc/systemd/system/srv-broken.mount", "[Mount]\nWhat=/dev/none\nWhere=/srv/broken\n")
+    agent.node.put("/etc/systemd/system/dev-none.device.d/timeout.conf", "[Unit]\nJobRunningTimeoutSec=10s\n")
+    agent.node.run("systemctl daemon-reload", check=True)
+    try:
+        run = agent.shell("pwd", ["OnAgentLoss=fail"], WorkingDirectory="/srv/broken")
+        wait_until("its job to wait", lambda: "sluice-" in agent.node.run("systemctl list-jobs --no-legend").text, 30)
+        agent.node.run("systemctl stop agentd", check=True)
+        wait_until("its job to fail", lambda: not agent.node.run("systemctl list-jobs --no-legend").text, 30)
+        agent.node.run("systemctl start agentd", check=True)
+        wait_until("explain to say why", lambda: "something that it needs failed" in explain(agent, run.id), 60)
+    finally:
+        agent.node.run("rm -r /etc/systemd/system/srv-broken.mount /etc/systemd/system/dev-none.device.d; mkdir -p /srv/broken; systemctl daemon-reload; systemctl start agentd", check=True)
+    assert run.wait_succeeded(timeout=120).wait_log_complete().lines() == ["/srv/broken"]
+    assert len(run.attempts()) == 1
+    agent.node.run("rmdir /srv/broken", check=True)
+    all_is_well(agent)
+
+
+def test_the_deadline_of_fenced_tasks_cannot_be_set(agent):
+    """Then nothing begins that another agent may be given."""
+    agent.node.run("systemctl stop 'sluice-fence@*.timer' sluice-lease.target; systemctl mask --runtime sluice-fence@a.timer sluice-fence@b.timer", check=True)
+    try:
+        agent.node.run("systemctl restart agentd", check=True)
+        run = agent.shell("echo on", [])
+        wait_until("explain to say why", lambda: "The deadline of SelfFenceSec= cannot be set" in explain(agent, run.id), 60)
+        agent.shell("echo on", ["OnAgentLoss=wait"]).wait_succeeded()
+        assert not run.lines()
+    finally:
+        agent.node.run("systemctl unmask --runtime sluice-fence@a.timer sluice-fence@b.timer", check=True)
+    assert run.wait_succeeded(timeout=120).wait_log_complete().lines() == ["on"]
+    assert len(run.attempts()) == 1
+    all_is_well(agent)
+
+
 def test_the_certificate_of_the_authority_is_emptied(agent):
     kept = agent.node.run("cat /etc/sluice/ca.pem", check=True).stdout
     try:
@@ -195,6 +231,23 @@ def test_a_failure_is_forgotten_before_it_was_told(agent):
     assert (attempt["outcome"], attempt["exit_status"]) == ("exit-code", 3)
     assert run.wait_log_complete().lines() == ["on"]
     agent.node.run("rm /run/lab-go")
+    all_is_well(agent)
+
+
+def test_what_was_seen_is_known_where_little_is_logged(agent):
+    agent.node.put("/etc/sluice/agentd.conf.d/quiet.conf", "[Agent]\nLogLevel=err\n")
+    try:
+        agent.node.run("systemctl restart agentd", check=True)
+        run = begun(agent, "echo on; while ! test -e /run/lab-go; do sleep 0.2; done")
+        unit = run.attempt()["unit"]
+        with agent.node.partitioned():
+            agent.node.run("touch /run/lab-go", check=True)
+            wait_until("agentd to note how it ended", lambda: "SLUICE_REPORT" in agent.node.run(f"journalctl -o export SLUICE_UNIT={unit}").text, 30)
+            agent.node.run(f"systemctl stop agentd; systemctl stop {unit}; systemctl start agentd", check=True)
+        attempt = run.wait_succeeded().attempt()
+        assert attempt["outcome"] == "success"
+    finally:
+        agent.node.run("rm -f /run/lab-go /etc/sluice/agentd.conf.d/quiet.conf; systemctl restart agentd", check=True)
     all_is_well(agent)
 
 

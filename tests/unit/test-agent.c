@@ -299,7 +299,7 @@ static void test_what_an_answer_makes_is_bounded(void) {
         Attempt *attempt;
         int r = 0;
 
-        ok_int(contact_new(NULL, NULL, "", 0, NULL, &a.contact), 0);
+        ok_int(contact_new(NULL, NULL, "", 0, NULL, NULL, NULL, &a.contact), 0);
         ok_int(attempt_table_new(NULL, NULL, "", &events, NULL, &a.attempts), 0);
         for (unsigned i = 1; r >= 0 && i < PROTO_ATTEMPTS_MAX; i++)
                 r = attempt_new(a.attempts, id_to_text(id_of(i), ids[0]), 1, ATTEMPT_READING,
