@@ -249,16 +249,24 @@ static void link_worked(Link *l) {
                         channel_begin_anew(c);
 }
 
-static void read_problem(const HttpAnswer *answer, Error *e) {
+/* Whether it is one of controld's, and not of something on the way. */
+static bool read_problem(const HttpAnswer *answer, Error *e) {
         ProtoProblem problem = {};
-        int r = json_decode(answer->body, answer->size, proto_problem_fields, JSON_IGNORE_UNKNOWN,
-                            &problem, NULL);
+        bool own = json_decode(answer->body, answer->size, proto_problem_fields,
+                               JSON_IGNORE_UNKNOWN, &problem, NULL) >= 0 &&
+                   problem.code;
 
-        (void) error_set(e, -EREMOTEIO, r >= 0 && problem.code ? problem.code : "refused", "%s%s%s",
-                         r >= 0 && problem.detail ? problem.detail : "HTTP error.",
-                         r >= 0 && problem.hint ? " " : "",
-                         r >= 0 && problem.hint ? problem.hint : "");
+        if (own)
+                (void) error_set(e, -EREMOTEIO, problem.code, "%s%s%s",
+                                 problem.detail ? problem.detail : "HTTP error.",
+                                 problem.hint ? " " : "", problem.hint ? problem.hint : "");
+        else
+                (void) error_set(e, -EREMOTEIO, "unreachable",
+                                 "HTTP status %u, and not in controld's words. Does URL= lead to "
+                                 "controld?",
+                                 answer->status);
         json_done(proto_problem_fields, &problem);
+        return own;
 }
 
 static void describe_failure(const Link *l, const HttpAnswer *answer, Error *e) {
@@ -278,15 +286,15 @@ static void describe_failure(const Link *l, const HttpAnswer *answer, Error *e) 
 static void channel_on_done(const HttpAnswer *answer, void *userdata) {
         Channel *c = userdata;
         ChannelAnswer given = { answer->status, answer->body, answer->size, NULL, c->sent_usec };
+        bool passing = answer->r < 0 || answer->status == 429 || answer->status >= 500;
         Error e = {};
 
         c->call = NULL;
-        if (answer->r < 0) {
+        if (answer->r < 0)
                 describe_failure(c->link, answer, &e);
-        } else if (answer->status >= 300) {
-                read_problem(answer, &e);
-        }
-        if (answer->r < 0 || answer->status == 429 || answer->status >= 500) {
+        else if (answer->status >= 300)
+                passing |= !read_problem(answer, &e);
+        if (passing && answer->status != 401) {
                 link_failed(c->link, c->name, false, e.detail);
                 link_try_next(c->link, c->sent_to);
                 channel_retry(c, answer->retry_after_sec, false);

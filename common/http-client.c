@@ -377,6 +377,8 @@ static CURL *easy_new(HttpClient *c) {
         (void) curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
         (void) curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT, (long) CONNECT_TIMEOUT_SEC);
         (void) curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+        /* Else the end of a call waits for a name server that does not answer. */
+        (void) curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
         (void) curl_easy_setopt(easy, CURLOPT_PROXY, "");
         (void) curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
         (void) curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);

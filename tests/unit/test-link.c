@@ -1,7 +1,11 @@
 /* The way to the control plane where there are several places, played by sockets on the loopback. */
+#include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -18,10 +22,24 @@ typedef struct Place {
         sd_event_source *io; /* owned */
         char url[64];
         unsigned status, asked;
+        const char *body; /* constant */
 } Place;
 
 static sd_event *event;
-static unsigned answers;
+static unsigned answers, answered;
+static int pending[2] = { -1, -1 }; /* a look-up of a name waits for its second end to be closed */
+
+/* For libcurl's threads: a name server that does not answer. */
+int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
+                struct addrinfo **ret) {
+        __typeof__(getaddrinfo) *real = (__typeof__(getaddrinfo) *) dlsym(RTLD_NEXT, "getaddrinfo");
+        char c;
+
+        if (pending[0] < 0)
+                return real(node, service, hints, ret);
+        (void) read(pending[0], &c, 1);
+        return EAI_AGAIN;
+}
 
 static int on_request(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
         Place *p = userdata;
@@ -32,8 +50,8 @@ static int on_request(sd_event_source *source, int fd, uint32_t revents, void *u
         if (recv(fd, text, sizeof(text), 0) > 0) {
                 p->asked++;
                 n = snprintf(text, sizeof(text),
-                             "HTTP/1.1 %u X\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}",
-                             p->status);
+                             "HTTP/1.1 %u X\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n%s",
+                             p->status, strlen(p->body), p->body);
                 ok_int(send(fd, text, (size_t) n, MSG_NOSIGNAL), n);
         }
         (void) sd_event_source_disable_unref(source);
@@ -57,7 +75,7 @@ static void place_open(Place *p, unsigned status) {
                                        .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
         socklen_t size = sizeof(address);
 
-        *p = (Place){ .status = status };
+        *p = (Place){ .status = status, .body = "{}" };
         p->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         ok_int(bind(p->fd, (struct sockaddr *) &address, sizeof(address)), 0);
         ok_int(getsockname(p->fd, (struct sockaddr *) &address, &size), 0);
@@ -83,7 +101,7 @@ static void on_turn(Channel *c, void *userdata) {
 static void on_answer(Channel *c, const ChannelAnswer *answer, void *userdata) {
         (void) c;
         (void) userdata;
-        ok_int(answer->status, 200);
+        answered = answer->status;
         answers++;
 }
 
@@ -192,10 +210,63 @@ static void test_a_refusal_is_an_answer(void) {
         event = sd_event_unref(event);
 }
 
+/* A proxy's, or that of a page which somebody has put in controld's place: it ends nothing. */
+static void test_what_is_not_of_controld_is_no_answer(void) {
+        static const struct {
+                unsigned status;
+                const char *body;
+                bool answers;
+        } cases[] = {
+                { 404, "{}", false },
+                { 413, "<html>too large</html>", false },
+                { 302, "", false },
+                { 404, "{\"code\":\"attempt-not-found\"}", true },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                Place first, second;
+                Channel *c;
+                Link *l;
+
+                place_open(&first, cases[i].status);
+                place_open(&second, 200);
+                first.body = cases[i].body;
+                l = link_to(&first, &second);
+                place_listen(&first);
+                place_listen(&second);
+                c = channel_of(l);
+                ok_true(happens(1, LONG_USEC));
+                ok_int(answered, cases[i].answers ? cases[i].status : 200);
+                ok_int(second.asked, !cases[i].answers);
+                (void) channel_free(c);
+                (void) link_free(l);
+                place_close(&first);
+                place_close(&second);
+                event = sd_event_unref(event);
+        }
+}
+
+static void test_a_name_that_is_not_found_yet_holds_up_nothing(void) {
+        Place place = { .url = "https://controld.example.org/" };
+        Channel *c;
+        Link *l;
+
+        ok_int(pipe2(pending, O_CLOEXEC), 0);
+        l = link_to(&place, &place);
+        c = channel_of(l);
+        ok_true(!happens(1, USEC_PER_SEC / 2));
+        (void) channel_free(c);
+        (void) link_free(l); /* and alarm() has not ended us */
+        (void) close(pending[1]);
+        event = sd_event_unref(event);
+}
+
 int main(void) {
         (void) alarm(60); /* a loop that never ends is a failure too */
         RUN(test_the_next_is_asked_and_stayed_with);
         RUN(test_failures_of_one_place_count_once);
         RUN(test_a_refusal_is_an_answer);
+        RUN(test_what_is_not_of_controld_is_no_answer);
+        RUN(test_a_name_that_is_not_found_yet_holds_up_nothing);
         return tap_done();
 }
