@@ -13,7 +13,8 @@
 #include "timespan.h"
 
 #define TIMEOUT_SEC 30U
-#define BODY_MAX (256U * 1024) /* and one more: half of what controld takes */
+/* With the output of one more, each byte of which may be escaped by six, within the 512 KiB that controld takes. */
+#define BODY_MAX (96U * 1024)
 #define REFUSED_USEC (30 * USEC_PER_SEC)
 #define CLEANED_USEC (500 * USEC_PER_MSEC) /* nobody waits for it */
 

@@ -21,6 +21,7 @@ struct Sampler {
         /* borrowed */
         AttemptTable *attempts;
         uint64_t interval_usec;
+        unsigned passed; /* of those that run, with the samples before */
         bool armed;
 };
 
@@ -38,7 +39,12 @@ static void write_sample(JsonOut *o, const Attempt *a, const Usage *u) {
         json_out_end_object(o);
 }
 
-/* Whether any attempt runs. One without a process is before its first or after its last: no sample. */
+static bool is_running(const Attempt *a) {
+        return a->state == ATTEMPT_RUNNING || a->state == ATTEMPT_STOPPING;
+}
+
+/* Whether any attempt runs. One without a process is before its first or after its last: no sample. Of more than go into one message
+ * the others have their turn next time. */
 static bool take_samples(Sampler *s) {
         _cleanup_(freep) char *body = NULL;
         unsigned n = 0, running = 0;
@@ -48,15 +54,14 @@ static bool take_samples(Sampler *s) {
         json_out_object(&o, NULL);
         json_out_array(&o, "samples");
         for (Attempt *a = attempt_first(s->attempts); a && n < PROTO_SAMPLES_MAX;
-             a = attempt_next(a))
-                if ((a->state == ATTEMPT_RUNNING || a->state == ATTEMPT_STOPPING) &&
-                    cgroup_read(a->id, &usage) >= 0) {
-                        running++;
-                        if (usage.tasks_current == 0)
-                                continue;
-                        write_sample(&o, a, &usage);
-                        n++;
-                }
+             a = attempt_next(a)) {
+                if (!is_running(a) || running++ < s->passed || cgroup_read(a->id, &usage) < 0 ||
+                    usage.tasks_current == 0)
+                        continue;
+                write_sample(&o, a, &usage);
+                n++;
+        }
+        s->passed = n < PROTO_SAMPLES_MAX ? 0 : running;
         json_out_end_array(&o);
         json_out_end_object(&o);
         free(s->body);
