@@ -144,24 +144,28 @@ BEGIN
                   JOIN sluice.pipe_version v ON (v.project, v.pipe, v.version) = (k.project, k.pipe, k.version)
                  CROSS JOIN LATERAL jsonb_array_elements(v.spec -> 'tasks') t
                  WHERE t.value ->> 'name' = split_part(k.task, '@', 1) -- of a child, its parent's
+        ), said AS MATERIALIZED (
+                SELECT g.instance, g.attempt, k.once AND NOT g.offered AS unheard, json_build_object(
+                               'attempt', g.attempt, 'epoch', g.epoch, 'run', g.run, 'project', g.project, 'pipe', g.pipe, 'task', g.task,
+                               'fence', k.fence, 'streaming', k.streaming, 'parameters', p.parameters,
+                               'variables', CASE WHEN g.schedule IS NOT NULL OR strpos(g.task, '@') > 0
+                                                 THEN coalesce(sluice.schedule_variables(g.schedule, g.scheduled_at), '{}') || sluice.child_variables(g.run, g.task) END,
+                               'outputs', CASE WHEN k.refers THEN sluice.outputs_for(g.run, k.directives) END,
+                               -- An agent of the release before does not know the word, and refuses what it would not replace.
+                               'directives', CASE WHEN p.parameters IS NULL AND NOT k.refers AND NOT k.specifies THEN '[]' ELSE '[["Substitute", "yes"]]'::jsonb END
+                                             || CASE WHEN k.apart THEN '[["Workspace", "no"]]' ELSE '[]'::jsonb END || k.directives) AS start
+                  FROM given g JOIN kind k ON (k.project, k.pipe, k.version, k.task) = (g.project, g.pipe, g.version, g.task)
+                 CROSS JOIN LATERAL (SELECT CASE WHEN g.parameters <> '[]' THEN (
+                                        SELECT jsonb_object_agg(e ->> 'name', e -> 'value') FROM jsonb_array_elements(g.parameters) e) END AS parameters OFFSET 0) p
+        ), kept AS MATERIALIZED (
+                SELECT s.* FROM (SELECT s.*, sum(octet_length(s.start::text)) OVER (PARTITION BY s.instance ORDER BY s.attempt) - octet_length(s.start::text) AS before
+                                   FROM said s) s
+                 WHERE s.before < 4 << 20 -- bytes, of the 8 MiB that an agent takes
         ), noted AS (
                 UPDATE sluice.assignment x SET offered = true
-                 WHERE x.attempt IN (SELECT g.attempt FROM given g JOIN kind k ON (k.project, k.pipe, k.version, k.task) = (g.project, g.pipe, g.version, g.task)
-                                      WHERE k.once AND NOT g.offered OFFSET 0)
+                 WHERE x.attempt IN (SELECT c.attempt FROM kept c WHERE c.unheard OFFSET 0)
         )
-        SELECT g.instance, json_agg(json_build_object(
-                       'attempt', g.attempt, 'epoch', g.epoch, 'run', g.run, 'project', g.project, 'pipe', g.pipe, 'task', g.task,
-                       'fence', k.fence, 'streaming', k.streaming, 'parameters', p.parameters,
-                       'variables', CASE WHEN g.schedule IS NOT NULL OR strpos(g.task, '@') > 0
-                                         THEN coalesce(sluice.schedule_variables(g.schedule, g.scheduled_at), '{}') || sluice.child_variables(g.run, g.task) END,
-                       'outputs', CASE WHEN k.refers THEN sluice.outputs_for(g.run, k.directives) END,
-                       -- An agent of the release before does not know the word, and refuses what it would not replace.
-                       'directives', CASE WHEN p.parameters IS NULL AND NOT k.refers AND NOT k.specifies THEN '[]' ELSE '[["Substitute", "yes"]]'::jsonb END
-                                     || CASE WHEN k.apart THEN '[["Workspace", "no"]]' ELSE '[]'::jsonb END || k.directives) ORDER BY g.attempt)
-          FROM given g JOIN kind k ON (k.project, k.pipe, k.version, k.task) = (g.project, g.pipe, g.version, g.task)
-         CROSS JOIN LATERAL (SELECT CASE WHEN g.parameters <> '[]' THEN (
-                                SELECT jsonb_object_agg(e ->> 'name', e -> 'value') FROM jsonb_array_elements(g.parameters) e) END AS parameters OFFSET 0) p
-         GROUP BY g.instance;
+        SELECT c.instance, json_agg(c.start ORDER BY c.attempt) FROM kept c GROUP BY c.instance;
 END
 $$;
 

@@ -198,4 +198,14 @@ SELECT t.run('p') FROM generate_series(1, 80) \g /dev/null
 SELECT is(t.answer(t.sync('wide')), 'start:64', 'an answer starts at most 64');
 SELECT is((SELECT count(*) FROM sluice.assignment), 80::bigint, 'the others come next');
 
+-- And its bytes: a longer one would be refused, and asked for again, for ever.
+TRUNCATE sluice.assignment, sluice.queue, sluice.cleanup;
+SELECT t.pipe('long', '{a}', jsonb_build_object('tasks', jsonb_build_array(t.spec('{a}') #> '{tasks,0}' || jsonb_build_object('directives',
+               jsonb_build_array('["ExecStart", "/bin/a"]'::jsonb, jsonb_build_array('Environment', 'A=' || repeat('x', 120000))))))) \g /dev/null
+SELECT t.run('long') FROM generate_series(1, 60) \g /dev/null
+SELECT t.sync('wide') AS answer \gset
+SELECT is(jsonb_array_length(:'answer'::jsonb -> 'start'), 35, 'an answer starts no more than go into 4 MiB');
+SELECT is((SELECT t.answer(t.sync('wide', (SELECT jsonb_agg(jsonb_build_object('attempt', s ->> 'attempt', 'epoch', 1, 'state', 'starting', 'resume', false))
+                                             FROM jsonb_array_elements(:'answer'::jsonb -> 'start') s)))), 'start:25', 'the others come next');
+
 SELECT * FROM finish();
