@@ -7,7 +7,7 @@
 
 struct Journal {
         /* owned */
-        sd_journal *handle; /* NULL: closed */
+        sd_journal *handle; /* NULL: closed, or it could not be opened */
         sd_event_source *io;
         sd_event_source *turn;
         sd_event_source *retry; /* of what could not be read */
@@ -26,6 +26,8 @@ struct Journal {
                 torn_usec; /* what was stored between seen_usec and here may be gone, which is still to be given; 0: nothing */
         uint64_t newest_usec;     /* monotonic: the newest entry that the handle has had */
         uint64_t unreadable_usec; /* since when something cannot be read; 0: all can */
+        bool open;                /* entries are wanted */
+        bool failing;             /* which cannot be read, and this has been said */
         bool changed;             /* the handle is to be set to its place */
         bool renewed;             /* files have come or gone since it was opened */
         bool unsettled;           /* and since it last gave all that is stored */

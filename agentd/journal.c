@@ -36,8 +36,6 @@
 #define MESSAGE_ID_DROPPED "a596d6fe7bfa4994828e72309e95d61e"
 #define MESSAGE_ID_START "f77379a8490b408bbe5f6940505a777b"
 
-static int journal_on_turn(sd_event_source *source, void *userdata);
-
 static int journal_on_retry(sd_event_source *source, uint64_t usec, void *userdata) {
         (void) source;
         (void) usec;
@@ -169,38 +167,19 @@ static int open_handle(Journal *j) {
         return r;
 }
 
-/* attempt: NULL for all. */
-static int journal_open(Journal *j, const char *attempt) {
-        int r = str_replace(&j->attempt, attempt);
-
-        j->unsettled = true;
-        if (r >= 0)
-                r = open_handle(j);
-        if (r >= 0)
-                j->newest_usec = newest_usec(j);
-        if (r >= 0 && !j->turn)
-                r = sd_event_add_defer(j->event, &j->turn, journal_on_turn, j);
-        if (r >= 0 && !j->retry)
-                r = sd_event_add_time_relative(j->event, &j->retry, CLOCK_MONOTONIC, RETRY_USEC,
-                                               PROMPT_USEC, journal_on_retry, j);
-        if (r < 0)
-                journal_close(j);
-        return r;
-}
-
 void journal_close(Journal *j) {
         close_handle(j);
-        j->turn = sd_event_source_disable_unref(j->turn);
-        j->retry = sd_event_source_disable_unref(j->retry);
+        (void) sd_event_source_set_enabled(j->turn, SD_EVENT_OFF);
+        (void) sd_event_source_set_enabled(j->retry, SD_EVENT_OFF);
         (void) str_replace(&j->attempt, NULL);
         (void) str_replace(&j->last, NULL);
         (void) str_replace(&j->begin, NULL);
-        j->again = j->changed = j->complete = false;
-        j->torn_usec = 0;
+        j->open = j->again = j->changed = j->complete = j->failing = false;
+        j->torn_usec = j->newest_usec = 0;
 }
 
 bool journal_is_open(const Journal *j) {
-        return j->handle != NULL;
+        return j->open;
 }
 
 static int set_to_place(Journal *j) {
@@ -209,46 +188,41 @@ static int set_to_place(Journal *j) {
         int r;
 
         j->set = true;
-        if (cursor)
-                return sd_journal_seek_cursor(j->handle, cursor);
+        if (cursor) {
+                r = sd_journal_seek_cursor(j->handle, cursor);
+                if (r != -EINVAL) /* else not one of journald's */
+                        return r;
+        }
         if (j->attempt)
                 return sd_journal_seek_head(j->handle);
         r = sd_id128_get_boot(&boot);
         return r < 0 ? r : sd_journal_seek_monotonic_usec(j->handle, boot, j->position_usec);
 }
 
-/* begin: NULL when there is no such entry. */
-static int begin_at(Journal *j, const char *begin, uint64_t monotonic_usec) {
-        int r = str_replace(&j->begin, begin);
-
+static void begin_at(Journal *j, uint64_t monotonic_usec) {
         (void) str_replace(&j->last, NULL);
         j->position_usec = j->seen_usec = monotonic_usec;
         j->again = false;
-        if (r >= 0)
-                r = set_to_place(j);
-        if (r < 0)
-                journal_close(j);
-        else
-                journal_resume(j);
-        return r;
+        j->unsettled |= !j->open;
+        j->open = j->changed = true;
+        journal_resume(j);
 }
 
-int journal_read_from(Journal *j, uint64_t monotonic_usec) {
-        int r = 0;
-
-        if (!j->handle)
-                r = journal_open(j, NULL);
-        else if (monotonic_usec > j->position_usec)
-                return 0;
-        if (r >= 0)
-                r = begin_at(j, NULL, monotonic_usec);
-        return r < 0 ? r : 1;
+bool journal_read_from(Journal *j, uint64_t monotonic_usec) {
+        if (j->open && monotonic_usec > j->position_usec)
+                return false;
+        begin_at(j, monotonic_usec);
+        return true;
 }
 
 int journal_read_attempt(Journal *j, const char *id, const char *cursor) {
-        int r = j->handle ? 0 : journal_open(j, id);
+        int r = str_replace(&j->attempt, id);
 
-        return r < 0 ? r : begin_at(j, cursor, 0);
+        if (r >= 0)
+                r = str_replace(&j->begin, cursor);
+        if (r >= 0)
+                begin_at(j, 0);
+        return r;
 }
 
 void journal_look_again(Journal *j) {
@@ -257,7 +231,7 @@ void journal_look_again(Journal *j) {
 }
 
 void journal_resume(Journal *j) {
-        if (j->turn)
+        if (j->open)
                 (void) sd_event_source_set_enabled(j->turn, SD_EVENT_ONESHOT);
 }
 
@@ -345,19 +319,25 @@ static int read_message(Journal *j, JournalEntry *entry) {
         return r;
 }
 
-static int read_entry(Journal *j, JournalEntry *entry, char **cursor) {
+static int read_place(Journal *j, JournalEntry *entry, char **cursor) {
         sd_id128_t boot;
-        int r = read_attempt(j, entry);
+        int r = sd_journal_get_realtime_usec(j->handle, &entry->realtime_usec);
 
-        if (r >= 0)
-                r = sd_journal_get_realtime_usec(j->handle, &entry->realtime_usec);
         if (r >= 0)
                 r = sd_journal_get_monotonic_usec(j->handle, &entry->monotonic_usec, &boot);
         if (r >= 0)
                 r = sd_journal_get_cursor(j->handle, cursor);
+        entry->cursor = *cursor;
+        return r;
+}
+
+static int read_entry(Journal *j, JournalEntry *entry, char **cursor) {
+        int r = read_attempt(j, entry);
+
+        if (r >= 0)
+                r = read_place(j, entry, cursor);
         if (r < 0)
                 return r;
-        entry->cursor = *cursor;
         copy_field(j, "PRIORITY", entry->priority, sizeof(entry->priority));
         copy_field(j, "SYSLOG_IDENTIFIER", entry->identifier, sizeof(entry->identifier));
         copy_field(j, "_PID", entry->pid, sizeof(entry->pid));
@@ -378,14 +358,27 @@ static bool is_damaged(Journal *j, int error, const char *what) {
         return false;
 }
 
-/* 1: given; 0: not wanted or damaged; -EAGAIN: not taken, or to be read again. */
+/* Where it is can be read even if nothing else can, as it is not in the data that it links. */
+static int read_damaged(Journal *j, JournalEntry *entry, char **cursor) {
+        *entry = (JournalEntry){ .gap = true, .priority = "4", .identifier = "agentd" };
+        journal_set_message(entry, "An entry of this host's journal is damaged: it may be a line "
+                                   "that is missing here.");
+        free(*cursor);
+        *cursor = NULL;
+        return read_place(j, entry, cursor) < 0 ? -ENOENT : 0;
+}
+
+/* 1: given; 0: not wanted; -EAGAIN: not taken, or to be read again. */
 static int give_entry(Journal *j) {
         _cleanup_(freep) char *cursor = NULL;
         JournalEntry entry = {};
         int r = read_entry(j, &entry, &cursor);
 
-        if (r < 0 && r != -ENOENT)
-                return is_damaged(j, r, "an entry") ? 0 : -EAGAIN;
+        if (r < 0 && r != -ENOENT) {
+                if (!is_damaged(j, r, "an entry"))
+                        return -EAGAIN;
+                r = read_damaged(j, &entry, &cursor);
+        }
         j->unreadable_usec = 0;
         if (r < 0)
                 return 0;
@@ -450,13 +443,15 @@ static int look(Journal *j) {
                 process(j);
         anew = !j->handle || j->renewed || (j->complete && j->unsettled);
         r = anew ? open_handle(j) : 0;
+        if (r >= 0 && j->newest_usec == 0)
+                j->newest_usec = newest_usec(j);
         if (r >= 0 && (anew || j->changed))
                 r = set_to_place(j);
         if (r < 0)
                 return r;
         if (j->complete)
                 j->unsettled = false;
-        j->changed = j->complete = false;
+        j->changed = j->complete = j->failing = false;
         look_for_gap(j);
         return 0;
 }
@@ -507,7 +502,10 @@ static int journal_on_turn(sd_event_source *source, void *userdata) {
                 }
         }
         if (r < 0) {
-                (void) log_error(r, "Cannot read the journal");
+                if (!j->failing)
+                        (void) log_error(r,
+                                         "Cannot read the journal, trying again until it can be");
+                j->failing = true;
                 retry_in(j, FAILED_USEC);
         } else {
                 journal_resume(j);
@@ -517,7 +515,8 @@ static int journal_on_turn(sd_event_source *source, void *userdata) {
 
 int journal_new(sd_event *event, const char *directory, journal_entry_t on_entry,
                 journal_end_t on_end, void *userdata, Journal **ret) {
-        Journal *j = calloc(1, sizeof(*j));
+        _cleanup_(journal_freep) Journal *j = calloc(1, sizeof(*j));
+        int r;
 
         if (!j)
                 return -ENOMEM;
@@ -528,7 +527,17 @@ int journal_new(sd_event *event, const char *directory, journal_entry_t on_entry
                 .on_end = on_end,
                 .userdata = userdata,
         };
-        *ret = j;
+        r = sd_event_add_defer(event, &j->turn, journal_on_turn, j);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(j->turn, SD_EVENT_OFF);
+        if (r >= 0)
+                r = sd_event_add_time_relative(event, &j->retry, CLOCK_MONOTONIC, RETRY_USEC,
+                                               PROMPT_USEC, journal_on_retry, j);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(j->retry, SD_EVENT_OFF);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(j);
         return 0;
 }
 
@@ -536,6 +545,8 @@ Journal *journal_free(Journal *j) {
         if (!j)
                 return NULL;
         journal_close(j);
+        (void) sd_event_source_disable_unref(j->turn);
+        (void) sd_event_source_disable_unref(j->retry);
         free(j);
         return NULL;
 }

@@ -42,11 +42,11 @@ int journal_new(sd_event *event, const char *directory, journal_entry_t on_entry
 Journal *journal_free(Journal *j);
 DEFINE_SCOPE_EXIT(Journal, journal_free)
 
-/* Reads (again) from that time of this boot on, opening the journal if need be: 1. Reading that has come less far goes
- * on: 0. */
-int journal_read_from(Journal *j, uint64_t monotonic_usec);
+/* Reads (again) from that time of this boot on: true. Reading that has come less far goes on: false. What cannot be opened or read is
+ * tried again until it can be, here and below. */
+bool journal_read_from(Journal *j, uint64_t monotonic_usec);
 /* Reads what there is of one attempt, called id on the host, of whatever boot, from that entry on (it comes again), or from the first; on_end comes at
- * its end. A Journal that is used like this has no other use. */
+ * its end. A Journal that is used like this has no other use. -ENOMEM */
 int journal_read_attempt(Journal *j, const char *id, const char *cursor);
 /* Goes on where an entry was not taken, and to the end; ends in on_end. */
 void journal_resume(Journal *j);

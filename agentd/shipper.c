@@ -18,6 +18,7 @@
 #define TEXT_MAX (960 * 1024) /* even if it does not compress, the frame fits into a chunk */
 #define HELD_MAX (16 * 1024 * 1024)
 #define TIMEOUT_SEC 60U
+#define OWN_MAX 4
 
 typedef struct AttemptLog {
         Shipper *shipper; /* borrowed: frees its logs first */
@@ -40,6 +41,7 @@ typedef struct AttemptLog {
         bool finishing;   /* no entry comes after those that journald has */
         bool synced;      /* journald has stored all of them */
         bool drained;     /* they have been read */
+        bool waiting;     /* for its turn to read a journal of its own */
         bool complete;
 } AttemptLog;
 
@@ -103,6 +105,16 @@ static int write_path(AttemptLog *l) {
         return r;
 }
 
+static void flush_soon(Shipper *s) {
+        int enabled = SD_EVENT_OFF;
+
+        (void) sd_event_source_get_enabled(s->flush, &enabled);
+        if (enabled != SD_EVENT_OFF)
+                return;
+        (void) sd_event_source_set_time_relative(s->flush, FLUSH_USEC);
+        (void) sd_event_source_set_enabled(s->flush, SD_EVENT_ONESHOT);
+}
+
 /* Closes the text into a frame and sends it. Out of memory: the text stays, and the timer tries again. */
 static void flush(AttemptLog *l) {
         int r;
@@ -117,11 +129,35 @@ static void flush(AttemptLog *l) {
                 buffer_done(&l->frame);
                 (void) log_error(r, "Cannot make a chunk of the log of attempt %s",
                                  l->attempt->text);
+                flush_soon(l->shipper);
                 return;
         }
         l->shipper->held += l->frame.size;
         drop_text(l);
         channel_kick(l->channel);
+}
+
+/* Those that wait for their turn, as far as it comes. */
+static void read_waiting(Shipper *s) {
+        unsigned left = OWN_MAX;
+
+        for (Attempt *a = attempt_first(s->attempts); a; a = attempt_next(a))
+                if (a->log && log_of(a)->journal && journal_is_open(log_of(a)->journal))
+                        left--;
+        for (Attempt *a = attempt_first(s->attempts); a && left > 0; a = attempt_next(a)) {
+                AttemptLog *l = log_of(a);
+
+                if (!l || !l->waiting)
+                        continue;
+                if (journal_read_attempt(l->journal, a->id, l->read_cursor) < 0) {
+                        flush_soon(s);
+                        return;
+                }
+                l->waiting = false;
+                left--;
+                if (l->synced)
+                        journal_look_again(l->journal);
+        }
 }
 
 static int on_flush(sd_event_source *source, uint64_t usec, void *userdata) {
@@ -132,28 +168,8 @@ static int on_flush(sd_event_source *source, uint64_t usec, void *userdata) {
         for (Attempt *a = attempt_first(s->attempts); a; a = attempt_next(a))
                 if (a->log)
                         flush(log_of(a));
+        read_waiting(s);
         return 0;
-}
-
-static void flush_soon(Shipper *s) {
-        int enabled = SD_EVENT_OFF;
-
-        (void) sd_event_source_get_enabled(s->flush, &enabled);
-        if (enabled != SD_EVENT_OFF)
-                return;
-        (void) sd_event_source_set_time_relative(s->flush, FLUSH_USEC);
-        (void) sd_event_source_set_enabled(s->flush, SD_EVENT_ONESHOT);
-}
-
-/* Without a journal there is nothing more to say. */
-static void read_own_journal(AttemptLog *l) {
-        int r = journal_read_attempt(l->journal, l->attempt->id, l->read_cursor);
-
-        if (r >= 0)
-                return;
-        (void) log_error(r, "Cannot read the journal for the log of attempt %s", l->attempt->text);
-        l->drained = true;
-        log_advance(l);
 }
 
 static Journal *journal_of(const AttemptLog *l) {
@@ -171,17 +187,14 @@ static void resume_all(Shipper *s) {
 /* Reads from the log's place on. Logs that are further see entries again and skip them. */
 static void read_journal(AttemptLog *l) {
         Shipper *s = l->shipper;
-        int r;
 
         if (l->journal) {
-                read_own_journal(l);
+                journal_close(l->journal);
+                l->waiting = true;
+                read_waiting(s);
                 return;
         }
-        r = journal_read_from(s->journal, l->read_monotonic_usec);
-
-        if (r < 0)
-                (void) log_error(r, "Cannot read the journal");
-        if (r <= 0)
+        if (!journal_read_from(s->journal, l->read_monotonic_usec))
                 return;
         s->blocked = false;
         for (Attempt *a = attempt_first(s->attempts); a; a = attempt_next(a))
@@ -189,8 +202,18 @@ static void read_journal(AttemptLog *l) {
                         log_of(a)->catching_up = log_of(a)->read_cursor != NULL;
 }
 
+/* The next one has its turn. */
+static void close_own(AttemptLog *l) {
+        if (!l->journal)
+                return;
+        journal_close(l->journal);
+        l->waiting = false;
+        read_waiting(l->shipper);
+}
+
 static void complete(AttemptLog *l) {
         l->complete = true;
+        close_own(l);
         l->attempt->log_sequence = l->stored;
         l->shipper->on_complete(l->attempt, l->shipper->userdata);
 }
@@ -383,7 +406,8 @@ static JournalVerdict on_entry(const JournalEntry *entry, void *userdata) {
 static JournalVerdict on_own_entry(const JournalEntry *entry, void *userdata) {
         AttemptLog *l = userdata;
 
-        return str_eq(entry->attempt, l->attempt->hex) ? take_entry(l, entry) : JOURNAL_TAKEN;
+        return !*entry->attempt || str_eq(entry->attempt, l->attempt->hex) ? take_entry(l, entry)
+                                                                           : JOURNAL_TAKEN;
 }
 
 static void on_own_end(void *userdata) {
@@ -392,6 +416,7 @@ static void on_own_end(void *userdata) {
         if (!l->synced || l->drained)
                 return;
         l->drained = true;
+        close_own(l);
         log_advance(l);
 }
 
@@ -508,8 +533,8 @@ int shipper_recover(Shipper *s, Attempt *a, uint32_t sequence, const char *curso
 }
 
 void shipper_forget(Shipper *s, Attempt *a) {
-        (void) s;
         a->log = log_free(a->log);
+        read_waiting(s);
 }
 
 int shipper_new(sd_event *event, Link *link, ExecClient *exec, AttemptTable *attempts,
@@ -545,7 +570,7 @@ Shipper *shipper_free(Shipper *s) {
         if (!s)
                 return NULL;
         for (Attempt *a = attempt_first(s->attempts); a; a = attempt_next(a))
-                shipper_forget(s, a);
+                a->log = log_free(a->log);
         (void) journal_free(s->journal);
         (void) sd_event_source_disable_unref(s->flush);
         free(s);

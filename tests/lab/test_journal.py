@@ -80,6 +80,31 @@ def test_a_task_begins_and_ends_without_journald(agent):
     all_is_well(agent)
 
 
+def test_a_journal_that_cannot_be_opened_is_waited_for(agent):
+    """Each of what is gone has a journal of its own, and more of these than are read at a time: nothing is complete without its end."""
+    agent.node.put("/etc/sluice/agentd.conf.d/slots.conf", "[Agent]\nSlots=8\n")
+    try:
+        agent.node.run("systemctl restart agentd", check=True)
+        runs = [begun(agent, COUNTS, ["OnAgentLoss=wait"]) for _ in range(6)]
+        units = [run.attempt()["unit"] for run in runs]
+        agent.node.run("systemctl stop agentd; touch /run/lab-go", check=True)
+        for unit in units:
+            wait_until("the task to end", lambda unit=unit: agent.node.property(unit, "SubState") == "exited", 30)
+        since = agent.node.run("date +%s", check=True).text
+        agent.node.run(f"systemctl stop {' '.join(units)}; sysctl -q fs.inotify.max_user_instances=0; systemctl start agentd", check=True)
+        agent.wait_status("Running")
+        wait_until("agentd to say so", lambda: "Cannot read the journal" in agent.node.journal(f"-u agentd --since=@{since}"), 60)
+        for run in runs:
+            wait_until("its end to be known", lambda run=run: run.attempt()["ended_at"], 60)
+        agent.node.run("sysctl -q fs.inotify.max_user_instances=128", check=True)
+        for run, unit in zip(runs, units):
+            said = agent.node.run(f"journalctl --output=cat _SYSTEMD_UNIT={unit}", check=True).text.splitlines()
+            assert run.wait_log_complete().lines() == said
+    finally:
+        agent.node.run("sysctl -q fs.inotify.max_user_instances=128; rm -f /run/lab-go /etc/sluice/agentd.conf.d/slots.conf; systemctl restart agentd", check=True)
+    all_is_well(agent)
+
+
 def test_what_an_earlier_boot_says_is_no_gap_of_this_one(agent):
     """Its times are counted from another beginning: what is later there is not later here."""
     agent.node.run("until [ $(cut -d. -f1 /proc/uptime) -gt 60 ]; do sleep 1; done; systemctl restart systemd-journald; journalctl --sync", check=True, timeout=120)

@@ -14,7 +14,7 @@
 
 #include "cleanup.h"
 #include "fileio.h"
-#include "journal.h"
+#include "journal-internal.h"
 #include "str.h"
 #include "timespan.h"
 #include "../lib/tap.h"
@@ -159,7 +159,7 @@ static void test_what_was_half_stored_is_given_when_it_is_whole(void) {
 
         link_entries(KIND_FIELD, 2);
         ok_int(journal_new(event, directory, on_entry, on_end, &h, &j), 0);
-        ok_int(journal_read_from(j, 1000), 1);
+        ok_true(journal_read_from(j, 1000));
         ok_str(run_until(&h, "line0 line1 . "), "line0 line1 . ");
         link_entries(KIND_FIELD, ENTRIES);
         tell();
@@ -174,7 +174,7 @@ static void test_journald_said_that_it_has_stored(void) {
 
         link_entries(KIND_FIELD, 0);
         ok_int(journal_new(event, directory, on_entry, on_end, &h, &j), 0);
-        ok_int(journal_read_from(j, 1001), 1);
+        ok_true(journal_read_from(j, 1001));
         ok_str(run_until(&h, ". "), ". ");
         link_entries(KIND_FIELD, ENTRIES);
         journal_look_again(j);
@@ -205,7 +205,7 @@ static void test_an_entry_is_given_whole(void) {
                 return;
         links[2] = 0;
         ok_int(journal_new(event, directory, on_entry, on_end, &h, &j), 0);
-        ok_int(journal_read_from(j, 1000), 1);
+        ok_true(journal_read_from(j, 1000));
         ok_str(run_until(&h, "line0 "), "line0 ");
         ok_true(sd_event_run(event, 100 * USEC_PER_MSEC) >= 0);
         ok_str(h.lines, "line0 ");
@@ -220,8 +220,8 @@ static void test_one_that_stays_damaged_is_passed_over(void) {
 
         links[2] = 0;
         ok_int(journal_new(event, directory, on_entry, on_end, &h, &j), 0);
-        ok_int(journal_read_from(j, 1000), 1);
-        ok_str(run_until(&h, "line0 line2 . "), "line0 line2 . ");
+        ok_true(journal_read_from(j, 1000));
+        ok_str(run_until(&h, "line0 gap1001 line2 . "), "line0 gap1001 line2 . ");
         links[2] = 1;
 }
 
@@ -236,7 +236,7 @@ static void test_what_somebody_else_wrote_is_not_waited_for(void) {
                 return;
         unit[2] = transport[2] = 0;
         ok_int(journal_new(event, directory, on_entry, on_end, &h, &j), 0);
-        ok_int(journal_read_from(j, 1000), 1);
+        ok_true(journal_read_from(j, 1000));
         ok_true(sd_event_run(event, 0) >= 0); /* one turn */
         ok_str(h.lines, ". ");
         unit[2] = transport[2] = ENTRIES;
@@ -253,7 +253,7 @@ static void test_a_file_that_looked_damaged_for_a_moment(void) {
                 return;
         links[2] = 0;
         ok_int(journal_new(event, directory, on_entry, on_end, &h, &j), 0);
-        ok_int(journal_read_from(j, 1000), 1);
+        ok_true(journal_read_from(j, 1000));
         ok_true(sd_event_run(event, 100 * USEC_PER_MSEC) >= 0);
         ok_str(h.lines, "");
         links[2] = ENTRIES;
@@ -267,7 +267,7 @@ static void test_a_file_that_stays_damaged_is_left_out(void) {
 
         links[2] = 0;
         ok_int(journal_new(event, directory, on_entry, on_end, &h, &j), 0);
-        ok_int(journal_read_from(j, 1000), 1);
+        ok_true(journal_read_from(j, 1000));
         ok_str(run_until(&h, ". "), ". ");
         links[2] = ENTRIES;
 }
@@ -277,7 +277,7 @@ static void test_what_is_not_taken_comes_again(void) {
         Heard h = { .refuse = "line1" };
 
         ok_int(journal_new(event, directory, on_entry, on_end, &h, &j), 0);
-        ok_int(journal_read_from(j, 1000), 1);
+        ok_true(journal_read_from(j, 1000));
         ok_str(run_until(&h, "line0 "), "line0 ");
         journal_look_again(j);
         ok_true(sd_event_run(event, 100 * USEC_PER_MSEC) >= 0);
@@ -297,7 +297,7 @@ static void test_a_file_that_was_looked_into_as_it_began(void) {
         ok_true(make_journal(next_path, ENTRIES));
         next = map_file(next_path, &size);
         ok_int(journal_new(event, directory, on_entry, on_end, &h, &j), 0);
-        ok_int(journal_read_from(j, 1000), 1);
+        ok_true(journal_read_from(j, 1000));
         ok_str(run_until(&h, "line0 line1 line2 . "), "line0 line1 line2 . ");
         ok_int(rename(path, old_path), 0);
         ok_true(fclose(fopen(path, "we")) == 0 && truncate(path, (off_t) size) == 0);
@@ -321,19 +321,50 @@ static void test_a_journal_that_could_not_be_opened_is_tried_again(void) {
         Heard h = {};
 
         ok_int(journal_new(event, directory, on_entry, on_end, &h, &j), 0);
-        ok_int(journal_read_from(j, 1000), 1);
+        ok_true(journal_read_from(j, 1000));
         ok_str(run_until(&h, all), all);
         ok_int(unlink(old_path), 0);
         ok_int(getrlimit(RLIMIT_NOFILE, &before), 0);
         none = (struct rlimit){ .rlim_max = before.rlim_max };
         ok_int(setrlimit(RLIMIT_NOFILE, &none), 0);
-        while (journal_is_open(j) && sd_event_run(event, 10 * USEC_PER_SEC) > 0)
+        while (!j->failing && sd_event_run(event, 10 * USEC_PER_SEC) > 0)
                 ;
-        ok_true(!journal_is_open(j));
+        ok_true(j->failing);
         ok_str(h.lines, all);
         ok_int(setrlimit(RLIMIT_NOFILE, &before), 0);
         h.lines[0] = '\0';
         ok_str(run_until(&h, ". "), ". ");
+}
+
+/* What is asked for meanwhile changes nothing of where it begins. */
+static void test_a_journal_that_cannot_be_opened_yet_is_read_later(void) {
+        _cleanup_(journal_freep) Journal *j = NULL;
+        struct rlimit before, none;
+        Heard h = {};
+
+        ok_int(journal_new(event, directory, on_entry, on_end, &h, &j), 0);
+        ok_int(getrlimit(RLIMIT_NOFILE, &before), 0);
+        none = (struct rlimit){ .rlim_max = before.rlim_max };
+        ok_int(setrlimit(RLIMIT_NOFILE, &none), 0);
+        ok_true(journal_read_from(j, 1001));
+        ok_true(!journal_read_from(j, 1002));
+        while (!j->failing && sd_event_run(event, 10 * USEC_PER_SEC) > 0)
+                ;
+        ok_true(j->failing);
+        ok_true(!journal_read_from(j, 1002));
+        ok_int(setrlimit(RLIMIT_NOFILE, &before), 0);
+        ok_str(run_until(&h, "line1 line2 . "), "line1 line2 . ");
+        ok_true(!j->failing);
+}
+
+/* The control plane has given it. */
+static void test_a_cursor_that_is_none_is_the_beginning(void) {
+        _cleanup_(journal_freep) Journal *j = NULL;
+        Heard h = {};
+
+        ok_int(journal_new(event, directory, on_entry, on_end, &h, &j), 0);
+        ok_int(journal_read_attempt(j, ATTEMPT, "none"), 0);
+        ok_str(run_until(&h, "line0 line1 line2 . "), "line0 line1 line2 . ");
 }
 
 /* Files of earlier boots come first where the boot is not asked for. */
@@ -346,7 +377,7 @@ static void test_only_this_boot_is_read(void) {
         ok_true(make_journal(boot_path, 0));
         of_another_boot = false;
         ok_int(journal_new(event, directory, on_entry, on_end, &h, &j), 0);
-        ok_int(journal_read_from(j, 1000), 1);
+        ok_true(journal_read_from(j, 1000));
         ok_str(run_until(&h, all), all);
 }
 
@@ -365,7 +396,7 @@ static void test_files_are_removed_after_the_clock_was_set_back(void) {
         ahead_usec = 0;
         ok_true(make_journal(next_path, 2 * ENTRIES));
         ok_int(journal_new(event, directory, on_entry, on_end, &h, &j), 0);
-        ok_int(journal_read_from(j, 1000 + ENTRIES), 1);
+        ok_true(journal_read_from(j, 1000 + ENTRIES));
         ok_str(run_until(&h, "line3 line4 line5 . "), "line3 line4 line5 . ");
         ok_int(unlink(boot_path), 0);
         ok_int(unlink(path), 0);
@@ -379,7 +410,7 @@ static void test_a_journal_that_begins_later_has_a_gap(void) {
         Heard h = {};
 
         ok_int(journal_new(event, directory, on_entry, on_end, &h, &j), 0);
-        ok_int(journal_read_from(j, 1000), 1);
+        ok_true(journal_read_from(j, 1000));
         ok_str(run_until(&h, all), all);
 }
 
@@ -429,6 +460,8 @@ int main(void) {
         RUN(test_what_was_half_stored_is_given_when_it_is_whole);
         RUN(test_journald_said_that_it_has_stored);
         RUN(test_one_attempt_from_an_entry_on);
+        RUN(test_a_journal_that_cannot_be_opened_yet_is_read_later);
+        RUN(test_a_cursor_that_is_none_is_the_beginning);
         RUN(test_an_entry_is_given_whole);
         RUN(test_one_that_stays_damaged_is_passed_over);
         RUN(test_what_somebody_else_wrote_is_not_waited_for);
