@@ -14,6 +14,7 @@ static const char *const run_words[_STATE_RUN_MAX] = {
 
 static const StateMove run_moves[] = {
         { STATE_RUN_QUEUED, STATE_RUN_RUNNING, "the first process of its tasks is there" },
+        { STATE_RUN_QUEUED, STATE_RUN_SUCCEEDED, "nothing was left that had to begin" },
         { STATE_RUN_QUEUED, STATE_RUN_FAILED,
           "a task was refused, or lost before it was seen to run" },
         { STATE_RUN_QUEUED, STATE_RUN_CANCELLED, "cancelled while nothing ran" },

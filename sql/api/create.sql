@@ -43,8 +43,8 @@ CREATE OR REPLACE FUNCTION sluice.runs_begin(p_runs uuid[]) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
         PERFORM sluice.tasks_queue(p_runs);
-        IF EXISTS (SELECT FROM sluice.task t WHERE t.run = ANY (p_runs) AND t.fans AND t.state = 'failed') THEN
-                PERFORM sluice.runs_step(p_runs); -- of what nobody could do nothing may be left
+        IF EXISTS (SELECT FROM sluice.task t WHERE t.run = ANY (p_runs) AND t.state NOT IN ('waiting', 'queued')) THEN
+                PERFORM sluice.runs_step(p_runs); -- of what nobody could do, or has been done before, nothing may be left
         END IF;
         PERFORM sluice.dispatch_runs(p_runs, NULL);
 END
@@ -68,8 +68,8 @@ BEGIN
         SELECT r.id, json_build_object(
                         'run', r.id, 'project', r.project, 'pipe', r.pipe, 'version', r.version, 'trial', sluice.is_draft(r.version), 'state', r.state, 'outcome', r.outcome,
                         'exit_status', r.exit_status, 'reason', r.reason, 'created_by', r.created_by,
-                        'created_at', sluice.rfc3339(r.created_at), 'started_at', NULL, 'ended_at', NULL, 'cancel_requested_at', NULL,
-                        'rerun_of', r.rerun_of, 'etag', r.revision::text, 'log_complete', false, 'scheduled', NULL, 'parameters', r.parameters, 'tasks', (
+                        'created_at', sluice.rfc3339(r.created_at), 'started_at', NULL, 'ended_at', sluice.rfc3339(r.ended_at), 'cancel_requested_at', NULL,
+                        'rerun_of', r.rerun_of, 'etag', r.revision::text, 'log_complete', r.ended_at IS NOT NULL, 'scheduled', NULL, 'parameters', r.parameters, 'tasks', (
                                 SELECT json_agg(json_build_object('task', t.name, 'parent', t.parent, 'state', t.state, 'reason', t.reason, 'after', t.after,
                                                 'after_failure', t.after_failure, 'after_any', t.after_any, 'retry_at', NULL,
                                                 'passed_over', t.passed_over, 'attempts', coalesce((

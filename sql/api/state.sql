@@ -10,6 +10,7 @@ BEGIN
         RETURN ARRAY[
                 'run new queued',
                 'run queued running',
+                'run queued succeeded',
                 'run queued failed',
                 'run queued cancelled',
                 'run running succeeded',

@@ -66,9 +66,9 @@ SELECT is_empty(format($$
   FROM unnest(ARRAY['run', 'task', 'attempt']) k;
 
 -- What the refusal says.
-INSERT INTO sluice.run (project, pipe, version) VALUES ('default', 'p', 'v') RETURNING id AS r \gset
-SELECT throws_ok(format($$UPDATE sluice.run SET state = 'succeeded', ended_at = now(), outcome = 'success' WHERE id = %L$$, :'r'),
-                 'ZF500', format('Run %s cannot go from queued to succeeded.', :'r'), 'a run that never ran');
+INSERT INTO sluice.run (project, pipe, version, state) VALUES ('default', 'p', 'v', 'running') RETURNING id AS r \gset
+SELECT throws_ok(format($$UPDATE sluice.run SET state = 'queued' WHERE id = %L$$, :'r'),
+                 'ZF500', format('Run %s cannot go from running to queued.', :'r'), 'a run that has begun');
 INSERT INTO sluice.task (run, name, position) VALUES (sluice.uuid_v7(), 'load', 0) RETURNING run AS r \gset
 SELECT is(t.error(format($$UPDATE sluice.task SET state = 'running' WHERE run = %L$$, :'r')), 'ZF500 task-move', 'its token');
 

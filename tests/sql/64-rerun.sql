@@ -91,4 +91,26 @@ SELECT is(api.run_rerun(t.h('operator'), :'v', '{"version": "current"}', NULL)::
 -- On a host that is lost, what is passed over stays so.
 SELECT sluice.run_unbind(:'k', t.id('one')), sluice.run_advance(:'k') \g /dev/null
 SELECT is(t.tasks(:'k'), 'a:skipped b:queued c:waiting d:waiting e:waiting', 'a run that begins again elsewhere begins with what is left');
+
+-- Nothing of it has to begin: it is over as soon as it is made.
+SELECT api.run_cancel(t.h('operator'), id) FROM sluice.run WHERE ended_at IS NULL \g /dev/null
+SELECT t.events('one', t.event(x.attempt, x.epoch, 'ended', '{"result": "signal"}')) FROM sluice.assignment x \g /dev/null
+SELECT t.deploy('z', '[{"name": "a"}, {"name": "m", "after_failure": ["a"]}]'), t.run('z') AS z \gset
+SELECT t.ends('one', :'z', 'a', 'exit-code'), t.ends('one', :'z', 'm', 'exit-code') \g /dev/null
+SELECT api.run_rerun(t.h('operator'), :'z', '{"all": true, "skip": ["a"]}', NULL) AS answer \gset
+SELECT :'answer'::json ->> 'run' AS z2 \gset
+SELECT is(t.tasks(:'z2') || ' ' || (t.get(:'z2') ->> 'outcome'), 'a:skipped m:skipped success', 'with what failed left out nothing is to be mended');
+SELECT is(:'answer'::jsonb - 'etag', t.get(:'z2') - 'etag', 'as its first answer says');
+
+SELECT t.agent(n, 2, '{"role": "web"}'), t.sync(n) FROM unnest(ARRAY['w1', 'w2', 'w3', 'w4']) n \g /dev/null
+SELECT t.deploy('f', jsonb_build_array(jsonb_build_object('name', 'f', 'run_on_all_success', '50%', 'run_on_all', t.selector('{"role": "web"}') -> 'agent_selector'))) \g /dev/null
+SELECT t.run('f') AS f \gset
+SELECT t.ends('w1', :'f', 'f@w1'), t.ends(n, :'f', 'f@' || n, 'exit-code') FROM unnest(ARRAY['w2', 'w3', 'w4']) n \g /dev/null
+SELECT api.agent_delete(t.h('admin'), n, 'true') FROM unnest(ARRAY['w3', 'w4']) n \g /dev/null
+SELECT pg_temp.rerun(:'f') AS f2 \gset
+SELECT is(t.tasks(:'f2'), 'f:queued f@w1:skipped f@w2:queued', 'of a fan-out who has failed and is still there begins again');
+SELECT api.agent_delete(t.h('admin'), 'w2', 'true') \g /dev/null
+SELECT is(t.tasks(:'f2') || ' ' || (t.get(:'f2') ->> 'state'), 'f:succeeded f@w1:skipped f@w2:failed succeeded', 'unless it is gone, too: then who succeeded before is enough');
+SELECT pg_temp.rerun(:'f') AS f3 \gset
+SELECT is(t.tasks(:'f3') || ' ' || (t.get(:'f3') ->> 'state'), 'f:succeeded f@w1:skipped succeeded', 'when nobody else is there it is over at once');
 SELECT * FROM finish();
