@@ -37,15 +37,23 @@ BEGIN
 END
 $$;
 
--- Places what it can of runs that were just written.
+-- Queues what can begin of runs that were just written.
 -- Nobody can wait for news of them yet. A notification has its price: those who commit one do so one after the other.
-CREATE OR REPLACE FUNCTION sluice.runs_begin(p_runs uuid[]) RETURNS void
+CREATE OR REPLACE FUNCTION sluice.runs_queue(p_runs uuid[]) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
         PERFORM sluice.tasks_queue(p_runs);
         IF EXISTS (SELECT FROM sluice.task t WHERE t.run = ANY (p_runs) AND t.state NOT IN ('waiting', 'queued')) THEN
                 PERFORM sluice.runs_step(p_runs); -- of what nobody could do, or has been done before, nothing may be left
         END IF;
+END
+$$;
+
+-- The same, and places what it can of them.
+CREATE OR REPLACE FUNCTION sluice.runs_begin(p_runs uuid[]) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+        PERFORM sluice.runs_queue(p_runs);
         PERFORM sluice.dispatch_runs(p_runs, NULL);
 END
 $$;

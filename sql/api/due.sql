@@ -178,7 +178,7 @@ BEGIN
                 IF p_place THEN
                         PERFORM sluice.runs_begin(ARRAY[v_run]);
                 ELSE
-                        PERFORM sluice.tasks_queue(ARRAY[v_run]);
+                        PERFORM sluice.runs_queue(ARRAY[v_run]);
                         PERFORM sluice.look();
                 END IF;
         END IF;

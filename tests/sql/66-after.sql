@@ -103,6 +103,14 @@ SELECT is(t.get(:'fine') ->> 'state', 'succeeded', 'the outcome is taken');
 SELECT matches((pg_temp.s('needy')).error, '^Its run cannot be made: ', 'and the schedule says what is wrong');
 SELECT is(pg_temp.dues('needy'), 'waiting', 'it is tried again');
 
+-- Nor does one that nobody can do; its end is an end, too.
+SELECT t.deploy('nobody', '[{"name": "f", "run_on_all": [{"key": "role", "operator": "in", "values": ["mail"]}]}]', '{"schedules": [{"name": "s", "after_pipe": ["feed"]}]}') \g /dev/null
+SELECT pg_temp.after('moan', '{"after_pipe_failure": ["nobody"]}') \g /dev/null
+SELECT pg_temp.ends('feed', 'success') \g /dev/null
+SELECT is((SELECT r.state || ' ' || r.outcome FROM sluice.run r WHERE r.pipe = 'nobody'), 'failed no-agent', 'a fan-out to nobody has failed with the end that caused it');
+SELECT api.tick() \g /dev/null
+SELECT is(pg_temp.dues('moan'), 'run', 'and what runs after that follows');
+
 SELECT set_has($$SELECT api.news()$$, $$VALUES ('tick')$$, 'who cannot LISTEN is told that something waits for its time');
 
 -- Ends of one microsecond are two due times.
