@@ -69,7 +69,8 @@ BEGIN
         FOR s IN SELECT * FROM sluice.schedule x
                   WHERE x.every IS NOT NULL
                     AND (x.next_at <= clock_timestamp()
-                         OR x.next_at IS NULL AND NOT EXISTS (SELECT FROM sluice.run r WHERE r.id = x.waits_run AND r.ended_at IS NULL))
+                         OR x.next_at IS NULL AND NOT EXISTS (SELECT FROM sluice.run r WHERE r.id = x.waits_run AND r.ended_at IS NULL)
+                            AND (SELECT num_nonnulls(b.base, b.p_waits) > 0 FROM sluice.interval_base(x) b)) -- what waits has no place among the hundred
                   ORDER BY x.id LIMIT 100 FOR NO KEY UPDATE SKIP LOCKED LOOP
                 IF s.next_at IS NOT NULL THEN
                         PERFORM sluice.due_take(s, s.next_at, s.last_at, NULL, NULL, true, NULL);

@@ -70,6 +70,14 @@ SELECT api.tick() \g /dev/null
 SELECT is(pg_temp.dues('w'), 'queued', 'until it has begun');
 SELECT ok(pg_temp.in_sec('w') BETWEEN 8 AND 10, 'then it has');
 
+-- However many wait, they are in nobody's way.
+SELECT pg_temp.deploy('wait' || n, '{"on_unit_active_sec": "10s", "randomized_delay_sec": "365d", "fixed_random_delay": true}') FROM generate_series(1, 120) n \g /dev/null
+SELECT api.tick(), api.tick() \g /dev/null
+UPDATE sluice.schedule SET next_at = clock_timestamp() WHERE pipe LIKE 'wait%';
+SELECT api.tick() \g /dev/null
+SELECT pg_temp.deploy('behind', '{"on_unit_active_sec": "10s"}'), api.tick() \g /dev/null
+SELECT ok((SELECT count(*) FROM sluice.schedule_due WHERE begin_at > now()) > 100 AND pg_temp.in_sec('behind') BETWEEN 8 AND 10, 'behind a hundred that wait the next one is worked out');
+
 -- Deployments.
 SELECT pg_temp.deploy('w', '{"on_unit_active_sec": "1h", "concurrency_policy": "queue"}'), api.tick() \g /dev/null
 SELECT ok(pg_temp.in_sec('w') BETWEEN 3590 AND 3600, 'another interval begins anew');
