@@ -234,7 +234,14 @@ BEGIN
            SET paused_at = CASE WHEN sluice.is_paused(s, v_now) THEN paused_at ELSE v_now END, paused_by = v_token.name,
                paused_until = v_now + make_interval(secs => sluice.json_int(p_request, 'duration_sec', false, 1, 31622400)),
                pause_reason = sluice.json_text(p_request, 'reason', false, 1000)
-         WHERE id = s.id;
+         WHERE id = s.id RETURNING * INTO s;
+
+        -- What is just being woken is dropped when it would begin.
+        PERFORM sluice.due_drop(s.id, d.due_at, 'paused', sluice.pause_words(s))
+           FROM (SELECT o.due_at FROM sluice.schedule_due o WHERE o.schedule = s.id AND o.begin_at IS NOT NULL ORDER BY o.due_at FOR UPDATE SKIP LOCKED) d;
+        IF FOUND THEN
+                PERFORM pg_notify('sluice', 'tick'); -- an interval counts from there
+        END IF;
 
         RETURN sluice.schedule_json(sluice.schedule_find(p_project, p_pipe, p_schedule));
 END

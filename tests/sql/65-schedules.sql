@@ -233,6 +233,16 @@ SELECT throws_ok($$SELECT api.schedule_pause(t.h('operator'), 'default', 'p', 's
 SELECT throws_ok($$SELECT api.schedule_pause(t.h('viewer'), 'default', 'p', 's', '{}')$$, 'ZF403', NULL, 'not for a viewer');
 SELECT throws_ok($$SELECT api.schedule_get(t.h('viewer'), 'default', 'p', 'z')$$, 'ZF404', 'Pipe "p" has no schedule "z".', 'one that is not there');
 
+SELECT pg_temp.deploy('p', pg_temp.daily('{"concurrency_policy": "queue"}')), pg_temp.forget('p') \g /dev/null
+SELECT t.run('p') AS mine \gset
+SELECT pg_temp.fire('p', '{30, 20}') \g /dev/null
+SELECT is(pg_temp.dues('p'), '30 queued, 20 queued', 'what waits for its turn');
+SELECT api.schedule_pause(t.h('operator'), 'default', 'p', 's', '{"reason": "moving"}'), api.schedule_resume(t.h('operator'), 'default', 'p', 's') \g /dev/null
+SELECT is(pg_temp.dues('p') || (SELECT coalesce(' ' || max(reason), '') FROM sluice.schedule_due WHERE schedule = :'s'), '30-20x2 paused paused by operator: moving', 'is skipped with the pause, however short that is');
+SELECT t.events('n1', t.success(a.id, a.epoch)) FROM sluice.attempts_of(:'mine') a \g /dev/null
+SELECT api.tick() \g /dev/null
+SELECT is(pg_temp.dues('p'), '30-20x2 paused', 'and does not begin after it');
+
 -- Blackouts, as a worker says them.
 SELECT pg_temp.deploy('p', pg_temp.daily('{"blackout": ["*-12-24"], "missed_runs": "all"}')), pg_temp.forget('p') \g /dev/null
 SELECT pg_temp.fire('p', '{30}', jsonb_build_object('next_blackout', '*-12-24', 'dues', jsonb_build_array(
