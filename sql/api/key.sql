@@ -11,8 +11,7 @@ LANGUAGE sql STABLE AS $$
                 'labels', k.labels, 'agent_type', k.agent_type, 'description', k.description,
                 'created_at', sluice.rfc3339(k.created_at), 'created_by', k.created_by,
                 'expires_at', sluice.rfc3339(k.expires_at), 'max_uses', k.max_uses,
-                'uses', (SELECT count(*) FROM sluice.instance i WHERE i.key = k.id),
-                'revoked_at', sluice.rfc3339(k.revoked_at))
+                'uses', k.uses, 'revoked_at', sluice.rfc3339(k.revoked_at))
 $$;
 
 CREATE OR REPLACE FUNCTION api.key_create(p_auth bytea, p_request jsonb, p_hash bytea) RETURNS json
@@ -90,7 +89,7 @@ BEGIN
 END
 $$;
 
--- A good key, its row locked: uses are counted from instances while nobody else enrols with it.
+-- A good key, its row locked: its uses are counted while nobody else enrols with it.
 CREATE OR REPLACE FUNCTION sluice.auth_key(p_auth bytea) RETURNS sluice.key
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -184,8 +183,7 @@ BEGIN
                 UPDATE sluice.instance SET credential_hash = p_hash WHERE id = v_id;
                 RETURN QUERY SELECT a.id, v_id, a.name FROM sluice.agent a WHERE a.id = v_old.agent;
                 RETURN;
-        ELSIF v_key.max_uses IS NOT NULL -- else nobody needs to count
-              AND v_key.max_uses <= (SELECT count(*) FROM sluice.instance i WHERE i.key = v_key.id) THEN
+        ELSIF v_key.max_uses <= v_key.uses THEN
                 PERFORM sluice.fail(403, 'key-used-up', format('This key was used %s times, as often as it may be.',
                                                                v_key.max_uses));
         END IF;
@@ -209,6 +207,7 @@ BEGIN
         IF NOT FOUND THEN -- with another key, at this moment
                 PERFORM sluice.fail(409, 'instance-enrolled', 'This instance has enrolled with another key.');
         END IF;
+        UPDATE sluice.key SET uses = uses + 1 WHERE id = v_key.id;
 
         RETURN QUERY SELECT v_agent.id, v_id, v_agent.name;
 END

@@ -74,6 +74,8 @@ SELECT is(pg_temp.enroll('enrol', 'host_b'), 'host_b', 'a name is taken from the
 SELECT is(pg_temp.refusal('enrol', 'c'), 'ZF403 key-used-up', 'the key is used up');
 SELECT is(pg_temp.enroll('enrol', 'host_b'), 'host_b', 'but not for those it let in');
 SELECT is(api.key_list(t.h('owner')) -> 'items' -> 0 ->> 'uses', '2', 'its uses are counted');
+SELECT api.agent_delete(t.h('admin'), 'host_b', 'false') \g /dev/null
+SELECT is(pg_temp.refusal('enrol', 'host_b') || (api.key_list(t.h('owner')) -> 'items' -> 0 ->> 'uses'), 'ZF403 key-used-up2', 'deleting an agent gives no use back');
 SELECT is(pg_temp.enroll('other', repeat('x', 40)), repeat('x', 30), 'a long host name is cut');
 
 -- With an API key.

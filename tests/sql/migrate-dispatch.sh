@@ -23,6 +23,10 @@ INSERT INTO sluice.attempt (id, run, task) SELECT attempt, run, CASE p WHEN 'p' 
 INSERT INTO sluice.queue (attempt, run, type, selector, instance)
 SELECT attempt, run, 'batch', CASE p WHEN 'p' THEN '{"region": "eu", "disk": null}' ELSE '{}' END::jsonb,
        CASE p WHEN 'p' THEN sluice.uuid_v7() END FROM made;
+INSERT INTO sluice.agent (name, type) VALUES ('n', 'batch');
+INSERT INTO sluice.key (type, hash, description) SELECT 'enrolment', sha256(k::bytea), k FROM unnest(ARRAY['two', 'none']) k;
+INSERT INTO sluice.instance (id, agent, key, credential_hash, hostname, version, protocol, slots)
+SELECT sluice.uuid_v7(), a.id, k.id, sha256(n::text::bytea), 'n.example', '1.0', 1, 1 FROM sluice.agent a, sluice.key k, generate_series(1, 2) n WHERE k.description = 'two';
 SQL
 { echo "BEGIN;"; cat "$SLUICE_SQL"/migrations/000[5-9]_*.sql "$SLUICE_SQL"/migrations/00[1-9]?_*.sql "$SLUICE_SQL"/api/*.sql; echo "COMMIT;"; } | ask >/dev/null
 is "$?" 0 "the migrations apply to a database with rows"
@@ -35,6 +39,7 @@ is "$(ask -c "SELECT m.p, sluice.selector_text(d.selector), q.demand = v.demands
                 JOIN sluice.task t ON t.run = m.run AND t.name = a.task JOIN sluice.pipe_version v ON v.pipe = m.p ORDER BY 1" | paste -sd' ')" \
    "p|disk, region=eu|t|0 q||t|0" "what waits has the demand of its task"
 is "$(ask -c "SELECT p FROM made WHERE run IN (SELECT run FROM sluice.live_run)")" p "the run that has begun is live, and the other is not"
+is "$(ask -c "SELECT description, uses FROM sluice.key ORDER BY 1" | paste -sd' ')" "none|0 two|2" "the uses of a key are those that are still there"
 
 psql -X -q -U postgres -d postgres -c "DROP DATABASE $database"
 done_testing
