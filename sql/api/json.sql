@@ -111,6 +111,9 @@ BEGIN
 END
 $$;
 
+CREATE OR REPLACE FUNCTION sluice.labels_max() RETURNS int
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT 64 $$;
+
 CREATE OR REPLACE FUNCTION sluice.json_labels(p_object jsonb, p_name text) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
@@ -127,8 +130,8 @@ BEGIN
                 ELSIF jsonb_typeof(v_label.value) <> 'string' OR length(v_label.value #>> '{}') > 255 THEN
                         PERFORM sluice.fail(400, 'bad-label', format(
                                 'Label "%s": its value must be text of at most 255 characters.', v_label.key));
-                ELSIF v_count > 64 THEN
-                        PERFORM sluice.fail(400, 'bad-label', 'There are more than 64 labels.');
+                ELSIF v_count > sluice.labels_max() THEN
+                        PERFORM sluice.fail(400, 'bad-label', format('There are more than %s labels.', sluice.labels_max()));
                 END IF;
         END LOOP;
 

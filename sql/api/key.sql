@@ -110,6 +110,21 @@ BEGIN
 END
 $$;
 
+-- What an agent has when an instance has enrolled as it: what it had, what the instance brings, and what the key gives, which wins.
+CREATE OR REPLACE FUNCTION sluice.enroll_labels(p_agent jsonb, p_instance jsonb, p_key jsonb) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+        v_labels jsonb := p_agent || p_instance || p_key;
+BEGIN
+        IF (SELECT count(*) FROM jsonb_object_keys(v_labels)) > sluice.labels_max() THEN
+                PERFORM sluice.fail(400, 'bad-label', format('The agent would have more than %s labels: its own, those of this instance, and those of the key.',
+                                                             sluice.labels_max()));
+        END IF;
+
+        RETURN v_labels;
+END
+$$;
+
 -- The agent that a machine with this key becomes an instance of.
 CREATE OR REPLACE FUNCTION sluice.enroll_agent(p_key sluice.key, p_request jsonb) RETURNS sluice.agent
 LANGUAGE plpgsql AS $$
@@ -131,7 +146,7 @@ BEGIN
                         split_part(sluice.json_text(p_request, 'hostname', true, 255), '.', 1),
                         '[^A-Za-z0-9_-]', '-', 'g'), 30));
 
-                RETURN sluice.agent_insert(v_name, coalesce(p_key.agent_type, v_type), v_labels || p_key.labels,
+                RETURN sluice.agent_insert(v_name, coalesce(p_key.agent_type, v_type), sluice.enroll_labels('{}', v_labels, p_key.labels),
                                            'key ' || p_key.id);
         END IF;
 
@@ -149,7 +164,7 @@ BEGIN
         END IF;
 
         UPDATE sluice.agent
-           SET labels = labels || v_labels || p_key.labels, type = coalesce(p_key.agent_type, type)
+           SET labels = sluice.enroll_labels(labels, v_labels, p_key.labels), type = coalesce(p_key.agent_type, type)
          WHERE id = v_agent.id AND (labels, type) IS DISTINCT FROM
                (labels || v_labels || p_key.labels, coalesce(p_key.agent_type, type))
         RETURNING * INTO v_agent;

@@ -88,6 +88,13 @@ SELECT is(pg_temp.enroll('api', 'r1', jsonb_build_object('agent', :'rack', 'name
 SELECT is(pg_temp.enroll('api', 'r2', jsonb_build_object('agent', :'rack', 'labels', '{"gpu": ""}'::jsonb)), 'Rack 7', 'and another');
 SELECT is(api.agent_get(t.h('viewer'), 'Rack 7')::jsonb -> 'labels', '{"region": "us", "gpu": ""}', 'labels are merged');
 SELECT is(json_array_length(api.agent_get(t.h('viewer'), 'Rack 7') -> 'instances'), 2, 'it has two instances');
+CREATE FUNCTION pg_temp.labels(p_count int) RETURNS jsonb LANGUAGE sql AS $$
+        SELECT jsonb_build_object('labels', jsonb_object_agg('l' || n, '')) FROM generate_series(1, p_count) n
+$$;
+SELECT is(pg_temp.refusal('api', 'r4', pg_temp.labels(63) || jsonb_build_object('agent', :'rack')), 'ZF400 bad-label', 'all of them together are as many as labels may be');
+SELECT is(pg_temp.refusal('other', 'd', pg_temp.labels(65)), 'ZF400 bad-label', 'as those of one are');
+SELECT pg_temp.key('labels', '{"type": "enrolment", "labels": {"region": "us"}}') \g /dev/null
+SELECT is(pg_temp.refusal('labels', 'd', pg_temp.labels(64)), 'ZF400 bad-label', 'and those of a new agent and its key');
 
 -- The end of keys.
 SELECT is(t.error(format('SELECT api.key_revoke(t.h(%L), %L)', 'owner', t.id('x'))), 'ZF404 key-not-found', 'an unknown key');
