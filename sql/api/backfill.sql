@@ -138,7 +138,7 @@ BEGIN
         SELECT * INTO d FROM sluice.schedule_due WHERE schedule = b.schedule AND due_at = p_due;
         IF d.begin_at IS NOT NULL THEN
                 RETURN 'it waits for its run, as the schedule has it';
-        ELSIF d.schedule IS NULL AND NOT b.again AND p_due <= (SELECT s.forgotten_at FROM sluice.schedule s WHERE s.id = b.schedule) THEN
+        ELSIF d.run IS NULL AND NOT b.again AND p_due <= (SELECT s.forgotten_at FROM sluice.schedule s WHERE s.id = b.schedule) THEN
                 RETURN 'its history is gone, and whether it had a run is not known any more';
         END IF;
         SELECT x.run, x.state INTO r

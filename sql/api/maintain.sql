@@ -107,6 +107,24 @@ BEGIN
 END
 $$;
 
+-- So do backfills that were over before that, all of whose runs are; while another one of the schedule goes on, it may ask what they have run.
+CREATE OR REPLACE FUNCTION sluice.backfills_forget(p_limit int) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+        v_backfills uuid[] := ARRAY(SELECT b.id FROM sluice.backfill b JOIN sluice.schedule s ON s.id = b.schedule
+                                     WHERE b.ended_at < sluice.history_from() AND NOT EXISTS (SELECT FROM sluice.backfill_due d WHERE d.backfill = b.id AND d.live)
+                                       AND NOT EXISTS (SELECT FROM sluice.backfill o WHERE o.schedule = b.schedule AND o.ended_at IS NULL)
+                                     ORDER BY s.id, b.id LIMIT p_limit FOR NO KEY UPDATE OF s SKIP LOCKED);
+BEGIN
+        WITH gone AS (
+                DELETE FROM sluice.backfill_due d WHERE d.backfill = ANY (v_backfills) RETURNING d.schedule, d.due_at, d.run
+        )
+        UPDATE sluice.schedule s SET forgotten_at = greatest(s.forgotten_at, g.at)
+          FROM (SELECT schedule, max(due_at) AS at FROM gone WHERE run IS NOT NULL GROUP BY schedule) g WHERE s.id = g.schedule;
+        DELETE FROM sluice.backfill WHERE id = ANY (v_backfills);
+END
+$$;
+
 -- Partitions ahead of time, and what has had its day. Once an hour is plenty; once in three months needed.
 CREATE OR REPLACE FUNCTION api.maintain() RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, sluice, pg_temp AS $$
@@ -121,6 +139,7 @@ BEGIN
         DELETE FROM sluice.event WHERE id < sluice.uuid_v7_floor(now() - interval '90 days');
         PERFORM sluice.drafts_forget();
         PERFORM sluice.dues_forget(100000);
+        PERFORM sluice.backfills_forget(100); -- of up to a thousand due times each
         PERFORM sluice.dispatch_sweep();
 END
 $$;
