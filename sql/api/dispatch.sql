@@ -203,19 +203,19 @@ BEGIN
                          CROSS JOIN LATERAL sluice.demand_room(o.row) r
                 ), asking AS MATERIALIZED (
                         SELECT q.attempt, q.run, q.apart, q.demand, q.priority, q.instance, q.avoid, l.run IS NULL AS fresh,
-                               q.avoid_until > now() AS avoiding, u.successor,
-                               dense_rank() OVER (ORDER BY q.demand, q.instance, q.avoid, q.avoid_until > now(), u.successor) AS class
+                               q.avoid_until > now() AS avoiding, u.beside,
+                               dense_rank() OVER (ORDER BY q.demand, q.instance, q.avoid, q.avoid_until > now(), u.beside) AS class
                           FROM queued q
                           JOIN wanted d ON d.id = q.demand
-                         CROSS JOIN LATERAL (SELECT d.type = 'streaming' AND EXISTS (
-                                SELECT FROM sluice.stream s WHERE s.run = q.run AND s.retiring IS NOT NULL) AS successor) u
+                         CROSS JOIN LATERAL (SELECT CASE d.type WHEN 'streaming' THEN (
+                                SELECT x.stream_agent FROM sluice.stream s JOIN sluice.assignment x ON x.run = s.retiring AND x.retiring WHERE s.run = q.run) END AS beside) u
                           LEFT JOIN LATERAL (SELECT l.run FROM sluice.live_run l WHERE l.run = q.run OFFSET 0) l ON true
                          WHERE (d.admits OR l.run IS NOT NULL) AND (q.instance IS NOT NULL AND l.run IS NOT NULL OR q.apart OR q.of_run = 1)
                 ), numbered AS MATERIALIZED (
                         SELECT a.*, row_number() OVER (PARTITION BY class ORDER BY priority DESC, attempt) AS number FROM asking a
                 ), class AS MATERIALIZED (
-                        SELECT a.class, a.instance, a.avoid, a.avoiding, a.successor, a.count, d.type, d.path::text AS path, d.memory_bytes, d.memory_permyriad
-                          FROM (SELECT class, demand, instance, avoid, avoiding, successor, count(*) FROM asking GROUP BY 1, 2, 3, 4, 5, 6) a
+                        SELECT a.class, a.instance, a.avoid, a.avoiding, a.beside, a.count, d.type, d.path::text AS path, d.memory_bytes, d.memory_permyriad
+                          FROM (SELECT class, demand, instance, avoid, avoiding, beside, count(*) FROM asking GROUP BY 1, 2, 3, 4, 5, 6) a
                           JOIN wanted d ON d.id = a.demand
                 ), host AS MATERIALIZED (
                         -- A streaming agent has one place, and one more seat: for the run that takes the place of another.
@@ -243,7 +243,7 @@ BEGIN
                                 ORDER BY (s.id IS NOT DISTINCT FROM c.avoid), s.free - s.nth DESC, s.tie, s.seat) AS number
                           FROM class c
                           JOIN seat s ON s.type = c.type AND s.labels @@ c.path::jsonpath
-                                     AND s.id = coalesce(c.instance, s.id) AND (NOT s.held OR c.successor) AND (c.avoiding IS NOT TRUE OR s.id <> c.avoid)
+                                     AND s.id = coalesce(c.instance, s.id) AND (NOT s.held OR s.agent = c.beside) AND (c.avoiding IS NOT TRUE OR s.id <> c.avoid)
                          CROSS JOIN LATERAL (SELECT sluice.memory_need(c.memory_bytes, c.memory_permyriad, s.memory) AS need) n
                          WHERE s.nth <= s.free AND s.nth <= c.count AND (s.memory_left IS NULL OR n.need = 0 OR s.nth * n.need <= s.memory_left)
                 ), pair AS MATERIALIZED (

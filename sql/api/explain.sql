@@ -74,6 +74,11 @@ BEGIN
         ELSIF a.type = 'streaming' AND sluice.stream_room(a.id) = 0 THEN
                 code := 'streaming';
                 words := (SELECT format('has the streaming run %s', x.run) FROM sluice.assignment x WHERE x.stream_agent = a.id AND NOT x.retiring);
+        ELSIF a.type = 'streaming' AND EXISTS (SELECT FROM sluice.assignment x WHERE x.stream_agent = a.id AND x.retiring
+                                                  AND NOT EXISTS (SELECT FROM sluice.stream s WHERE s.retiring = x.run AND s.run = q.run)) THEN
+                code := 'streaming';
+                words := (SELECT format('keeps the place beside the streaming run %s for the run that follows it', x.run)
+                            FROM sluice.assignment x WHERE x.stream_agent = a.id AND x.retiring LIMIT 1);
         ELSIF v_used >= i.slots AND a.type <> 'streaming' THEN
                 code := 'slots';
                 words := format('its %s slots are taken by %s', i.slots, v_holders);

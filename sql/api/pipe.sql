@@ -310,6 +310,7 @@ DECLARE
 BEGIN
         PERFORM sluice.project_check(p_project);
         PERFORM sluice.after_lock(p_project, e -> 'spec') FROM jsonb_array_elements(sluice.json_array(p_request, 'pipes', 100, true)) e;
+        PERFORM sluice.streams_hold(p_project, ARRAY(SELECT e ->> 'pipe' FROM jsonb_array_elements(sluice.json_array(p_request, 'pipes', 100, true)) e));
 
         FOR v IN SELECT e FROM jsonb_array_elements(sluice.json_array(p_request, 'pipes', 100, true)) e ORDER BY e ->> 'pipe' COLLATE "C" LOOP
                 v_items := v_items || (sluice.pipe_write(v_token.name, p_project, v ->> 'pipe', v ->> 'version', v -> 'spec', v ->> 'source') - 'spec' - 'source');

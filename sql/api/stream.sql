@@ -130,6 +130,10 @@ BEGIN
         s.run := s.retiring;
         s.retiring := NULL;
         s.note := NULL;
+        IF s.run IS NOT NULL THEN
+                UPDATE sluice.assignment SET retiring = false WHERE run = s.run;
+                s.version := (SELECT version FROM sluice.run WHERE id = s.run);
+        END IF;
         IF r.cancel_requested_at IS NOT NULL THEN
                 RETURN s;
         END IF;
@@ -137,9 +141,7 @@ BEGIN
         s.outcome := r.outcome;
         s.note_at := clock_timestamp();
         IF s.run IS NOT NULL THEN
-                UPDATE sluice.assignment SET retiring = false WHERE run = s.run;
                 s.failed_version := r.version;
-                s.version := (SELECT version FROM sluice.run WHERE id = s.run);
                 s.note := v_words || '; the version before goes on';
         ELSIF sluice.stream_goes_on(r) THEN
                 s.tries := CASE WHEN r.ended_at - r.started_at > interval '10 minutes' THEN 0 ELSE s.tries END;
@@ -155,6 +157,12 @@ BEGIN
 END
 $$;
 
+-- Why s.run has to go.
+CREATE OR REPLACE FUNCTION sluice.stream_why(s sluice.stream, v sluice.pipe_version) RETURNS text
+LANGUAGE sql IMMUTABLE AS $$
+        SELECT CASE WHEN s.renew THEN 'restarted by ' || s.set_by ELSE 'replaced by version ' || v.version END
+$$;
+
 -- Another run takes the place of s.run: with Overlap=brief before that ends, else when it has.
 CREATE OR REPLACE FUNCTION sluice.stream_replace(s sluice.stream, v sluice.pipe_version) RETURNS sluice.stream
 LANGUAGE plpgsql AS $$
@@ -167,8 +175,7 @@ BEGIN
                 END IF;
         END IF;
 
-        PERFORM sluice.run_stop(s.run, s.set_by, CASE WHEN s.renew THEN 'restarted by ' || s.set_by
-                                                      ELSE 'replaced by version ' || v.version END);
+        PERFORM sluice.run_stop(s.run, s.set_by, sluice.stream_why(s, v));
         RETURN s;
 END
 $$;
@@ -182,6 +189,8 @@ BEGIN
         ELSIF s.run IS NOT NULL AND s.retiring IS NULL
               AND (s.renew OR v.version <> s.version) THEN
                 s := sluice.stream_replace(s, v);
+        ELSIF s.run IS NOT NULL AND (s.renew OR v.version <> s.version) AND (sluice.stream_attempt(s.run)).ready_at IS NULL THEN
+                PERFORM sluice.run_stop(s.run, s.set_by, sluice.stream_why(s, v)); -- then the next one follows
         END IF;
 
         -- The new one is ready, or what was to go is not there any more as it was.
@@ -191,6 +200,16 @@ BEGIN
         END IF;
 
         RETURN s;
+END
+$$;
+
+-- Who settles several one after the other has their locks before: those of runs in the order that everybody keeps.
+CREATE OR REPLACE FUNCTION sluice.streams_hold(p_project text, p_pipes text[]) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+        PERFORM FROM sluice.stream WHERE project = p_project AND pipe = ANY (p_pipes) ORDER BY pipe FOR UPDATE;
+        PERFORM FROM sluice.run WHERE id IN (SELECT unnest(ARRAY[s.run, s.retiring]) FROM sluice.stream s WHERE s.project = p_project AND s.pipe = ANY (p_pipes))
+         ORDER BY id FOR NO KEY UPDATE;
 END
 $$;
 

@@ -216,5 +216,24 @@ SELECT is(pg_temp.stream(), 'running/queued v7', 'an agent that cannot take it g
 SELECT api.agent_flag_clear(t.h('owner'), 'two', 'paused'), t.sync('two') \g /dev/null
 SELECT is(pg_temp.stream(), 'running/starting v7 two', 'to any other');
 
+-- The place beside one that goes is for its successor alone, also when that finds none.
+SELECT t.agent('three', 1, '{"place": "3"}', 'streaming'), t.agent('four', 1, '{"place": "4"}', 'streaming') \g /dev/null
+SELECT t.sync('three'), t.sync('four'), pg_temp.deploy('left', 'v1', t.selector('{"place": "3"}')), pg_temp.deploy('right', 'v1', t.selector('{"place": "4"}')) \g /dev/null
+SELECT pg_temp.want('start', 'left'), pg_temp.want('start', 'right') \g /dev/null
+SELECT pg_temp.ready('three', pg_temp.run('left')), pg_temp.ready('four', pg_temp.run('right')) \g /dev/null
+SELECT pg_temp.run('right') AS right \gset
+SELECT pg_temp.deploy('right', 'v2', t.selector('{"place": "5"}') || '{"overlap": "brief"}') \g /dev/null
+SELECT is(pg_temp.stream('right'), 'running/replacing v2', 'nobody suits the next version');
+SELECT pg_temp.deploy('left', 'v2', t.selector('{"place": "4"}') || '{"overlap": "brief"}'), t.sync('four') \g /dev/null
+SELECT is(pg_temp.stream('left'), 'running/replacing v2', 'and another pipe does not get the place beside the one before');
+SELECT matches(api.run_explain(t.h('owner'), pg_temp.run('left'))::text, 'keeps the place beside the streaming run ' || :'right', 'and is told why');
+SELECT pg_temp.deploy('right', 'v3', t.selector('{"place": "4"}') || '{"overlap": "brief"}'), api.dispatch() \g /dev/null
+SELECT is(pg_temp.stream('right'), 'running/replacing v3 four', 'a version that waits gives way to the next');
+SELECT is(pg_temp.old('right'), :'right', 'beside the same');
+SELECT pg_temp.deploy('right', 'v4', t.selector('{"place": "4"}')), pg_temp.says('four', pg_temp.run('right'), 'refused') \g /dev/null
+SELECT is(pg_temp.asked(:'right'), 'replaced by version ' || (SELECT version FROM sluice.pipe WHERE name = 'right'), 'so does one that is not ready');
+SELECT pg_temp.want('stop', 'left'), pg_temp.killed('four', :'right') \g /dev/null
+SELECT is(pg_temp.stream('right'), 'running/starting v4 four', 'and a version without Overlap= takes the place');
+
 SELECT is((SELECT count(*) FROM sluice.stream_news)::int, 0, 'no news is left');
 SELECT * FROM finish();

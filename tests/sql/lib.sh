@@ -50,8 +50,8 @@ race() {
 }
 
 # Runs first in a transaction, then second in another session, which has to wait for a lock of the first;
-# only then does the first commit. The order is certain, and so is what must come of it.
-behind() { # first second
+# only then does the first go on, if there is more of it, and commit. The order is certain, and so is what must come of it.
+behind() { # first second [more]
         rm -f "$WORK"/race.*
         mkfifo "$WORK/race.gate"
         psql -X -q -A -t -v ON_ERROR_STOP=1 <"$WORK/race.gate" >"$WORK/race.1" 2>&1 &
@@ -68,7 +68,7 @@ behind() { # first second
                 [ "$(sql "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'second' AND wait_event_type = 'Lock'")" = 1 ] &&
                         waits=yes && break
         done
-        echo "COMMIT;" >&9
+        printf '%s\n' "${3-}" "COMMIT;" >&9
         exec 9>&-
         wait "$first"
         status=$?

@@ -70,4 +70,14 @@ done
 is "$state" "running running stopped" "in the end each does what is wanted"
 is "$(sql "SELECT count(*), count(DISTINCT stream_agent), count(*) FILTER (WHERE retiring) FROM sluice.assignment")" "2|2|0" "each on an agent of its own"
 is "$(sql "SELECT count(*) FROM sluice.run r WHERE pipe LIKE 's%' AND ended_at IS NULL AND NOT EXISTS (SELECT FROM sluice.stream s WHERE s.run = r.id)")" 0 "no other run is left"
+
+# Reports take runs in the order of their names; so does who deploys several pipes.
+for n in 2 1; do
+        sql "SELECT t.pipe('y$n', '{a}', t.selector('{\"none\": \"\"}') || '{\"type\": \"streaming\"}'), api.stream_start(t.h('owner'), 'default', 'y$n')" >/dev/null
+done
+run_of() { echo "SELECT FROM sluice.run WHERE id = (SELECT run FROM sluice.stream WHERE pipe = '$1') FOR NO KEY UPDATE;"; }
+behind "$(run_of y2)" "SELECT api.pipe_put_many(t.h('owner'), 'default', jsonb_build_object('pipes', jsonb_agg(jsonb_build_object(
+                               'pipe', 'y' || n, 'version', 'fedcba9876543210', 'spec', t.spec('{b}', '{\"type\": \"streaming\"}'), 'source', 'x')))) FROM generate_series(1, 2) n" \
+       "$(run_of y1)"
+
 done_testing
