@@ -53,7 +53,6 @@ struct Agentd {
         const Settings *settings;
         Facts facts;
         char session[ID_TEXT_SIZE];
-        char systemd[64];
         char status[64];
         bool listed;
         bool fence_asked, fence_resumed; /* a deadline stands for what was found */

@@ -74,12 +74,13 @@ static void resume_fence(Agentd *a) {
 static void advance(Agentd *a) {
         int r;
 
-        if (!a->listed || !*a->systemd || a->polling || attempt_count_reading(a->attempts) > 0)
+        if (!a->listed || !*a->facts.systemd || a->polling ||
+            attempt_count_reading(a->attempts) > 0)
                 return;
         if (!a->identity.credential) {
                 r = a->enroller ? 0
-                                : enroller_new(a->link, a->settings, &a->facts, a->systemd,
-                                               &a->identity, on_enrolled, a, &a->enroller);
+                                : enroller_new(a->link, a->settings, &a->facts, &a->identity,
+                                               on_enrolled, a, &a->enroller);
                 if (r < 0)
                         agentd_fail(a, log_error(r, "Cannot begin to enrol"));
                 return;
@@ -106,7 +107,7 @@ static void on_version(const char *version, void *userdata) {
                 agentd_fail(a, AGENTD_EXIT_CONFIG);
                 return;
         }
-        (void) snprintf(a->systemd, sizeof(a->systemd), "%s", version);
+        (void) snprintf(a->facts.systemd, sizeof(a->facts.systemd), "%s", version);
         agentd_settle(a);
 }
 
@@ -303,7 +304,7 @@ static int make_parts(Agentd *a) {
                                 &a->sampler);
         if (r >= 0)
                 r = poller_new(a->link, a->attempts,
-                               &(PollerSpec){ a->session, a->facts.boot, s->on_clone, a->workspaces,
+                               &(PollerSpec){ a->session, &a->facts, s->on_clone, a->workspaces,
                                               s->slots, s->self_fence_usec, &a->finishing,
                                               &a->drain_heard, agentd_on_work, agentd_on_refused,
                                               agentd_on_clock_set, a },

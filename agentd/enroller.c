@@ -22,7 +22,6 @@ struct Enroller {
         Link *link;
         const Settings *settings;
         const Facts *facts;
-        const char *systemd;
         Identity *identity;
         enroller_done_t on_done;
         void *userdata;
@@ -37,25 +36,19 @@ static void say(Enroller *n, const char *words) {
 
 static void write_request(JsonOut *o, const Enroller *n) {
         const Settings *s = n->settings;
-        const Facts *f = n->facts;
 
         json_out_object(o, NULL);
         json_out_text(o, "instance", n->identity->instance);
         if (s->agent_id)
                 json_out_text(o, "agent", s->agent_id);
         else
-                json_out_text(o, "name", s->name ? s->name : f->hostname);
+                json_out_text(o, "name", s->name ? s->name : n->facts->hostname);
         json_out_text(o, "type", s->type);
         json_out_labels(o, "labels", s->labels);
         json_out_u64(o, "slots", s->slots);
         json_out_text(o, "version", PACKAGE_VERSION);
         json_out_u64(o, "protocol", PROTO_VERSION);
-        json_out_text(o, "hostname", f->hostname);
-        json_out_text(o, "systemd", n->systemd);
-        json_out_text(o, "kernel", f->kernel);
-        json_out_text(o, "architecture", f->architecture);
-        json_out_u64(o, "cpus", f->cpus);
-        json_out_u64(o, "memory_bytes", f->memory_bytes);
+        facts_write(n->facts, o);
         json_out_end_object(o);
 }
 
@@ -142,8 +135,8 @@ static void on_answer(Channel *c, const ChannelAnswer *answer, void *userdata) {
         n->on_done(n->userdata);
 }
 
-int enroller_new(Link *link, const Settings *settings, const Facts *facts, const char *systemd,
-                 Identity *identity, enroller_done_t on_done, void *userdata, Enroller **ret) {
+int enroller_new(Link *link, const Settings *settings, const Facts *facts, Identity *identity,
+                 enroller_done_t on_done, void *userdata, Enroller **ret) {
         Enroller *n = calloc(1, sizeof(*n));
         int r;
 
@@ -152,7 +145,6 @@ int enroller_new(Link *link, const Settings *settings, const Facts *facts, const
         *n = (Enroller){ .link = link,
                          .settings = settings,
                          .facts = facts,
-                         .systemd = systemd,
                          .identity = identity,
                          .on_done = on_done,
                          .userdata = userdata };

@@ -61,3 +61,12 @@ int facts_check_systemd(const char *version, Error *e) {
                                  SYSTEMD_VERSION_MIN);
         return 0;
 }
+
+void facts_write(const Facts *f, JsonOut *o) {
+        json_out_text(o, "hostname", f->hostname);
+        json_out_text(o, "systemd", f->systemd);
+        json_out_text(o, "kernel", f->kernel);
+        json_out_text(o, "architecture", f->architecture);
+        json_out_u64(o, "cpus", f->cpus);
+        json_out_u64(o, "memory_bytes", f->memory_bytes);
+}

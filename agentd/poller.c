@@ -81,7 +81,7 @@ static void on_turn(Channel *c, void *userdata) {
         json_out_object(&o, NULL);
         json_out_text(&o, "session", p->spec.session);
         json_out_u64(&o, "sequence", ++p->sequence);
-        json_out_text(&o, "boot", p->spec.boot);
+        json_out_text(&o, "boot", p->spec.facts->boot);
         json_out_text(&o, "version", PACKAGE_VERSION);
         json_out_u64(&o, "slots", p->spec.slots);
         json_out_bool(&o, "draining", *p->spec.draining || *p->spec.drain_heard);
@@ -92,8 +92,10 @@ static void on_turn(Channel *c, void *userdata) {
         if (*p->challenge)
                 json_out_text(&o, "challenge", p->challenge);
         write_attempts(&o, p->attempts);
-        if (!p->answered)
+        if (!p->answered) {
+                facts_write(p->spec.facts, &o);
                 workspaces_write(p->spec.workspaces, &o, "workspaces");
+        }
         json_out_end_object(&o);
         p->sent_usec = clock_usec(CLOCK_MONOTONIC);
         if (json_out_take(&o, &json) < 0)

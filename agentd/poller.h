@@ -2,6 +2,7 @@
 #pragma once
 
 #include "attempt.h"
+#include "facts.h"
 #include "link.h"
 #include "workspaces.h"
 
@@ -13,7 +14,9 @@ typedef void (*poller_work_t)(ProtoWork *work, uint64_t sent_usec, void *userdat
 typedef void (*poller_refused_t)(const Error *problem, uint64_t sent_usec, void *userdata);
 
 typedef struct PollerSpec {
-        const char *session, *boot, *on_clone; /* borrowed, as the next */
+        const char *session; /* borrowed, as the next */
+        const Facts *facts;
+        const char *on_clone;
         const Workspaces *workspaces;
         uint32_t slots;
         uint64_t self_fence_usec;

@@ -60,6 +60,12 @@ const JsonField proto_sync_fields[] = {
         { FIELD(JSON_STRV, ProtoSync, workspaces, .max = PROTO_WORKSPACES_MAX) },
         { FIELD(JSON_TEXT, ProtoSync, challenge, .max = ID_MAX) },
         { FIELD(JSON_TEXT, ProtoSync, on_clone, .max = WORD_MAX) },
+        { FIELD(JSON_TEXT, ProtoSync, hostname, .max = 255) },
+        { FIELD(JSON_TEXT, ProtoSync, systemd, .max = 255) },
+        { FIELD(JSON_TEXT, ProtoSync, kernel, .max = 255) },
+        { FIELD(JSON_TEXT, ProtoSync, architecture, .max = WORD_MAX) },
+        { FIELD(JSON_U32, ProtoSync, cpus) },
+        { FIELD(JSON_U64, ProtoSync, memory_bytes) },
         {},
 };
 

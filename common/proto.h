@@ -70,6 +70,13 @@ typedef struct ProtoSync {
         char **workspaces;
         char *challenge; /* as the last answer had it */
         char *on_clone;  /* "quarantine" or "enrol" */
+        /* As in ProtoEnroll, in the first of a session; NULL or 0: as they were. */
+        char *hostname;
+        char *systemd;
+        char *kernel;
+        char *architecture;
+        uint32_t cpus;
+        uint64_t memory_bytes;
 } ProtoSync;
 
 /* events */

@@ -71,3 +71,11 @@ def test_a_restart_of_agentd_is_no_loss(agent):
     agent.node.run("systemctl restart agentd", check=True)
     agent.wait_status("Running")
     assert watch(agent, 5) == {"Running"}
+
+
+def test_a_host_is_as_it_is_now(agent):
+    """Not as it was when it was enrolled."""
+    before = agent.facts()["instances"][0]["hostname"]
+    for name in ("renamed", before):
+        agent.node.run(f"hostname {name}; systemctl restart agentd", check=True)
+        wait_until("the name to be known", lambda name=name: agent.facts()["instances"][0]["hostname"] == name, 30)

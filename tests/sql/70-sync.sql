@@ -30,6 +30,9 @@ SELECT cmp_ok((SELECT last_seen_at FROM sluice.presence WHERE instance = t.id('o
 SELECT lives_ok('SELECT api.presence_flush(NULL)', 'and no instances');
 SELECT t.sync('one', '[]', '{"version": "1.1", "slots": 5}') \g /dev/null
 SELECT is((SELECT version || ' ' || slots FROM sluice.instance WHERE id = t.id('one')), '1.1 5', 'what changes is stored');
+SELECT t.sync('two', '[]', '{"memory_bytes": 1073741824, "systemd": "257.3-1"}') \g /dev/null
+SELECT is((SELECT concat_ws(' ', memory_bytes, systemd, hostname) FROM sluice.instance WHERE id = t.id('two')), '1073741824 257.3-1 two.example', 'so is what the host has now');
+UPDATE sluice.instance SET memory_bytes = NULL WHERE id = t.id('two');
 
 -- Start: again and again until the agent lists it.
 SELECT t.run('p') AS r \gset
