@@ -3,10 +3,13 @@
 acknowledged may be missing, nothing done twice, nothing stuck, and controld is never restarted. Prints TAP.
 
 usage: trouble.py --build=DIR [--only=kill,promote,...] [--kills=N] [--crashes=N] [--agents=N] [--seconds=N]
+
+It runs in a mount namespace of its own, for a file system that becomes full.
 """
 
 import argparse
 import contextlib
+import json
 import os
 import pwd
 import shutil
@@ -30,13 +33,17 @@ SETTINGS = ["listen_addresses=", "max_connections=60", "shared_buffers=64MB", "j
 class Cluster:
     """One PostgreSQL with durability on, on a socket in a directory of its own."""
 
-    def __init__(self, site, name):
-        self.site, self.name = site, name
+    def __init__(self, site, name, tmpfs=None):
+        self.site, self.name, self.tmpfs = site, name, tmpfs
         self.directory = site.directory / name
-        self.data, self.log = self.directory / "data", self.directory / "log"
+        self.data, self.log = self.directory / "data", site.directory / f"{name}.log"
         self.directory.mkdir(mode=0o755)
+        if tmpfs:
+            subprocess.run(["mount", "-t", "tmpfs", "-o", tmpfs, name, self.directory], check=True)
         owner = pwd.getpwnam(site.user)
-        os.chown(self.directory, owner.pw_uid, owner.pw_gid)
+        self.log.touch()
+        for path in (self.directory, self.log):
+            os.chown(path, owner.pw_uid, owner.pw_gid)
 
     def tool(self, name, *arguments, check=True):
         command = self.site.as_user(name, *arguments)
@@ -68,6 +75,9 @@ class Cluster:
             self.signal(signal.SIGCONT)
             self.tool("pg_ctl", "-D", self.data, "-m", mode, "-w", "stop", check=False)
 
+    def is_running(self):
+        return self.tool("pg_ctl", "-D", self.data, "status", check=False).returncode == 0
+
     def promote(self):
         self.tool("pg_ctl", "-D", self.data, "-w", "promote")
 
@@ -93,6 +103,7 @@ class Ground:
         self.options, self.children = options, []
         self.site = Site(options)
         self.one, self.two = Cluster(self.site, "one"), Cluster(self.site, "two")
+        self.small = None  # on a file system of its own
         self.primary, self.pooler, self.number, self.failed = self.one, None, 0, 0
 
     # -- checks
@@ -107,10 +118,14 @@ class Ground:
 
     # -- set-up
 
+    @staticmethod
+    def begin(cluster):
+        cluster.init()
+        cluster.start()
+        cluster.sql("CREATE ROLE sluice LOGIN CREATEROLE; CREATE DATABASE sluice OWNER sluice", "postgres", "postgres")
+
     def prepare(self):
-        self.one.init()
-        self.one.start()
-        self.one.sql("CREATE ROLE sluice LOGIN CREATEROLE; CREATE DATABASE sluice OWNER sluice", "postgres", "postgres")
+        self.begin(self.one)
         self.two.follow(self.one)
         self.two.start()
         self.one.sql("ALTER SYSTEM SET synchronous_standby_names = 'two'; SELECT pg_reload_conf()", "postgres", "postgres")
@@ -128,9 +143,9 @@ class Ground:
         self.configure(database, *lines)
         self.site.start()
 
-    def ask(self, path="/ready"):
+    def ask(self, path="/ready", *options):
         """status, Retry-After"""
-        done = subprocess.run(["curl", "-s", "-i", "-m", "10", "--cacert", self.site.ca, f"{self.site.url}{path}"], capture_output=True,
+        done = subprocess.run(["curl", "-s", "-i", "-m", "10", "--cacert", self.site.ca, *options, f"{self.site.url}{path}"], capture_output=True,
                               text=True, check=False)
         status = done.stdout.split(" ")[1] if " " in done.stdout else "none"
         after = [line.split(": ", 1)[1] for line in done.stdout.splitlines() if line.lower().startswith("retry-after:")]
@@ -217,6 +232,16 @@ class Ground:
             print(f"# hang: ready {time.monotonic() - began:.1f} s after the server went on", flush=True)
         self.same_supervisor("hang", pid)
 
+    def silent(self):
+        """A worker that stands still, with the connections that it has."""
+        pid, worker = self.site.process.pid, self.site.workers()[0]
+        with self.load("silent", self.options.seconds):
+            os.kill(worker, signal.SIGSTOP)
+            began = time.monotonic()
+            wait_until("another worker in its place", lambda: worker not in self.site.workers(), 90)
+            print(f"# silent: replaced after {time.monotonic() - began:.1f} s", flush=True)
+        self.same_supervisor("silent", pid)
+
     def full(self):
         """No connection is left."""
         self.site.restart()
@@ -288,6 +313,31 @@ class Ground:
             print(f"# promote: ready {time.monotonic() - began:.1f} s after the promotion", flush=True)
         self.same_supervisor("promote", pid)
 
+    def space(self):
+        """No block is left for tables, nor for the WAL, which PostgreSQL may end for. A database of its own, after all others."""
+        self.small = Cluster(self.site, "small", "size=400m")
+        self.begin(self.small)
+        self.primary = self.small
+        self.reconfigure(f"host={self.small.directory} dbname=sluice user=sluice")
+        self.site.wait_ready()
+        self.token, pid = self.site.token(), self.site.process.pid
+        filler = self.small.directory / "filler"
+        with self.load("space", self.options.seconds):
+            with open(filler, "wb", buffering=0) as f, contextlib.suppress(OSError):
+                while True:
+                    f.write(bytes(1 << 16))
+            large = json.dumps({"type": "enrolment", "labels": {f"l{n}": os.urandom(127).hex() for n in range(64)}})
+            began, seen = time.monotonic(), set()
+            while time.monotonic() - began < 8:
+                seen.add(self.ask("/api/v1/keys", "-H", f"Authorization: Bearer {self.token}", "-H", "Content-Type: application/json", "-d", large))
+            self.ok(any(s == "503" for s, _ in seen) and all(s == "201" or s == "503" and after for s, after in seen),
+                    "space: 503 with Retry-After for what has no place", str(seen))
+            filler.unlink()
+            if not self.small.is_running():
+                self.small.start()
+            wait_until("controld to be ready", lambda: self.ask()[0] == "200", 30)
+        self.same_supervisor("space", pid)
+
     def run(self):
         self.prepare()
         for name in self.options.only:
@@ -302,9 +352,11 @@ class Ground:
             end(process, timeout=15)
         self.site.stop()
         end(self.pooler, signal.SIGINT, 5)
-        for cluster in (self.two, self.one):
+        for cluster in filter(None, (self.small, self.two, self.one)):
             with contextlib.suppress(OSError, subprocess.SubprocessError):
                 cluster.stop()
+            if cluster.tmpfs:
+                subprocess.run(["umount", cluster.directory], check=False)
         self.site.close()
 
 
@@ -318,7 +370,7 @@ def end_when_done(self):
 def main():
     parser = argparse.ArgumentParser(description="PostgreSQL's bad days.")
     parser.add_argument("--build", type=Path, required=True, help="where make bench-tools and controld were built")
-    parser.add_argument("--only", default="kill,hang,full,readonly,pooled,promote", help="which")
+    parser.add_argument("--only", default="kill,hang,silent,full,readonly,pooled,promote,space", help="which")
     parser.add_argument("--kills", type=int, default=6, help="of workers; the figure asked for is 1000")
     parser.add_argument("--crashes", type=int, default=2, help="immediate stops of PostgreSQL; the figure asked for is 100")
     parser.add_argument("--pause", type=float, default=1.0, help="seconds between two faults")
@@ -335,6 +387,8 @@ def main():
         if not shutil.which(tool):
             print(f"1..0 # SKIP no {tool}")
             return 0
+    if "space" in options.only and "SLUICE_OWN_MOUNTS" not in os.environ:
+        os.execvp("unshare", ["unshare", "--mount", "--propagation=private", "env", "SLUICE_OWN_MOUNTS=1", sys.executable, *sys.argv])
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: sys.exit(143))
     swarm.Swarm.end_when_done = end_when_done
