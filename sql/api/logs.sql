@@ -92,35 +92,58 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
         SELECT CASE WHEN p_index IS NULL THEN p_position ELSE (p_position + 1) * 10000 + p_index END
 $$;
 
--- A position has to fit into an address. So of children those whose logs were read to their ends stand there as ranges, `task.0.from.to`, and
--- of the others only so many are read at the same time.
+-- A position has to fit into an address. So tasks whose logs were read to their ends stand there as ranges of their positions,
+-- `999999999.0.from.to`, so do children, `task.0.from.to`, and tries of one that goes on, `100000000+task.0.from.to`; and of all others only so many
+-- are read at the same time.
 CREATE OR REPLACE FUNCTION sluice.log_window() RETURNS int
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT 64 $$;
 
--- The children of a run, whether their logs were read to their ends, and which are next.
-CREATE OR REPLACE FUNCTION sluice.log_children(p_run uuid, p_task text, p_after text) RETURNS TABLE (name text, task_position int, index int, done boolean, place int)
+DROP FUNCTION IF EXISTS sluice.log_children(uuid, text, text); -- of the release before
+
+-- The tasks of a run: whether their logs were read to their ends (done), or at all (spoke), whose turn comes later, which tries were (ranges), and which were not.
+CREATE OR REPLACE FUNCTION sluice.log_tasks(p_run uuid, p_task text, p_after text)
+RETURNS TABLE (name text, part int, index int, number int, done boolean, spoke boolean, later boolean, ranges text, tries int[], attempts uuid[])
 LANGUAGE plpgsql STABLE AS $$
 #variable_conflict use_column
 BEGIN
         RETURN QUERY
-        WITH place AS MATERIALIZED (
-                SELECT * FROM sluice.log_place_parse(p_after)
-        ), span AS MATERIALIZED (
-                SELECT n[1]::int AS position, n[3]::int AS first, n[4]::int AS last
+        WITH span AS MATERIALIZED (
+                SELECT n[1]::int AS part, n[3]::int AS first, n[4]::int AS last
                   FROM (SELECT string_to_array(e, '.') AS n FROM string_to_table(p_after, ',') e) s WHERE n[2] = '0'
-        ), child AS MATERIALIZED (
-                SELECT c.name, c.position, c.fanout_index,
-                       EXISTS (SELECT FROM span s WHERE s.position = c.position AND c.fanout_index BETWEEN s.first AND s.last)
-                       OR c.state NOT IN ('waiting', 'queued', 'running') AND NOT EXISTS (
-                                SELECT FROM sluice.attempts_of(p_run) a
-                                  LEFT JOIN place p ON p.place_task = sluice.log_number(c.position, c.fanout_index) AND p.place_try = a.try
-                                 WHERE a.task = c.name
-                                   AND (NOT a.log_complete OR EXISTS (
-                                        SELECT FROM sluice.log_chunk k WHERE k.attempt = a.id
-                                           AND (k.epoch, k.sequence) > (coalesce(p.place_epoch, 0), coalesce(p.place_sequence, 0))))) AS done
-                  FROM sluice.task c WHERE c.run = p_run AND c.parent IS NOT NULL AND (p_task IS NULL OR p_task IN (c.name, c.parent))
+        ), item AS MATERIALIZED (
+                SELECT c.name, x.part, x.index, sluice.log_number(c.position, c.fanout_index) AS number, c.state NOT IN ('waiting', 'queued', 'running') AS over,
+                       EXISTS (SELECT FROM span s WHERE s.part = x.part AND x.index BETWEEN s.first AND s.last) AS spanned
+                  FROM sluice.task c
+                 CROSS JOIN LATERAL (SELECT CASE WHEN c.parent IS NULL THEN 999999999 ELSE c.position END AS part, coalesce(c.fanout_index, c.position) AS index) x
+                 WHERE c.run = p_run AND (p_task IS NULL OR p_task IN (c.name, c.parent))
+        ), log AS MATERIALIZED (
+                SELECT i.number, a.try, a.id, z.spanned OR p.place_task IS NOT NULL AS spoke, u.unread, z.spanned OR a.log_complete AND NOT u.unread AS finished
+                  FROM item i JOIN sluice.attempts_of(p_run) a ON a.task = i.name
+                  LEFT JOIN sluice.log_place_parse(p_after) p ON p.place_task = i.number AND p.place_try = a.try
+                 CROSS JOIN LATERAL (SELECT EXISTS (SELECT FROM span s WHERE s.part = 100000000 + i.number AND a.try BETWEEN s.first AND s.last) AS spanned) z
+                 CROSS JOIN LATERAL (SELECT NOT z.spanned AND EXISTS (
+                                SELECT FROM sluice.log_chunk k
+                                 WHERE k.attempt = a.id AND (k.epoch, k.sequence) > (coalesce(p.place_epoch, 0), coalesce(p.place_sequence, 0))) AS unread) u
+                 WHERE NOT i.spanned
+        ), island AS (
+                SELECT f.number, min(f.try) AS first, max(f.try) AS last
+                  FROM (SELECT l.*, l.try - row_number() OVER (PARTITION BY l.number ORDER BY l.try) AS island FROM log l WHERE l.finished) f
+                 GROUP BY f.number, f.island HAVING bool_or(f.spoke)
+        ), known AS (
+                SELECT l.number, bool_and(l.finished) AS finished, bool_or(l.unread) AS unread, bool_or(l.spoke) AS spoke,
+                       array_agg(l.try) FILTER (WHERE NOT l.finished) AS tries, array_agg(l.id) FILTER (WHERE NOT l.finished) AS attempts
+                  FROM log l GROUP BY l.number
+        ), judged AS (
+                SELECT i.*, i.spanned OR i.over AND coalesce(k.finished, true) AS done, i.spanned OR coalesce(k.spoke, false) AS spoke, coalesce(k.unread, false) AS unread,
+                       k.tries, k.attempts
+                  FROM item i LEFT JOIN known k ON k.number = i.number
         )
-        SELECT c.name, c.position, c.fanout_index, c.done, (row_number() OVER (PARTITION BY c.done ORDER BY c.position, c.fanout_index))::int FROM child c;
+        SELECT j.name, j.part, j.index, j.number, j.done, j.spoke,
+               NOT j.done AND j.unread AND NOT j.spoke
+               AND row_number() OVER (PARTITION BY NOT j.done AND (j.unread OR j.spoke) ORDER BY j.spoke DESC, j.number) > sluice.log_window(),
+               (SELECT string_agg(format('%s.0.%s.%s', 100000000 + o.number, o.first, o.last), ',' ORDER BY o.first) FROM island o WHERE o.number = j.number),
+               j.tries, j.attempts
+          FROM judged j;
 END
 $$;
 
@@ -131,10 +154,9 @@ LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, sluice, p
 DECLARE
         v_run sluice.run;
         v_limit int8 := coalesce(p_limit_bytes, 4194304);
-        v_place jsonb := '{}'; -- "task.try" → "epoch.sequence", what has been read
-        v_spans text; -- children of which everything has
-        v_done text[];
-        v_later text[];
+        v_place jsonb; -- "task.try" → "epoch.sequence", what has been read
+        v_spans text; -- of what everything has
+        v_open uuid[];
         v_log record;
         v_chunk record;
         v_complete boolean;
@@ -149,23 +171,25 @@ BEGIN
         END IF;
 
         PERFORM FROM sluice.log_place_parse(p_after);
-        WITH child AS MATERIALIZED (
-                SELECT * FROM sluice.log_children(p_run, p_task, p_after)
+        WITH task AS MATERIALIZED (
+                SELECT * FROM sluice.log_tasks(p_run, p_task, p_after)
         ), span AS (
-                SELECT s.task_position, min(s.index) AS first, max(s.index) AS last
-                  FROM (SELECT c.*, c.index - row_number() OVER (PARTITION BY c.task_position ORDER BY c.index) AS island FROM child c WHERE c.done) s
-                 GROUP BY s.task_position, s.island
+                SELECT s.part, min(s.index) AS first, max(s.index) AS last
+                  FROM (SELECT t.*, t.index - row_number() OVER (PARTITION BY t.part ORDER BY t.index) AS island FROM task t WHERE t.done) s
+                 GROUP BY s.part, s.island HAVING bool_or(s.spoke)
+        ), range AS (
+                SELECT format('%s.0.%s.%s', s.part, s.first, s.last) AS text, s.part, s.first FROM span s
+                 UNION ALL
+                SELECT t.ranges, 100000000 + t.number, 0 FROM task t WHERE NOT t.done AND t.ranges IS NOT NULL
         )
-        SELECT (SELECT string_agg(format('%s.0.%s.%s', s.task_position, s.first, s.last), ',' ORDER BY s.task_position, s.first) FROM span s),
-               array_agg(c.name) FILTER (WHERE c.done), array_agg(c.name) FILTER (WHERE NOT c.done AND c.place > sluice.log_window()),
+        SELECT (SELECT string_agg(r.text, ',' ORDER BY r.part, r.first) FROM range r),
                (SELECT coalesce(jsonb_object_agg(p.place_task || '.' || p.place_try, p.place_epoch || '.' || p.place_sequence), '{}')
-                  FROM sluice.log_place_parse(p_after) p
-                 WHERE p.place_try > 0
-                   AND NOT EXISTS (SELECT FROM child d WHERE d.done AND sluice.log_number(d.task_position, d.index) = p.place_task))
-          INTO v_spans, v_done, v_later, v_place FROM child c;
+                  FROM sluice.log_place_parse(p_after) p JOIN task t ON t.number = p.place_task AND NOT t.done AND p.place_try = ANY (t.tries)),
+               bool_and(NOT t.later), (SELECT array_agg(a) FROM task o CROSS JOIN unnest(o.attempts) a WHERE NOT o.done AND NOT o.later)
+          INTO v_spans, v_place, v_complete, v_open FROM task t;
 
-        SELECT bool_and(t.state NOT IN ('waiting', 'queued', 'running') AND t.name = ANY (v_later) IS NOT TRUE) INTO v_complete
-          FROM sluice.task t WHERE t.run = p_run AND (p_task IS NULL OR p_task IN (t.name, t.parent));
+        v_complete := v_complete AND NOT EXISTS (SELECT FROM sluice.task t WHERE t.run = p_run AND (p_task IS NULL OR p_task IN (t.name, t.parent))
+                                                                             AND t.state IN ('waiting', 'queued', 'running'));
 
         <<logs>>
         FOR v_log IN
@@ -174,7 +198,7 @@ BEGIN
                   FROM sluice.attempts_of(p_run) a
                   JOIN sluice.task t ON t.run = p_run AND t.name = a.task
                   LEFT JOIN sluice.log_place_parse(p_after) p ON p.place_task = sluice.log_number(t.position, t.fanout_index) AND p.place_try = a.try
-                 WHERE (p_task IS NULL OR p_task IN (t.name, t.parent)) AND t.name = ANY (v_done || v_later) IS NOT TRUE
+                 WHERE a.id = ANY (v_open)
                  ORDER BY a.started_at NULLS LAST, t.position, t.fanout_index, a.try LOOP
                 v_complete := v_complete AND v_log.log_complete;
 
@@ -185,7 +209,7 @@ BEGIN
                          ORDER BY c.epoch, c.sequence LOOP
                         v_limit := v_limit - v_chunk.bytes;
 
-                        IF v_pending AND v_limit < 0 THEN
+                        IF v_pending AND (v_limit < 0 OR length(next) > 1800 AND NOT v_place ? v_log.place) THEN -- the next page begins with a shorter position
                                 v_more := true;
                                 EXIT logs;
                         ELSIF v_pending THEN

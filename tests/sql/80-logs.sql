@@ -88,6 +88,52 @@ SELECT is(pg_temp.read(:'r'), 'a1.1=A a1.2=B a1.3=C a1.4=D b1.1=X b1.2=Y!', 'now
 SELECT is(pg_temp.read(:'r', NULL, NULL, 5), 'a1.1=A a1.2=B a1.3=C a1.4=D b1.1=X', 'not before its end is read');
 SELECT is(pg_temp.read(:'r', pg_temp.next(:'r', NULL)), '.=!', 'and at its end it still is');
 
+-- However many logs a run has, a position fits into an address.
+CREATE FUNCTION pg_temp.pages(p_run uuid, p_bytes int, OUT chunks text, OUT longest int) LANGUAGE plpgsql AS $$
+DECLARE
+        v_place text := '';
+        v_page record;
+BEGIN
+        LOOP
+                SELECT count(data) AS n, string_agg(convert_from(data, 'UTF8'), ' ') AS text, (array_agg(next))[count(*)] AS next
+                  INTO v_page FROM api.run_logs(t.h('viewer'), p_run, NULL, v_place, p_bytes);
+                EXIT WHEN v_page.n = 0;
+                chunks := concat_ws(' ', chunks, v_page.text);
+                v_place := v_page.next;
+                longest := greatest(longest, length(v_place));
+        END LOOP;
+END
+$$;
+CREATE FUNCTION pg_temp.each_once(p_chunks text, p_count int) RETURNS boolean LANGUAGE sql AS $$
+        SELECT count(*) = p_count AND count(DISTINCT c) = p_count FROM string_to_table(p_chunks, ' ') c
+$$;
+SELECT t.agent('wide', 300), t.sync('wide'), t.pipe('many', ARRAY(SELECT 't' || n FROM generate_series(1, 250) n)) \g /dev/null
+UPDATE sluice.instance SET draining = true WHERE id <> t.id('wide');
+SELECT t.run('many') AS many \gset
+SELECT t.log('wide', a.id, n, a.task || '.' || n) FROM sluice.attempts_of(:'many') a, generate_series(1, 12) n ORDER BY n \g /dev/null
+SELECT t.events('wide', VARIADIC array_agg(e)) FROM (SELECT t.success(a.id) AS e, row_number() OVER () / 60 AS part FROM sluice.attempts_of(:'many') a WHERE a.task <> 't7') x
+ GROUP BY part \g /dev/null
+SELECT t.events('wide', VARIADIC array_agg(e)) FROM (SELECT t.event(a.id, 1, 'logged', '{"sequence": 12}') AS e, row_number() OVER () / 60 AS part FROM sluice.attempts_of(:'many') a WHERE a.task <> 't7') x
+ GROUP BY part \g /dev/null
+SELECT pg_temp.each_once(p.chunks, 3000) AS once, p.longest FROM pg_temp.pages(:'many', 64) p \gset
+SELECT ok(:'once', 'of 250 tasks each chunk is read once');
+SELECT cmp_ok(:longest, '<', 2500, 'by positions that are short');
+SELECT pg_temp.each_once(p.chunks, 3000) AS once, p.longest FROM pg_temp.pages(:'many', NULL) p \gset
+SELECT ok(:'once', 'so it is in large pages');
+SELECT cmp_ok(:longest, '<', 2500, 'by positions that are short, too');
+
+-- So has a task that is tried again and again.
+SELECT id AS seven FROM sluice.attempts_of(:'many') WHERE task = 't7' \gset
+INSERT INTO sluice.attempt SELECT (jsonb_populate_record(a, jsonb_build_object('id', sluice.uuid_v7(), 'try', n, 'state', 'ended', 'outcome', 'exit-code', 'ended_at', now(), 'log_complete', n <> 3))).*
+  FROM sluice.attempt a, generate_series(2, 900) n WHERE a.id = :'seven';
+INSERT INTO sluice.log_chunk SELECT (jsonb_populate_record(c, jsonb_build_object('attempt', a.id, 'sequence', 1))).*
+  FROM sluice.attempts_of(:'many') a JOIN sluice.log_chunk c ON c.attempt = :'seven' AND c.sequence = 1 WHERE a.task = 't7' AND a.try > 1;
+UPDATE sluice.log_chunk c SET data = convert_to('try.' || a.try, 'UTF8') FROM sluice.attempts_of(:'many') a WHERE a.id = c.attempt AND a.task = 't7' AND a.try > 1;
+SELECT pg_temp.each_once(p.chunks, 3899) AS once, p.longest FROM pg_temp.pages(:'many', NULL) p \gset
+SELECT ok(:'once', 'of 900 tries each chunk is read once');
+SELECT cmp_ok(:longest, '<', 2500, 'by positions that are short');
+UPDATE sluice.instance SET draining = false;
+
 -- Samples.
 SELECT api.agent_metrics(t.h('one'), jsonb_build_object('samples', jsonb_agg(jsonb_build_object(
         'attempt', i, 'epoch', e, 'realtime_usec', n, 'cpu_usage_usec', n * 10))))
