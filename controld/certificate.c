@@ -18,7 +18,7 @@ static int changed_at(const char *path, struct timespec *ret, Error *e) {
                                  "Cannot read %s: %s. Make one with \"controld tls init\", or set "
                                  "CertificateFile= and PrivateKeyFile=.",
                                  path, strerror(errno));
-        *ret = st.st_mtim;
+        *ret = st.st_ctim; /* also when it may be read now */
         return 0;
 }
 

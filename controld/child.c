@@ -26,7 +26,7 @@ static int on_child(sd_event_source *source, const siginfo_t *info, void *userda
 _Noreturn static void child_exec(char *const argv[], pid_t parent, int death_signal,
                                  const ChildFds *fds) {
         static const int defaults[] = { SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGTERM };
-        sigset_t none;
+        sigset_t mask;
 
         /* Who started us, a shell in its background for instance, may have had some ignored, and that is inherited. */
         for (size_t i = 0; i < ELEMENTSOF(defaults); i++)
@@ -34,8 +34,9 @@ _Noreturn static void child_exec(char *const argv[], pid_t parent, int death_sig
         (void) prctl(PR_SET_PDEATHSIG, death_signal);
         if (getppid() != parent)
                 _exit(127);
-        (void) sigemptyset(&none);
-        (void) sigprocmask(SIG_SETMASK, &none, NULL);
+        (void) sigemptyset(&mask);
+        (void) sigaddset(&mask, SIGHUP); /* a reload finds it ready for that, or waits */
+        (void) sigprocmask(SIG_SETMASK, &mask, NULL);
         for (int i = 0; fds && fds->ours[i] >= 0; i++) {
                 if (fds->ours[i] == fds->theirs[i])
                         (void) fcntl(fds->ours[i], F_SETFD, 0);

@@ -108,7 +108,7 @@ const LogFormat *log_format_of(const char *accept) {
         return &formats[0];
 }
 
-static int write_chunk(Buffer *out, const PgRows *rows, unsigned row, const LogFormat *format) {
+static int write_chunk(LogPage *page, const PgRows *rows, unsigned row, const LogFormat *format) {
         _cleanup_(freep) char *data = NULL, *content = NULL;
         size_t size, content_size, offset = 0;
         ExportEntry entry;
@@ -116,8 +116,11 @@ static int write_chunk(Buffer *out, const PgRows *rows, unsigned row, const LogF
 
         if (r >= 0)
                 r = chunk_decompress(data, size, &content, &content_size);
+        if (r >= 0)
+                page->read += content_size;
         while (r >= 0 && (r = export_read(content, content_size, &offset, &entry)) > 0)
-                r = format->write(out, &entry, pg_text(rows, row, 0), pg_text(rows, row, 1));
+                r = format->write(&page->text, &entry, pg_text(rows, row, 0),
+                                  pg_text(rows, row, 1));
         return r;
 }
 
@@ -125,13 +128,15 @@ int log_render(const PgRows *rows, const LogFormat *format, LogPage *page) {
         unsigned count = pg_rows_count(rows);
         int r = 0;
 
-        for (unsigned i = 0; r >= 0 && i < count && page->text.size < LOG_PAGE_BYTES; i++) {
+        for (unsigned i = 0;
+             r >= 0 && i < count && page->text.size < LOG_PAGE_BYTES && page->read < LOG_READ_BYTES;
+             i++) {
                 page->next = pg_text(rows, i, 5);
                 page->complete = str_eq(pg_text(rows, i, 6), "t");
                 if (!pg_text(rows, i, 4))
                         continue;
                 page->chunks++;
-                r = write_chunk(&page->text, rows, i, format);
+                r = write_chunk(page, rows, i, format);
         }
         return r;
 }

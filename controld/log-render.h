@@ -8,6 +8,7 @@
 
 /* A page ends with the chunk that reaches this: a megabyte of chunks can hold gigabytes of text. */
 #define LOG_PAGE_BYTES (4U * 1024 * 1024)
+#define LOG_READ_BYTES (16U * 1024 * 1024) /* of entries, whatever a format leaves out of them */
 
 typedef struct LogFormat LogFormat; /* static */
 
@@ -21,6 +22,7 @@ typedef struct LogPage {
                 next; /* borrowed from the rows: the place behind the last chunk that was written */
         bool complete;   /* nothing will ever follow */
         unsigned chunks; /* written */
+        size_t read;     /* bytes of their entries */
 } LogPage;
 
 /* Fills *page, which is zero-initialised; log_page_done() empties it, also after a failure. */

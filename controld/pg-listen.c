@@ -23,7 +23,6 @@ static int listener_on_readable(void *userdata) {
         PgListener *l = userdata;
         PGnotify *notify;
 
-        pg_connect_expect(&l->connect, false);
         while (!PQisBusy(l->connect.conn)) {
                 PGresult *result = PQgetResult(l->connect.conn);
                 ExecStatusType status = PQresultStatus(result);
@@ -35,6 +34,7 @@ static int listener_on_readable(void *userdata) {
                         return -ENOTCONN;
                 if (!result)
                         break;
+                pg_connect_expect(&l->connect, false); /* a notification is no answer */
                 if (listens) {
                         l->listening = true;
                         pg_connect_settled(&l->connect);

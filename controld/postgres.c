@@ -18,12 +18,15 @@
 #include "str.h"
 #include "timespan.h"
 
+#define LASTED_USEC (60 * USEC_PER_SEC) /* the end of one that ran for so long is the first again */
+
 struct Postgres {
         sd_event *event; /* owned, as what follows */
         char *initdb, *server, *data, *fresh, *socket_directory;
         Child child;
         sd_event_source *retry;
         Backoff backoff;
+        uint64_t started_usec; /* CLOCK_MONOTONIC */
         void (*on_stopped)(void *userdata);
         void *userdata; /* borrowed: owns us */
         bool making, stopping;
@@ -91,10 +94,13 @@ static int start(Postgres *p) {
                 (void) nftw(p->fresh, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
         }
         /* SIGINT is PostgreSQL's fast shutdown: a supervisor that is killed leaves no server behind. */
+        p->started_usec = clock_usec(CLOCK_MONOTONIC);
         return child_spawn(&p->child, p->event, p->making ? make : serve, SIGINT, NULL);
 }
 
 static void start_later(Postgres *p) {
+        if (clock_usec(CLOCK_MONOTONIC) > p->started_usec + LASTED_USEC)
+                backoff_reset(&p->backoff);
         if (sd_event_source_set_time_relative(p->retry, backoff_next_usec(&p->backoff)) < 0 ||
             sd_event_source_set_enabled(p->retry, SD_EVENT_ONESHOT) < 0)
                 log_error(-EIO, "Cannot arm the timer that starts PostgreSQL");

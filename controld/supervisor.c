@@ -204,7 +204,8 @@ static int on_check(sd_event_source *source, uint64_t usec, void *userdata) {
                         w->heard_usec = usec;
                 }
         }
-        (void) sd_event_source_set_time(source, usec + 5 * USEC_PER_SEC);
+        (void) sd_event_source_set_time_relative(
+                source, 5 * USEC_PER_SEC); /* we may have stood still, too */
         return 0;
 }
 

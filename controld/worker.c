@@ -95,6 +95,13 @@ static void tell_supervisor(Worker *w, const char *word) {
 
 static void flush_presence(Worker *w);
 
+/* Of what was notified while nobody could ask for it, there is no other word. */
+static void look_at_all(Worker *w) {
+        dispatch_look(w->dispatch);
+        ticker_look(w->ticker);
+        teller_look(w->teller);
+}
+
 /* The database hears at once that somebody is there again, and whom they hear. */
 static void on_pg_ready(bool ready, void *userdata) {
         Worker *w = userdata;
@@ -105,6 +112,7 @@ static void on_pg_ready(bool ready, void *userdata) {
                 w->lost_usec = 0;
                 flush_presence(w);
                 exchange_database_is_back(w->waits);
+                look_at_all(w);
         }
         if (!ready || w->announced)
                 return;

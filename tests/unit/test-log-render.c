@@ -117,6 +117,19 @@ static void test_page_is_bounded(void) {
         PQclear(rows);
 }
 
+/* Of a log that says next to nothing in this format. */
+static void test_what_is_left_out_is_bounded_too(void) {
+        _cleanup_(log_page_done) LogPage page = {};
+        _cleanup_(freep) char *chunk = make_chunk("", 40000);
+        PGresult *rows = make_rows(chunk, 100);
+
+        ok_int(log_render((PgRows *) rows, log_format_of("text/plain"), &page), 0);
+        ok_true(page.text.size < LOG_PAGE_BYTES);
+        ok_true(page.read >= LOG_READ_BYTES && page.read < 2 * LOG_READ_BYTES);
+        ok_true(page.chunks < 100 && !page.complete);
+        PQclear(rows);
+}
+
 static void test_damaged_chunk_is_an_error(void) {
         _cleanup_(log_page_done) LogPage page = {};
         PGresult *rows = make_rows("\\x00112233", 1);
@@ -129,6 +142,7 @@ int main(void) {
         RUN(test_formats);
         RUN(test_nothing_yet);
         RUN(test_page_is_bounded);
+        RUN(test_what_is_left_out_is_bounded_too);
         RUN(test_damaged_chunk_is_an_error);
         return tap_done();
 }
