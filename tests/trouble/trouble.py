@@ -322,7 +322,7 @@ class Ground:
         self.site.wait_ready()
         self.token, pid = self.site.token(), self.site.process.pid
         filler = self.small.directory / "filler"
-        with self.load("space", self.options.seconds):
+        with self.load("space", self.options.seconds, identities=self.small.directory / "identities"):  # this database knows no other
             with open(filler, "wb", buffering=0) as f, contextlib.suppress(OSError):
                 while True:
                     f.write(bytes(1 << 16))
