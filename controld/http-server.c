@@ -9,6 +9,7 @@
 #include <strings.h>
 #include <sys/epoll.h>
 
+#include "body.h"
 #include "certificate.h"
 #include "cleanup.h"
 #include "hangups.h"
@@ -37,7 +38,7 @@ struct HttpServer {
         HttpOptions options;
         Certificate certificate;
         unsigned requests;
-        size_t bodies;             /* bytes of all of them */
+        Bodies bodies;
         uint64_t silent_said_usec; /* monotonic: when silent peers were last told of */
         unsigned silent;           /* since then */
         bool quiesced, ending;
@@ -54,8 +55,7 @@ struct HttpRequest {
         struct MHD_Connection *connection; /* borrowed: ours from first call to completion */
         const char *method; /* borrowed: libmicrohttpd's, valid as long as the request */
         char *path;         /* owned */
-        Buffer body;
-        size_t body_max;
+        Body body;
         void *context;
         struct {
                 char *name, *value;
@@ -65,7 +65,6 @@ struct HttpRequest {
         size_t reply_size;
         const char *reply_type; /* borrowed: literal */
         unsigned status;        /* 0 until replied */
-        int trouble;            /* with the body */
         bool started, suspended, queued;
         bool watched; /* by hangups */
         bool gone;    /* the peer is */
@@ -174,29 +173,6 @@ static HttpRequest *request_new(HttpServer *s, struct MHD_Connection *connection
         return q;
 }
 
-static void drop_body(HttpRequest *q) {
-        q->server->bodies -= q->body.size;
-        buffer_done(&q->body);
-}
-
-/* Above a limit a body is read and dropped; the handler sees http_request_trouble(). */
-static void take_upload(HttpRequest *q, const char *data, size_t size) {
-        HttpServer *s = q->server;
-
-        if (q->trouble < 0)
-                return;
-        if (size > q->body_max - q->body.size)
-                q->trouble = -EFBIG;
-        else if (size > s->options.bodies_max - s->bodies)
-                q->trouble = -ENOBUFS;
-        else
-                q->trouble = buffer_append(&q->body, data, size);
-        if (q->trouble < 0)
-                drop_body(q);
-        else
-                s->bodies += size;
-}
-
 static enum MHD_Result on_access(void *userdata, struct MHD_Connection *connection, const char *url,
                                  const char *method, const char *version, const char *upload,
                                  size_t *upload_size, void **slot) {
@@ -213,12 +189,12 @@ static enum MHD_Result on_access(void *userdata, struct MHD_Connection *connecti
                 if (!q)
                         return MHD_NO;
                 max = s->handlers->on_headers(q, s->userdata);
-                q->body_max = max < 0 ? 0 : (size_t) max;
+                body_begin(&q->body, &s->bodies, max < 0 ? 0 : (size_t) max);
                 /* A refusal before the body is sent is queued at once, so that a large body is never read. */
                 return q->status != 0 ? queue_reply(q) : MHD_YES;
         }
         if (*upload_size > 0) {
-                take_upload(q, upload, *upload_size);
+                body_append(&q->body, upload, *upload_size);
                 *upload_size = 0;
                 return MHD_YES;
         }
@@ -228,6 +204,7 @@ static enum MHD_Result on_access(void *userdata, struct MHD_Connection *connecti
                 return MHD_NO;
         if (!q->started && q->status == 0) {
                 q->started = true;
+                body_end(&q->body);
                 s->handlers->on_request(q, s->userdata);
         }
         if (q->status != 0)
@@ -283,7 +260,7 @@ static void on_completed(void *userdata, struct MHD_Connection *connection, void
                 free(q->headers[i].value);
         }
         free(q->reply);
-        drop_body(q);
+        body_done(&q->body);
         free(q->path);
         free(q);
         *slot = NULL;
@@ -410,6 +387,7 @@ int http_server_new(sd_event *event, const HttpOptions *options, const HttpHandl
         s->handlers = handlers;
         s->userdata = userdata;
         s->options = *options;
+        bodies_init(&s->bodies, options->bodies_max);
         certificate_server = s;
         if (options->tls)
                 r = http_server_reload_certificate(s, true, e);
@@ -483,8 +461,8 @@ const char *http_request_query(const HttpRequest *q, const char *name) {
 }
 
 const char *http_request_body(const HttpRequest *q, size_t *ret_size) {
-        *ret_size = q->body.size;
-        return q->body.data ? q->body.data : "";
+        *ret_size = q->body.data.size;
+        return q->body.data.data ? q->body.data.data : "";
 }
 
 void http_request_set_context(HttpRequest *q, void *context) {
@@ -524,5 +502,5 @@ void http_request_name_peer(HttpRequest *q, const char *name) {
 }
 
 int http_request_trouble(const HttpRequest *q) {
-        return q->trouble;
+        return q->body.trouble;
 }

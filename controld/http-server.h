@@ -64,5 +64,5 @@ void http_request_reply(HttpRequest *request, unsigned status, const char *conte
                         size_t size);
 /* Names who is at the other end of the request's connection, until the next request on it. Too long a name is none. */
 void http_request_name_peer(HttpRequest *request, const char *name);
-/* 0, or why there is no body: -EFBIG when it was above the limit of on_headers(), -ENOBUFS above that of all, -ENOMEM. */
+/* 0, or why there is no body: -EFBIG when it was above the limit of on_headers(), -ENOBUFS when it gave way to another, -ENOMEM. */
 int http_request_trouble(const HttpRequest *request);
