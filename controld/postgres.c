@@ -15,6 +15,7 @@
 #include "cleanup.h"
 #include "log.h"
 #include "message-ids.h"
+#include "parse.h"
 #include "str.h"
 #include "timespan.h"
 
@@ -56,6 +57,25 @@ static int remove_entry(const char *path, const struct stat *st, int type, struc
         return remove(path);
 }
 
+/* An initdb that was killed leaves its half behind. Its name says which supervisor's it is: of one that is there it is being made. */
+static void remove_halves(const Postgres *p) {
+        _cleanup_(freep) char *pattern = str_format("%s.new.*", p->data);
+        glob_t found = {};
+
+        if (pattern && glob(pattern, GLOB_NOSORT, NULL, &found) == 0)
+                for (size_t i = 0; i < found.gl_pathc; i++) {
+                        uint64_t pid;
+
+                        if (parse_u64_range(strrchr(found.gl_pathv[i], '.') + 1, 1, INT32_MAX,
+                                            &pid) >= 0 &&
+                            ((pid_t) pid == getpid() ||
+                             (kill((pid_t) pid, 0) < 0 && errno == ESRCH)))
+                                (void) nftw(found.gl_pathv[i], remove_entry, 16,
+                                            FTW_DEPTH | FTW_PHYS);
+                }
+        globfree(&found);
+}
+
 static int start(Postgres *p) {
         char *const make[] = { p->initdb,           "--pgdata",         p->fresh,
                                "--username=sluice", "--auth=peer",      "--encoding=UTF8",
@@ -90,8 +110,7 @@ static int start(Postgres *p) {
         p->making = access(p->data, F_OK) < 0;
         if (p->making) {
                 log_notice("Making a PostgreSQL cluster in %s.", p->data);
-                /* An initdb that was killed leaves its half behind, and the next refuses to go on from there. */
-                (void) nftw(p->fresh, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+                remove_halves(p);
         }
         /* SIGINT is PostgreSQL's fast shutdown: a supervisor that is killed leaves no server behind. */
         p->started_usec = clock_usec(CLOCK_MONOTONIC);

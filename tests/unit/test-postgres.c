@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "cleanup.h"
@@ -55,6 +56,39 @@ static void on_stopped(void *userdata) {
         *(bool *) userdata = true;
 }
 
+static char *half(pid_t pid) {
+        return str_format("%s/postgresql/data.new.%d", directory, (int) pid);
+}
+
+/* What a supervisor leaves behind that is killed while initdb works. */
+static void leave_half(pid_t pid) {
+        _cleanup_(freep) char *parent = inside("postgresql"), *path = half(pid),
+                              *file = str_format("%s/PG_VERSION", path);
+
+        (void) mkdir(parent, 0700);
+        ok_int(mkdir(path, 0700), 0);
+        ok_int(file_write_atomic(file, "15", 2, 0600), 0);
+}
+
+static bool half_exists(pid_t pid) {
+        _cleanup_(freep) char *path = half(pid);
+
+        return path && access(path, F_OK) == 0;
+}
+
+/* The number of a process that has been. */
+static pid_t dead_pid(void) {
+        static pid_t pid;
+
+        if (pid > 0)
+                return pid;
+        pid = fork();
+        if (pid == 0)
+                _exit(0);
+        (void) waitpid(pid, NULL, 0);
+        return pid;
+}
+
 static void test_life(void) {
         Settings s = { .state_directory = directory,
                        .runtime_directory = directory,
@@ -67,6 +101,8 @@ static void test_life(void) {
 
         s.runtime_directory = runtime;
         ok_int(mkdir(runtime, 0700), 0);
+        leave_half(dead_pid());
+        leave_half(getppid());
         write_program("initdb", initdb_killed_once);
         write_program("postgres", server_that_dies_once);
         ok_int(sd_event_new(&event), 0);
@@ -74,6 +110,8 @@ static void test_life(void) {
         ok_true(appears(event, "postgresql/serves"));
         ok_true(exists("postgresql/killed"));
         ok_true(!exists("postgresql/was-there"));
+        ok_true(!half_exists(dead_pid()));
+        ok_true(half_exists(getppid()));
         ok_true(exists("postgresql/died"));
         ok_true(exists("postgresql/data/pg_hba.conf"));
         ok_true(exists("postgresql/data/pg_ident.conf"));
