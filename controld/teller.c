@@ -10,13 +10,16 @@
 #include "log.h"
 #include "message-ids.h"
 #include "str.h"
+#include "timespan.h"
 
 #define EVENTS_MAX 1000
+#define LATER_USEC (5 * USEC_PER_SEC) /* when it did not work */
 
 struct Teller {
-        Pg *pg;       /* borrowed: the worker's, freed after this */
-        PgCall *call; /* owned */
-        bool again;   /* asked for since the call was sent */
+        Pg *pg;                 /* borrowed: the worker's, freed after this */
+        PgCall *call;           /* owned */
+        sd_event_source *later; /* owned */
+        bool again;             /* asked for since the call was sent */
 };
 
 typedef struct Event {
@@ -66,6 +69,19 @@ static int tell_all(const char *json) {
         return r;
 }
 
+static int on_later(sd_event_source *source, uint64_t usec, void *userdata) {
+        (void) source;
+        (void) usec;
+        teller_look(userdata);
+        return 0;
+}
+
+static void look_later(Teller *t) {
+        if (sd_event_source_set_time_relative(t->later, LATER_USEC) < 0 ||
+            sd_event_source_set_enabled(t->later, SD_EVENT_ONESHOT) < 0)
+                log_error(-EIO, "Cannot arm the timer that asks for events again");
+}
+
 static void on_told(const PgReply *reply, void *userdata) {
         const char *json = reply->r >= 0 ? pg_text(reply->rows, 0, 0) : NULL;
         Teller *t = userdata;
@@ -76,22 +92,33 @@ static void on_told(const PgReply *reply, void *userdata) {
                 r = tell_all(json);
         if (r < 0 && r != -ENOTCONN)
                 log_error(r, "Cannot ask for events");
-        if (r >= 0 && (json || t->again))
+        if (reply->r < 0)
+                look_later(t);
+        else if (r >= 0 && (json || t->again))
                 teller_look(t);
 }
 
 void teller_look(Teller *t) {
         t->again = t->call;
-        if (!t->call)
-                (void) pg_call(t->pg, &statement_events_tell, NULL, on_told, t, &t->call);
+        if (!t->call && pg_call(t->pg, &statement_events_tell, NULL, on_told, t, &t->call) < 0)
+                look_later(t);
 }
 
-int teller_new(Pg *pg, Teller **ret) {
+int teller_new(sd_event *event, Pg *pg, Teller **ret) {
         Teller *t = calloc(1, sizeof(*t));
+        int r;
 
         if (!t)
                 return -ENOMEM;
         t->pg = pg;
+        r = sd_event_add_time_relative(event, &t->later, CLOCK_MONOTONIC, 0, USEC_PER_SEC, on_later,
+                                       t);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(t->later, SD_EVENT_OFF);
+        if (r < 0) {
+                (void) teller_free(t);
+                return r;
+        }
         *ret = t;
         return 0;
 }
@@ -100,6 +127,7 @@ Teller *teller_free(Teller *t) {
         if (!t)
                 return NULL;
         t->call = pg_call_free(t->call);
+        t->later = sd_event_source_disable_unref(t->later);
         free(t);
         return NULL;
 }

@@ -9,7 +9,7 @@ typedef struct Teller Teller;
 
 extern const Statement statement_events_tell;
 
-int teller_new(Pg *pg, Teller **ret);
+int teller_new(sd_event *event, Pg *pg, Teller **ret);
 Teller *teller_free(Teller *t);
 
 /* Asks, unless it is asking; then once more. */

@@ -123,18 +123,20 @@ static void on_pg_ready(bool ready, void *userdata) {
 static void on_notify(const char *payload, void *userdata) {
         Worker *w = userdata;
 
-        if (!payload || str_eq(payload, "dispatch"))
-                dispatch_look(w->dispatch);
-        if (!payload || str_eq(payload, "tick"))
-                ticker_look(w->ticker);
-        if (!payload || str_eq(payload, "event"))
-                teller_look(w->teller);
-        if (!payload)
+        if (!payload) {
+                look_at_all(w);
                 waits_notify_slowly(w->waits);
-        else if (str_eq(payload, "run"))
+        } else if (str_eq(payload, "dispatch")) {
+                dispatch_look(w->dispatch);
+        } else if (str_eq(payload, "tick")) {
+                ticker_look(w->ticker);
+        } else if (str_eq(payload, "event")) {
+                teller_look(w->teller);
+        } else if (str_eq(payload, "run")) {
                 waits_notify_kind(w->waits, payload);
-        else
+        } else {
                 waits_notify(w->waits, payload);
+        }
 }
 
 void worker_saw_instance(Worker *w, const char *instance) {
@@ -420,7 +422,7 @@ static int set_up(Worker *w, const char *conninfo, const Statement *statements, 
         if (r >= 0)
                 r = ticker_new(w->event, w->pg, &w->ticker);
         if (r >= 0)
-                r = teller_new(w->pg, &w->teller);
+                r = teller_new(w->event, w->pg, &w->teller);
         if (r >= 0)
                 r = batches_new(w->event, w->pg, &w->batches);
         if (r >= 0)
