@@ -269,7 +269,7 @@ static int make_loop(Agentd *a) {
         return r < 0 ? r : 0;
 }
 
-static int make_parts(Agentd *a) {
+static int make_parts(Agentd *a, Error *e) {
         const Settings *s = a->settings;
         const char *instance = s->instance ? s->instance : "";
         int r = link_new(a->event, s->urls, s->ca_file, &a->link);
@@ -277,7 +277,7 @@ static int make_parts(Agentd *a) {
         if (r >= 0 && a->identity.credential)
                 r = link_set_bearer(a->link, a->identity.credential);
         if (r >= 0)
-                r = unit_bus_new(a->event, instance, &bus_events, a, &a->bus);
+                r = unit_bus_new(a->event, instance, &bus_events, a, &a->bus, e);
         if (r >= 0)
                 r = exec_client_new(a->event, unit_bus_connection(a->bus), &a->exec);
         if (r >= 0)
@@ -328,7 +328,7 @@ int agentd_new(const Settings *settings, Agentd **ret, Error *e) {
         if (r >= 0)
                 r = make_loop(a);
         if (r >= 0)
-                r = make_parts(a);
+                r = make_parts(a, e);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(a);

@@ -1,4 +1,5 @@
 /* agentd: the network-facing half of the agent. See agentd(8). */
+#include <errno.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
@@ -10,6 +11,16 @@
 #include "options.h"
 
 #define HEAP_SPARE (1024 * 1024) /* bytes; given back at rest */
+
+/* What may be over by itself. systemd starts us again then; of anything else a person has to know. */
+static bool may_pass(int r) {
+        static const int errors[] = { EAGAIN, EDQUOT, EIO, EMFILE, ENFILE, ENOMEM, ENOSPC, EROFS };
+
+        for (size_t i = 0; i < ELEMENTSOF(errors); i++)
+                if (r == -errors[i])
+                        return true;
+        return false;
+}
 
 static int serve(const Settings *settings) {
         _cleanup_(agentd_freep) Agentd *a = NULL;
@@ -25,7 +36,7 @@ static int serve(const Settings *settings) {
                 r = agentd_new(settings, &a, &e);
         if (r < 0) {
                 log_message(LOG_ERR, NULL, NULL, "Cannot start: %s", error_text(&e, r));
-                return AGENTD_EXIT_CONFIG;
+                return may_pass(r) ? EXIT_FAILURE : AGENTD_EXIT_CONFIG;
         }
         (void) sd_notify(false, "READY=1\nSTATUS=Looking for tasks of an earlier start");
         r = sd_event_loop(agentd_event(a));

@@ -176,7 +176,7 @@ static int bus_ask(UnitBus *b) {
 }
 
 int unit_bus_new(sd_event *event, const char *instance, const UnitBusEvents *events, void *userdata,
-                 UnitBus **ret) {
+                 UnitBus **ret, Error *e) {
         _cleanup_(unit_bus_freep) UnitBus *b = calloc(1, sizeof(*b));
         int r;
 
@@ -186,6 +186,9 @@ int unit_bus_new(sd_event *event, const char *instance, const UnitBusEvents *eve
         b->events = events;
         b->userdata = userdata;
         r = sd_bus_open_system(&b->bus);
+        if (r < 0)
+                return error_set(e, -EAGAIN, "bus", "No connection to the system bus: %s.",
+                                 strerror(-r));
         if (r >= 0)
                 r = sd_bus_set_exit_on_disconnect(b->bus, true);
         if (r >= 0)

@@ -54,10 +54,10 @@ typedef struct UnitBusEvents {
         void (*on_listed)(int r, const Error *e, void *userdata);
 } UnitBusEvents;
 
-/* Connects to the system bus without waiting for it. A broken connection ends the loop with an error. */
+/* Connects to the system bus without waiting for it. -EAGAIN when there is none now; one that breaks ends the loop with an error. */
 /* instance: whose units are found, "" for those without a name; must live longer. */
 int unit_bus_new(sd_event *event, const char *instance, const UnitBusEvents *events, void *userdata,
-                 UnitBus **ret);
+                 UnitBus **ret, Error *e);
 UnitBus *unit_bus_free(UnitBus *b); /* after its units */
 DEFINE_SCOPE_EXIT(UnitBus, unit_bus_free)
 sd_bus *unit_bus_connection(UnitBus *b);

@@ -219,6 +219,27 @@ def test_a_task_is_made_to_begin_again(agent):
     all_is_well(agent)
 
 
+def test_the_bus_is_stopped_for_a_while(agent):
+    """agentd comes back when the bus does, however often it could not begin meanwhile."""
+    lasts = begun(agent)
+    ends = begun(agent, "echo on; sleep 8; echo off")
+    agent.node.run("systemctl stop dbus.socket dbus.service", check=True)
+    why = "Cannot start: No connection to the system bus: Connection refused."
+    wait_until("agentd to have tried twice", lambda: agent.node.run("journalctl -b -u agentd -o cat").text.count(why) >= 2, 60)
+    agent.node.run("systemctl start dbus.socket dbus.service", check=True)
+    assert ends.wait_succeeded().wait_log_complete().lines() == ["on", "off"]
+    assert lasts.show()["state"] == "running"
+    lasts.cancel().wait_ended()
+    all_is_well(agent)
+
+
+def test_a_frozen_task_is_cancelled(agent):
+    run = begun(agent)
+    agent.node.run(f"systemctl freeze {run.attempt()['unit']}", check=True)
+    assert run.cancel().wait_ended().attempt()["outcome"] == "cancelled"
+    all_is_well(agent)
+
+
 def test_a_failure_is_forgotten_before_it_was_told(agent):
     """agentd knows what PID 1 has been made to forget."""
     run = begun(agent, "echo on; while ! test -e /run/lab-go; do sleep 0.2; done; exit 3")

@@ -68,6 +68,22 @@ def test_a_bus_that_takes_few_questions_costs_time_only(fleet):
         fleet.agents.pop("limited").node.shut_down()
 
 
+def test_on_a_read_only_disk_there_is_an_outcome(agent):
+    """What runs goes on, and what was left behind is removed when that works again."""
+    node = agent.node
+    run = agent.shell("echo on; while ! test -e /run/lab-go; do sleep 0.2; done; echo off").wait_running()
+    node.run("sync; echo u >/proc/sysrq-trigger", check=True)  # as ext4 does with errors=remount-ro
+    try:
+        wait_until("the disk to be read-only", lambda: node.run("touch /var/written").rc, 30)
+        assert agent.shell("echo on").wait_failed().show()["outcome"] in ("exit-code", "resources")
+        node.run("systemctl restart agentd; touch /run/lab-go", check=True)
+        assert run.wait_succeeded().wait_log_complete().lines() == ["on", "off"]
+    finally:
+        node.run("mount -o remount,rw /; rm /run/lab-go", check=True)
+    agent.run(["/bin/true"]).wait_succeeded()
+    wait_until("workspaces to be removed", lambda: not node.run("ls /var/lib/sluice/runs || true").text, 90)
+
+
 def test_with_a_full_disk_there_is_an_outcome(agent):
     node = agent.node
     node.run("systemctl stop agentd-exec", check=True)  # as half a minute after its last call

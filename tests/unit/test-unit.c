@@ -206,7 +206,7 @@ int main(void) {
         ok_true(sd_event_new(&event) >= 0);
         ok_true(sd_bus_open_system(&systemd) >= 0);
         ok_true(sd_bus_request_name(systemd, SYSTEMD, 0) >= 0);
-        ok_int(unit_bus_new(event, "", &events, NULL, &bus), 0);
+        ok_int(unit_bus_new(event, "", &events, NULL, &bus, NULL), 0);
         RUN(test_more_units_than_matches);
         RUN(test_one_id_is_one_unit);
         RUN(test_one_that_is_gone_is_told_nothing);
