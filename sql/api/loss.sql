@@ -276,6 +276,8 @@ DECLARE
         v_retried boolean[] := '{}';
         v_gone uuid[] := '{}';
         v_gone_at timestamptz[] := '{}';
+        v_held uuid[];
+        v_there uuid[];
 BEGIN
         IF NOT pg_try_advisory_xact_lock(hashtext('sluice'), 4) THEN
                 RETURN;
@@ -291,8 +293,9 @@ BEGIN
                   WHERE EXISTS (SELECT FROM sluice.assignment x WHERE x.instance = g.instance OFFSET 0)
                     AND EXISTS (SELECT FROM sluice.loss_runs(g.instance, g.heard)) -- those that wait leave room for others
                   ORDER BY g.instance LIMIT 100 LOOP
-                -- It may be here again in this moment: then this waits for it, or it waits for this.
-                SELECT last_seen_at INTO v_heard FROM sluice.presence WHERE instance = v.instance FOR UPDATE;
+                -- It may be here again in this moment: then it waits for this, or the next sweep sees it.
+                SELECT last_seen_at INTO v_heard FROM sluice.presence WHERE instance = v.instance FOR UPDATE SKIP LOCKED;
+                CONTINUE WHEN NOT FOUND;
                 SELECT v_runs || coalesce(array_agg(l.run), '{}'), v_retried || coalesce(array_agg(l.retried), '{}'),
                        v_gone || coalesce(array_agg(v.instance), '{}'), v_gone_at || coalesce(array_agg(v_heard), '{}')
                   INTO v_runs, v_retried, v_gone, v_gone_at
@@ -300,8 +303,14 @@ BEGIN
         END LOOP;
 
         IF v_runs <> '{}' THEN
-                -- Of all instances in one order: those who report many things lock many runs, too.
-                PERFORM FROM sluice.run WHERE id = ANY (v_runs) ORDER BY id FOR NO KEY UPDATE;
+                -- Of all instances in one order: those who report many things lock many runs, too. What somebody is busy with is left for the next sweep:
+                -- the presence of the whole fleet waits behind this one.
+                v_held := ARRAY(SELECT id FROM sluice.run WHERE id = ANY (v_runs) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED);
+                v_there := ARRAY(SELECT id FROM sluice.instance WHERE id = ANY (v_gone) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED);
+                SELECT coalesce(array_agg(l.run), '{}'), coalesce(array_agg(l.retried), '{}'), coalesce(array_agg(l.instance), '{}'), coalesce(array_agg(l.heard), '{}')
+                  INTO v_runs, v_retried, v_gone, v_gone_at
+                  FROM unnest(v_runs, v_retried, v_gone, v_gone_at) l (run, retried, instance, heard)
+                 WHERE l.run = ANY (v_held) AND l.instance = ANY (v_there);
                 PERFORM sluice.run_lost(l.run, l.instance, l.heard, l.retried)
                    FROM unnest(v_runs, v_gone, v_gone_at, v_retried) l (run, instance, heard, retried);
 

@@ -146,4 +146,13 @@ is "$(drain_is)" "assigned|f" "a drain whose deadline is over leaves a run that 
 sql "SELECT sluice.drain_sweep()" >/dev/null
 is "$(drain_is)" "stopping|t" "for the next time"
 
+for locked in "FROM sluice.run WHERE id = '$run'" "FROM sluice.presence WHERE instance = t.id('one')" "FROM sluice.instance WHERE id = t.id('one')"; do
+        sql "UPDATE sluice.instance SET self_fence_sec = 60, goodbye_at = NULL WHERE id = t.id('one')" "SELECT t.silent('one', '1 hour')" \
+            "UPDATE sluice.attendance SET last_at = clock_timestamp(), since = since - interval '1 day'" >/dev/null
+        beside "SELECT $locked FOR NO KEY UPDATE" "SELECT api.presence_flush('{}')"
+        is "$(sql "SELECT count(*) FROM sluice.assignment WHERE run = '$run'")" 1 "so does one that gives an agent up"
+done
+sql "UPDATE sluice.attendance SET last_at = clock_timestamp()" "SELECT api.presence_flush('{}')" >/dev/null
+is "$(sql "SELECT count(*) FROM sluice.assignment WHERE run = '$run'")" 0 "until nobody is"
+
 done_testing
