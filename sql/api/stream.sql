@@ -180,9 +180,26 @@ BEGIN
 END
 $$;
 
+-- Why the run, which waits, cannot begin where the one is whose place it takes, as long as that is there; NULL: it can.
+CREATE OR REPLACE FUNCTION sluice.stream_cramped(p_run uuid) RETURNS text
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+        RETURN (SELECT j.words
+                  FROM sluice.queue q
+                  JOIN sluice.demand d ON d.id = q.demand
+                  JOIN sluice.instance i ON i.id = q.instance
+                  JOIN sluice.agent a ON a.id = i.agent
+                  LEFT JOIN sluice.presence p ON p.instance = i.id
+                 CROSS JOIN LATERAL sluice.candidate_judge(q, d, a, i, p.last_seen_at) j
+                 WHERE q.run = p_run AND j.code = 'memory');
+END
+$$;
+
 -- p_before: the run that has just made room.
 CREATE OR REPLACE FUNCTION sluice.stream_go_on(s sluice.stream, v sluice.pipe_version, p_before uuid) RETURNS sluice.stream
 LANGUAGE plpgsql AS $$
+DECLARE
+        v_cramped text;
 BEGIN
         IF s.run IS NULL AND v.version IS DISTINCT FROM s.failed_version AND (s.again_at <= clock_timestamp()) IS NOT FALSE THEN
                 s := sluice.stream_begin(s, v, p_before);
@@ -197,6 +214,11 @@ BEGIN
         IF s.retiring IS NOT NULL AND ((sluice.stream_attempt(s.run)).ready_at IS NOT NULL
                                        OR NOT EXISTS (SELECT FROM sluice.assignment WHERE run = s.retiring AND retiring)) THEN
                 PERFORM sluice.run_stop(s.retiring, s.set_by, 'replaced by run ' || s.run);
+        ELSIF s.retiring IS NOT NULL THEN
+                v_cramped := sluice.stream_cramped(s.run);
+                IF v_cramped IS NOT NULL THEN -- as with Overlap=no
+                        PERFORM sluice.run_stop(s.retiring, s.set_by, format('replaced by run %s, for which there is no room beside it: %s', s.run, v_cramped));
+                END IF;
         END IF;
 
         RETURN s;
@@ -225,6 +247,9 @@ BEGIN
         IF s.pipe IS NULL THEN
                 RETURN;
         END IF;
+        IF starts_with(s.note, 'cannot go on, ') THEN
+                s.note := NULL; -- this is the next try
+        END IF;
 
         PERFORM FROM sluice.run WHERE id IN (s.run, s.retiring) ORDER BY id FOR NO KEY UPDATE;
         IF (SELECT ended_at IS NOT NULL FROM sluice.run WHERE id = s.retiring) THEN
@@ -249,7 +274,7 @@ BEGIN
 
         UPDATE sluice.stream o
            SET (run, retiring, renew, version, failed_version, outcome, note, note_at, tries, again_at)
-             = (s.run, s.retiring, s.renew, s.version, s.failed_version, s.outcome, s.note, s.note_at, s.tries, s.again_at)
+             = (s.run, s.retiring, s.renew, s.version, s.failed_version, s.outcome, s.note, s.note_at, s.tries, CASE WHEN s.run IS NULL THEN s.again_at END)
          WHERE o.project = s.project AND o.pipe = s.pipe;
 END
 $$;
@@ -277,7 +302,19 @@ BEGIN
                 CONTINUE WHEN v_locked < num_nonnulls(s.run, s.retiring);
 
                 DELETE FROM sluice.stream_news n WHERE n.run IN (s.run, s.retiring);
-                PERFORM sluice.stream_settle(s.project, s.pipe);
+                BEGIN
+                        PERFORM sluice.stream_settle(s.project, s.pipe);
+                EXCEPTION WHEN OTHERS THEN
+                        IF left(SQLSTATE, 2) IN ('40', '53', '55', '57', '58') THEN
+                                RAISE; -- a deadlock, a limit, a stop, a disk: the whole call is repeated
+                        END IF;
+                        -- Its trouble is not that of the others.
+                        RAISE WARNING 'The stream of pipe "%/%" cannot be settled: %', s.project, s.pipe, SQLERRM;
+                        UPDATE sluice.stream o
+                           SET note = 'cannot go on, and is tried again in a minute: ' || SQLERRM, note_at = clock_timestamp(),
+                               again_at = clock_timestamp() + interval '1 minute'
+                         WHERE o.project = s.project AND o.pipe = s.pipe;
+                END;
         END LOOP;
 
         DELETE FROM sluice.stream_news n

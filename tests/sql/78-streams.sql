@@ -235,5 +235,32 @@ SELECT is(pg_temp.asked(:'right'), 'replaced by version ' || (SELECT version FRO
 SELECT pg_temp.want('stop', 'left'), pg_temp.killed('four', :'right') \g /dev/null
 SELECT is(pg_temp.stream('right'), 'running/starting v4 four', 'and a version without Overlap= takes the place');
 
+-- Where there is no memory for both, the old one ends first.
+SELECT pg_temp.ready('four', pg_temp.run('right')) \g /dev/null
+UPDATE sluice.instance SET memory_bytes = 100000000 WHERE id = t.id('four');
+SELECT pg_temp.run('right') AS v4 \gset
+SELECT pg_temp.deploy('right', 'v5', t.selector('{"place": "4"}') || '{"overlap": "brief"}') \g /dev/null
+SELECT matches(pg_temp.asked(:'v4'), 'replaced by run ' || pg_temp.run('right') || ', for which there is no room beside it: of its memory', 'the old one is asked to stop');
+SELECT is(pg_temp.stream('right'), 'running/replacing v5', 'and the new one waits');
+SELECT pg_temp.killed('four', :'v4') \g /dev/null
+SELECT is(pg_temp.stream('right'), 'running/starting v5 four', 'until it begins in its place');
+SELECT pg_temp.ready('four', pg_temp.run('right')) \g /dev/null
+UPDATE sluice.instance SET memory_bytes = 1e12 WHERE id = t.id('four');
+
+-- One that cannot be settled keeps nobody else from it.
+SELECT pg_temp.run('right') AS right \gset
+SELECT pg_temp.deploy('right', 'v6', t.selector('{"place": "4"}') || '{"overlap": "brief"}') \g /dev/null
+SELECT t.events('four', t.event(a.id, a.epoch, 'ended', '{"result": "exit-code", "exit_code": "exited", "exit_status": 1}')) FROM sluice.stream_attempt(pg_temp.run('right')) a \g /dev/null
+INSERT INTO sluice.assignment (attempt, epoch, instance, seat, run, stream_agent)
+SELECT t.id('a'), 1, x.instance, 7, t.id('r'), x.stream_agent FROM sluice.assignment x WHERE x.run = :'right';
+SELECT pg_temp.want('start', 'left'), t.sync('three') \g /dev/null
+SELECT lives_ok('SELECT api.dispatch()', 'a stream that cannot be settled breaks no dispatch');
+SELECT matches(pg_temp.note('right'), '^cannot go on, and is tried again in a minute: .*assignment_', 'and says so');
+SELECT is((SELECT again_at > clock_timestamp() + interval '50 seconds' FROM sluice.stream WHERE pipe = 'right'), true, 'it is left alone for a minute');
+DELETE FROM sluice.assignment WHERE attempt = t.id('a');
+UPDATE sluice.stream SET again_at = clock_timestamp() WHERE pipe = 'right';
+SELECT api.dispatch() \g /dev/null
+SELECT is((SELECT run || coalesce(again_at::text, '') FROM sluice.stream WHERE pipe = 'right'), :'right', 'and goes on when it can');
+
 SELECT is((SELECT count(*) FROM sluice.stream_news)::int, 0, 'no news is left');
 SELECT * FROM finish();
