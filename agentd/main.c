@@ -12,14 +12,14 @@
 
 #define HEAP_SPARE (1024 * 1024) /* bytes; given back at rest */
 
-/* What may be over by itself. systemd starts us again then; of anything else a person has to know. */
-static bool may_pass(int r) {
+/* What may be over by itself systemd is to try again; of anything else a person has to know. */
+static int exit_status(int r) {
         static const int errors[] = { EAGAIN, EDQUOT, EIO, EMFILE, ENFILE, ENOMEM, ENOSPC, EROFS };
 
         for (size_t i = 0; i < ELEMENTSOF(errors); i++)
                 if (r == -errors[i])
-                        return true;
-        return false;
+                        return EXIT_FAILURE;
+        return AGENTD_EXIT_CONFIG;
 }
 
 static int serve(const Settings *settings) {
@@ -36,7 +36,7 @@ static int serve(const Settings *settings) {
                 r = agentd_new(settings, &a, &e);
         if (r < 0) {
                 log_message(LOG_ERR, NULL, NULL, "Cannot start: %s", error_text(&e, r));
-                return may_pass(r) ? EXIT_FAILURE : AGENTD_EXIT_CONFIG;
+                return exit_status(r);
         }
         (void) sd_notify(false, "READY=1\nSTATUS=Looking for tasks of an earlier start");
         r = sd_event_loop(agentd_event(a));
@@ -54,7 +54,7 @@ int main(int argc, char *argv[]) {
         if (r == 0)
                 r = serve(&settings);
         else
-                r = r > 0 ? EXIT_SUCCESS : AGENTD_EXIT_CONFIG;
+                r = r > 0 ? EXIT_SUCCESS : exit_status(r);
         settings_done(&settings);
         return r;
 }
