@@ -33,6 +33,8 @@ struct Link {
         size_t place;        /* of urls: where requests go */
         unsigned failures;   /* in a row, of all channels */
         bool refused;        /* the last failure was a 401 */
+        unsigned shared;     /* channels with a share */
+        uint64_t waits;      /* the last of those that wait for one */
 };
 
 struct Channel {
@@ -52,6 +54,8 @@ struct Channel {
         size_t sent_to;     /* of the link's urls */
         bool delayed;       /* the timer stands for a retry, which no kick shortens */
         bool told;          /* that retry is the server's wish */
+        bool shares, has_share;
+        uint64_t waits; /* for a share, the lower before the higher; 0: it does not */
 };
 
 int link_new(sd_event *event, char *const *urls, const char *ca_file, Link **ret) {
@@ -118,13 +122,63 @@ static void link_failed(Link *l, const char *what, bool refused, const char *wor
         l->failures++;
 }
 
+/* To whoever waits for the longest. */
+static void share_pass_on(Link *l) {
+        Channel *next = NULL;
+
+        for (Channel *c = l->channels; c; c = c->next)
+                if (c->waits > 0 && (!next || c->waits < next->waits))
+                        next = c;
+        if (!next) {
+                l->shared--;
+                return;
+        }
+        next->waits = 0;
+        next->has_share = true;
+        channel_kick(next);
+}
+
+static void share_give_back(Channel *c) {
+        if (!c->has_share)
+                return;
+        c->has_share = false;
+        share_pass_on(c->link);
+}
+
+/* False: it has to wait. */
+static bool share_take(Channel *c) {
+        Link *l = c->link;
+
+        if (!c->shares || c->has_share)
+                return true;
+        if (l->shared < LINK_SHARED_MAX) {
+                l->shared++;
+                c->has_share = true;
+        } else if (c->waits == 0) {
+                c->waits = ++l->waits;
+        }
+        return c->has_share;
+}
+
+static void channel_give_turn(Channel *c) {
+        bool shares = c->shares;
+
+        c->on_turn(c, c->userdata);
+        if (shares && !c->call)
+                share_give_back(c); /* it has nothing to say any more */
+}
+
 static int channel_on_turn(sd_event_source *source, void *userdata) {
         Channel *c = userdata;
 
         (void) source;
         if (!c->call && !c->delayed)
-                c->on_turn(c, c->userdata);
+                channel_give_turn(c);
         return 0;
+}
+
+void channel_share(Channel *c) {
+        c->shares = true;
 }
 
 int channel_new(Link *l, const char *name, channel_turn_t on_turn, channel_answer_t on_answer,
@@ -159,6 +213,7 @@ Channel *channel_free(Channel *c) {
         *c->slot = c->next;
         if (c->next)
                 c->next->slot = c->slot;
+        share_give_back(c);
         (void) http_call_free(c->call);
         (void) sd_event_source_disable_unref(c->timer);
         (void) sd_event_source_disable_unref(c->turn);
@@ -173,7 +228,7 @@ static int channel_on_timer(sd_event_source *source, uint64_t usec, void *userda
         (void) usec;
         c->timer = sd_event_source_disable_unref(c->timer);
         c->delayed = false;
-        c->on_turn(c, c->userdata);
+        channel_give_turn(c);
         return 0;
 }
 
@@ -290,6 +345,7 @@ static void channel_on_done(const HttpAnswer *answer, void *userdata) {
         Error e = {};
 
         c->call = NULL;
+        share_give_back(c);
         if (answer->r < 0)
                 describe_failure(c->link, answer, &e);
         else if (answer->status >= 300)
@@ -315,6 +371,8 @@ static void channel_on_done(const HttpAnswer *answer, void *userdata) {
 int channel_send(Channel *c, const ChannelRequest *request) {
         int r;
 
+        if (!share_take(c))
+                return 0;
         c->sent_usec = contact_now();
         c->sent_to = c->link->place;
         r = http_call_new(c->link->http,

@@ -49,11 +49,18 @@ int channel_new(Link *l, const char *name, channel_turn_t on_turn, channel_answe
 Channel *channel_free(Channel *c); /* cancels what is under way */
 DEFINE_SCOPE_EXIT(Channel, channel_free)
 
+/* It is one of many of its kind, of which LINK_SHARED_MAX ask at one time: each has a connection of its own. A request of another waits
+ * until it has its turn again. It may not be freed in its turn. */
+#define LINK_SHARED_MAX 4
+void channel_share(Channel *c);
+
 /* There may be something to say: gives a turn from the loop, unless a request is under way or a delay is not over. */
 void channel_kick(Channel *c);
 /* The same, not before usec from now. */
 void channel_kick_later(Channel *c, uint64_t usec);
 /* The same, at the latest usec from now: until then there may be more to say. */
 void channel_kick_within(Channel *c, uint64_t usec);
-int channel_send(Channel *c, const ChannelRequest *request);
+int channel_send(
+        Channel *c,
+        const ChannelRequest *request);   /* 0 also when it has to wait, see channel_share() */
 bool channel_is_asking(const Channel *c); /* a request is under way */

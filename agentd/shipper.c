@@ -499,6 +499,7 @@ static int log_new(Shipper *s, Attempt *a, uint32_t sequence, const char *cursor
                 r = channel_new(s->link, "logs", on_turn, on_answer, l, &l->channel);
         if (r < 0)
                 return r;
+        channel_share(l->channel);
         *ret = TAKE_PTR(l);
         return 0;
 }

@@ -21,8 +21,8 @@ typedef struct Place {
         int fd;
         sd_event_source *io; /* owned */
         char url[64];
-        unsigned status, asked;
-        const char *body; /* constant */
+        unsigned status, asked; /* status 0: says nothing */
+        const char *body;       /* constant */
 } Place;
 
 static sd_event *event;
@@ -49,6 +49,10 @@ static int on_request(sd_event_source *source, int fd, uint32_t revents, void *u
         (void) revents;
         if (recv(fd, text, sizeof(text), 0) > 0) {
                 p->asked++;
+                if (p->status == 0) {
+                        (void) sd_event_source_set_enabled(source, SD_EVENT_OFF);
+                        return 0;
+                }
                 n = snprintf(text, sizeof(text),
                              "HTTP/1.1 %u X\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n%s",
                              p->status, strlen(p->body), p->body);
@@ -261,12 +265,61 @@ static void test_a_name_that_is_not_found_yet_holds_up_nothing(void) {
         event = sd_event_unref(event);
 }
 
+#define MANY (3 * LINK_SHARED_MAX)
+
+static void free_asking(Channel *channels[MANY]) {
+        bool asking[MANY] = {};
+
+        for (size_t i = 0; i < MANY; i++)
+                asking[i] = channels[i] && channel_is_asking(channels[i]);
+        for (size_t i = 0; i < MANY; i++)
+                if (asking[i])
+                        channels[i] = channel_free(channels[i]);
+}
+
+/* Of many of a kind some ask at a time; who waits has its turn when one of them is answered, fails, or goes. */
+static void test_many_of_a_kind_take_turns(void) {
+        Channel *channels[MANY];
+        Place place;
+        Link *l;
+
+        place_open(&place, 200);
+        l = link_to(&place, &place);
+        place_listen(&place);
+        for (size_t i = 0; i < MANY; i++) {
+                channels[i] = channel_of(l);
+                channel_share(channels[i]);
+        }
+        ok_true(happens(MANY, LONG_USEC));
+        ok_int(place.asked, MANY);
+
+        place.status = 0;
+        for (size_t i = 0; i < MANY; i++)
+                channel_kick(channels[i]);
+        ok_true(!happens(MANY + 1, USEC_PER_SEC / 2));
+        ok_int(place.asked, MANY + LINK_SHARED_MAX);
+        free_asking(channels);
+        ok_true(!happens(MANY + 1, USEC_PER_SEC / 2));
+        ok_int(place.asked, MANY + 2 * LINK_SHARED_MAX);
+
+        place_close(
+                &place); /* those under way say nothing; the rest is refused, one after the other */
+        free_asking(channels);
+        (void) happens(MANY + 1, USEC_PER_SEC / 2);
+        ok_true(!link_is_up(l));
+        for (size_t i = 0; i < MANY; i++)
+                (void) channel_free(channels[i]);
+        (void) link_free(l);
+        event = sd_event_unref(event);
+}
+
 int main(void) {
         (void) alarm(60); /* a loop that never ends is a failure too */
         RUN(test_the_next_is_asked_and_stayed_with);
         RUN(test_failures_of_one_place_count_once);
         RUN(test_a_refusal_is_an_answer);
         RUN(test_what_is_not_of_controld_is_no_answer);
+        RUN(test_many_of_a_kind_take_turns);
         RUN(test_a_name_that_is_not_found_yet_holds_up_nothing);
         return tap_done();
 }
