@@ -50,8 +50,10 @@ static int on_request(sd_event_source *source, int fd, uint32_t revents, void *u
         if (recv(fd, text, sizeof(text), 0) > 0) {
                 p->asked++;
                 if (p->status == 0) {
-                        (void) sd_event_source_set_enabled(source, SD_EVENT_OFF);
-                        return 0;
+                        ok_int(sd_event_source_set_io_fd_own(source, true) < 0, 0);
+                        ok_int(sd_event_source_set_floating(source, true) < 0, 0);
+                        (void) sd_event_source_unref(source); /* the loop's from here on */
+                        return sd_event_source_set_enabled(source, SD_EVENT_OFF);
                 }
                 n = snprintf(text, sizeof(text),
                              "HTTP/1.1 %u X\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n%s",
