@@ -136,6 +136,7 @@ static int call_on_reply(sd_bus_message *m, void *userdata, sd_bus_error *ret_er
         } verdicts[] = {
                 { EXEC_NAME ".Error.Exists", EXEC_EXISTS },
                 { EXEC_NAME ".Error.Refused", EXEC_REFUSED },
+                { EXEC_NAME ".Error.Unable", EXEC_FAILED },
         };
         const sd_bus_error *e = sd_bus_message_get_error(m);
         ExecCall *c = userdata;

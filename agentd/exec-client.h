@@ -13,7 +13,7 @@ typedef enum ExecVerdict {
         EXEC_DONE,
         EXEC_EXISTS,  /* the unit is there already: an earlier call did it */
         EXEC_REFUSED, /* by the host's policy or by systemd; asking again would not help */
-        EXEC_FAILED,  /* tried as often as allowed */
+        EXEC_FAILED,  /* tried as often as allowed, or as makes sense */
 } ExecVerdict;
 
 /* Once, from the loop. The call is freed by then, so the owner forgets its pointer first. */

@@ -20,22 +20,32 @@
 
 #define EXEC_REFUSED EXEC_NAME ".Error.Refused"
 #define EXEC_EXISTS EXEC_NAME ".Error.Exists"
+#define EXEC_UNABLE EXEC_NAME ".Error.Unable" /* now, and here */
 /* The first systemd that still knows after a daemon-reload how often it has started a unit. */
 #define START_LIMIT_KEPT 255U
 
 /* Trouble that passes is no refusal: the attempt may be tried again, or elsewhere. */
 static const char *error_name_of(const sd_bus_error *e) {
-        static const char *const passing[] = {
-                SD_BUS_ERROR_NO_REPLY,        SD_BUS_ERROR_TIMEOUT,
-                SD_BUS_ERROR_DISCONNECTED,    SD_BUS_ERROR_LIMITS_EXCEEDED,
-                SD_BUS_ERROR_SERVICE_UNKNOWN, SD_BUS_ERROR_NO_MEMORY,
+        static const struct {
+                const char *theirs, *ours;
+        } names[] = {
+                { "org.freedesktop.systemd1.UnitExists", EXEC_EXISTS },
+                { SD_BUS_ERROR_NO_REPLY, EXEC_FAILED },
+                { SD_BUS_ERROR_TIMEOUT, EXEC_FAILED },
+                { SD_BUS_ERROR_DISCONNECTED, EXEC_FAILED },
+                { SD_BUS_ERROR_LIMITS_EXCEEDED, EXEC_FAILED },
+                { SD_BUS_ERROR_SERVICE_UNKNOWN, EXEC_FAILED },
+                { SD_BUS_ERROR_NO_MEMORY, EXEC_FAILED },
+                /* No place for the unit's file in /run, or no descriptor. */
+                { "System.Error.ENOSPC", EXEC_UNABLE },
+                { "System.Error.EDQUOT", EXEC_UNABLE },
+                { "System.Error.EMFILE", EXEC_UNABLE },
+                { "System.Error.ENFILE", EXEC_UNABLE },
         };
 
-        if (str_eq(e->name, "org.freedesktop.systemd1.UnitExists"))
-                return EXEC_EXISTS;
-        for (size_t i = 0; i < ELEMENTSOF(passing); i++)
-                if (str_eq(e->name, passing[i]))
-                        return EXEC_FAILED;
+        for (size_t i = 0; i < ELEMENTSOF(names); i++)
+                if (str_eq(e->name, names[i].theirs))
+                        return names[i].ours;
         return EXEC_REFUSED;
 }
 
@@ -82,7 +92,7 @@ static int call_on_started(sd_bus_message *m, void *userdata, sd_bus_error *ret_
         if (e) {
                 const char *name = error_name_of(e);
 
-                if (str_eq(name, EXEC_REFUSED))
+                if (str_eq(name, EXEC_REFUSED) || str_eq(name, EXEC_UNABLE))
                         forget_drop_ins(c->request);
                 else if (str_eq(name, EXEC_EXISTS))
                         note_started(c);
@@ -129,7 +139,9 @@ static int read_directives(sd_bus_message *m, char ***ret) {
         return r;
 }
 
-static int unit_from_request(Exec *x, sd_bus_message *m, UnitSpec *ret, Error *e) {
+/* *ret_error: the name of the error, in case of one. A policy that cannot be read has not said no. */
+static int unit_from_request(Exec *x, sd_bus_message *m, UnitSpec *ret, const char **ret_error,
+                             Error *e) {
         StartRequest request = {};
         Policy policy = {};
         int r = sd_bus_message_read(m, "susss", &request.attempt, &request.epoch, &request.run,
@@ -141,10 +153,16 @@ static int unit_from_request(Exec *x, sd_bus_message *m, UnitSpec *ret, Error *e
                 r = read_directives(m, &request.directives);
         request.systemd = x->systemd;
         request.streaming = str_eq(sd_bus_message_get_member(m), "StartStreaming");
-        if (r >= 0)
+        *ret_error = EXEC_REFUSED;
+        if (r >= 0) {
                 r = policy_load(x->policy_path, &policy, e);
+                if (r < 0)
+                        *ret_error = EXEC_UNABLE;
+        }
         if (r >= 0)
                 r = spec_build(&request, &policy, ret, e);
+        if (r == -ENOMEM)
+                *ret_error = EXEC_UNABLE;
         policy_done(&policy);
         request.directives = strv_free(request.directives);
         return r;
@@ -173,17 +191,17 @@ static int method_start(sd_bus_message *m, void *userdata, sd_bus_error *error) 
         _cleanup_(call_freep) Call *c = NULL;
         Exec *x = userdata;
         UnitSpec spec = {};
+        const char *name;
         Error e = {};
         int r = call_new(x, m, &c);
 
         (void) error;
         if (r < 0)
                 return reply_failure(m, r);
-        r = unit_from_request(x, m, &spec, &e);
+        r = unit_from_request(x, m, &spec, &name, &e);
         if (r < 0) {
                 log_message(LOG_NOTICE, NULL, NULL, "Refused: %s", error_text(&e, r));
-                return sd_bus_reply_method_errorf(m, r == -ENOMEM ? EXEC_FAILED : EXEC_REFUSED,
-                                                  "%s", error_text(&e, r));
+                return sd_bus_reply_method_errorf(m, name, "%s", error_text(&e, r));
         }
         if (is_late(&spec)) {
                 spec_done(&spec);

@@ -233,6 +233,21 @@ def test_the_bus_is_stopped_for_a_while(agent):
     all_is_well(agent)
 
 
+def test_the_policy_is_mistyped(agent):
+    """It has not said no: what it would judge waits, here or for another host, until it can be read."""
+    path = "/etc/sluice/policy.conf.d/mistyped.conf"
+    agent.node.put(path, "[Policy]\nAllowUser=root\n")
+    try:
+        run = agent.shell("echo on", [])
+        wait_until("explain to say why", lambda: f"{path}:2" in explain(agent, run.id), 60)
+        assert run.show()["outcome"] is None
+    finally:
+        agent.node.run(f"rm {path}", check=True)
+    assert run.wait_succeeded().wait_log_complete().lines() == ["on"]
+    assert len(run.attempts()) == 1
+    all_is_well(agent)
+
+
 def test_a_frozen_task_is_cancelled(agent):
     run = begun(agent)
     agent.node.run(f"systemctl freeze {run.attempt()['unit']}", check=True)

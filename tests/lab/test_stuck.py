@@ -68,6 +68,22 @@ def test_a_bus_that_takes_few_questions_costs_time_only(fleet):
         fleet.agents.pop("limited").node.shut_down()
 
 
+def test_what_finds_no_place_in_run_waits_for_one(agent):
+    """PID 1 has the files of transient units there."""
+    node = agent.node
+    lasts = agent.shell("exec sleep 600").wait_running()
+    node.run("cat /dev/zero >/run/full; dd if=/dev/zero of=/run/full2 bs=1 count=8192 status=none")
+    try:
+        run = agent.shell("echo on", ["OnAgentLoss=wait"])
+        wait_until("explain to say why", lambda: "No space left on device" in agent.fleet.ctl("explain", run.id).stdout, 60)
+        assert run.show()["outcome"] is None
+    finally:
+        node.run("rm -f /run/full /run/full2", check=True)
+    assert run.wait_succeeded().wait_log_complete().lines() == ["on"]
+    assert lasts.show()["state"] == "running"
+    lasts.cancel().wait_ended()
+
+
 def test_on_a_read_only_disk_there_is_an_outcome(agent):
     """What runs goes on, and what was left behind is removed when that works again."""
     node = agent.node
