@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import os
+import warnings
 
 from . import image
 from .channel import Channel
@@ -32,14 +33,14 @@ class Node:
         """Switches the node on; returns when systemd has started everything, unless told not to wait."""
         if self.pid:
             raise LabError(f"{self.name} is on already")
-        self.directory.mkdir(parents=True, exist_ok=True)
-        self.channel.create()
         self._start()
         if wait:
             self.wait_booted()
         return self
 
     def _start(self):
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.channel.create()
         tap = self.lab.network.add_tap(self.number)
         into, out = self.channel.open_for_node()
         command = ["env", f"LD_PRELOAD={image.uml_ptrace()}", "linux.uml", f"mem={self.memory}", f"umid={self.name}", f"uml_dir={self.directory}",
@@ -59,12 +60,24 @@ class Node:
         return hashlib.md5(f"{self.lab.directory}/{self.name}".encode(), usedforsecurity=False).hexdigest()
 
     def wait_booted(self, timeout=180):
-        """Waits until systemd has started everything, and returns running or degraded."""
+        """Waits until systemd has started everything, and returns running or degraded. Of some thousand boots of user-mode Linux one hangs
+        with an idle kernel, before anything of ours has begun: that machine is switched off and on, once, and a warning says so."""
+        try:
+            self._wait_answer(timeout / 2)
+        except LabError as error:
+            if not self.pid:
+                raise
+            warnings.warn(f"It was switched off and on. {error}", stacklevel=2)
+            self.power_cut()
+            self._start()
+            self._wait_answer(timeout)
+        return self.run("systemctl is-system-running --wait", timeout).text
+
+    def _wait_answer(self, timeout):
         try:
             wait_until(f"{self.name} to answer", self._answers, timeout)
         except LabError as error:
             raise LabError(f"{error}\n{self._last_words()}") from None
-        return self.run("systemctl is-system-running --wait", timeout).text
 
     def _last_words(self):
         """Of a node that does not boot: what its console has, and what its processes here wait for."""
