@@ -82,7 +82,8 @@ DECLARE
 BEGIN
         DELETE FROM sluice.live_run WHERE run = p_run RETURNING * INTO v;
 
-        IF v.subject IS NOT NULL OR EXISTS (SELECT FROM sluice.project WHERE name = v.project AND concurrency_limit IS NOT NULL) THEN
+        IF v.subject IS NOT NULL OR EXISTS (SELECT FROM sluice.demand d WHERE d.project = v.project AND d.subject = 'pipe ' || v.pipe)
+           OR EXISTS (SELECT FROM sluice.project WHERE name = v.project AND concurrency_limit IS NOT NULL) THEN
                 PERFORM sluice.look();
         END IF;
 END
@@ -104,7 +105,8 @@ $$;
 CREATE OR REPLACE FUNCTION sluice.demand_room(d sluice.demand) RETURNS TABLE (subject_room int, project_room int)
 LANGUAGE sql STABLE AS $$
         SELECT CASE WHEN d.subject_limit IS NOT NULL THEN d.subject_limit - (
-                        SELECT count(*) FROM sluice.live_run l WHERE l.project = d.project AND l.subject = d.subject)::int END,
+                        SELECT count(*) FROM sluice.live_run l
+                         WHERE l.project = d.project AND (l.subject = d.subject OR 'pipe ' || l.pipe = d.subject))::int END,
                CASE WHEN p.concurrency_limit IS NOT NULL THEN p.concurrency_limit - (
                         SELECT count(*) FROM sluice.live_run l WHERE l.project = d.project)::int END
           FROM sluice.project p WHERE p.name = d.project
@@ -288,10 +290,11 @@ BEGIN
                         RETURNING a.id AS attempt, a.epoch, a.run, c.instance, c.seat, c.need, CASE c.type WHEN 'streaming' THEN c.agent END AS stream_agent
                 ), bound AS (
                         UPDATE sluice.run r SET instance = coalesce(c.shared, r.instance), revision = r.revision + 1
-                          FROM (SELECT run, (array_agg(instance) FILTER (WHERE NOT apart))[1] AS shared FROM chosen GROUP BY run) c WHERE r.id = c.run
+                          FROM (SELECT run, subject, fresh, (array_agg(instance) FILTER (WHERE NOT apart))[1] AS shared FROM chosen GROUP BY 1, 2, 3) c WHERE r.id = c.run
+                        RETURNING r.id, r.project, r.pipe, r.version, c.subject, c.fresh
                 ), begun AS (
-                        INSERT INTO sluice.live_run (run, project, subject)
-                        SELECT DISTINCT run, project, subject FROM chosen WHERE fresh
+                        INSERT INTO sluice.live_run (run, project, subject, pipe)
+                        SELECT id, project, subject, CASE WHEN NOT sluice.is_draft(version) THEN pipe END FROM bound WHERE fresh
                 ), given AS (
                         INSERT INTO sluice.assignment (attempt, epoch, instance, seat, run, memory_bytes, stream_agent)
                         SELECT m.attempt, m.epoch, m.instance, m.seat, m.run, m.need, m.stream_agent FROM moved m

@@ -214,7 +214,7 @@ BEGIN
                  WHERE r.id = o.run AND r.ended_at IS NULL
                 RETURNING r.id, r.instance, o.apart
         ), freed AS (
-                DELETE FROM sluice.live_run l WHERE l.run = ANY (ARRAY(SELECT e.id FROM ended e)) RETURNING l.project, l.subject
+                DELETE FROM sluice.live_run l WHERE l.run = ANY (ARRAY(SELECT e.id FROM ended e)) RETURNING l.project, l.subject, l.pipe
         ), clean AS (
                 INSERT INTO sluice.cleanup (instance, run)
                 SELECT e.instance, e.id FROM ended e WHERE e.instance IS NOT NULL
@@ -225,6 +225,7 @@ BEGIN
         )
         SELECT ARRAY(SELECT e.id FROM ended e),
                EXISTS (SELECT FROM freed f WHERE f.subject IS NOT NULL)
+               OR EXISTS (SELECT FROM freed f CROSS JOIN LATERAL (SELECT FROM sluice.demand d WHERE d.project = f.project AND d.subject = 'pipe ' || f.pipe OFFSET 0) d)
                OR EXISTS (SELECT FROM sluice.project p WHERE p.concurrency_limit IS NOT NULL AND p.name IN (SELECT f.project FROM freed f))
           INTO v_ended, v_limits;
 

@@ -103,7 +103,7 @@ BEGIN
         INSERT INTO sluice.task (run, name, position)
         SELECT s.run, v.spec #>> '{tasks,0,name}', 0;
         -- Beside the one whose place it takes it needs no place of its own in what the project may have at once.
-        INSERT INTO sluice.live_run (run, project) SELECT s.run, s.project WHERE s.retiring IS NOT NULL;
+        INSERT INTO sluice.live_run (run, project, pipe) SELECT s.run, s.project, s.pipe WHERE s.retiring IS NOT NULL;
         PERFORM sluice.tasks_queue(ARRAY[s.run]);
         UPDATE sluice.stream o SET run = s.run, retiring = s.retiring WHERE o.project = s.project AND o.pipe = s.pipe; -- dispatch asks
         PERFORM FROM sluice.dispatch_runs(ARRAY[s.run], NULL);

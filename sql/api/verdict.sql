@@ -28,7 +28,7 @@ BEGIN
                         ELSE (SELECT concurrency_limit FROM sluice.project WHERE name = d.project) END;
         SELECT count(*), string_agg(h.run::text, ', ' ORDER BY h.run) FILTER (WHERE h.n <= 3) INTO v_count, v_first
           FROM (SELECT l.run, row_number() OVER (ORDER BY l.run) AS n FROM sluice.live_run l
-                 WHERE l.project = d.project AND (NOT v_by_subject OR l.subject = d.subject)) h;
+                 WHERE l.project = d.project AND (NOT v_by_subject OR l.subject = d.subject OR 'pipe ' || l.pipe = d.subject)) h;
 
         RETURN format('the limit of %s at once %s is reached; held by %s%s',
                 CASE v_limit WHEN 1 THEN '1 run' ELSE v_limit || ' runs' END,

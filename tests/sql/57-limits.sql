@@ -117,6 +117,23 @@ SELECT is((t.attempt(:'d')).state, 'queued', 'one that is being cancelled has no
 SELECT is(t.error($$SELECT t.pipe('bad', '{a}', '{"concurrency_limit": 0}')$$), 'ZF400 bad-request', 'a limit is 1 at least');
 TRUNCATE sluice.queue, sluice.assignment, sluice.live_run;
 
+-- The limit of a version counts the runs of all of them, whatever they are under themselves.
+SELECT t.pipe('grown', '{a}') ->> 'version' AS free \gset
+SELECT t.run('grown') AS a \gset
+SELECT t.pipe('grown', '{a}', '{"concurrency_key": "grown"}') \g /dev/null
+SELECT t.run('grown') AS b, t.run('none') AS x \gset
+SELECT t.pipe('grown', '{a}', '{"concurrency_limit": 3}') \g /dev/null
+SELECT t.run('grown') AS c, t.run('grown') AS d \gset
+SELECT is(concat_ws(' ', (t.attempt(:'c')).state, (t.attempt(:'d')).state), 'assigned queued', 'runs of other versions count, those of other pipes do not');
+SELECT is(pg_temp.why(:'d'), format('the limit of 3 runs at once of pipe "grown" is reached; held by %s, %s, %s', :'a', :'b', :'c'), 'and are named');
+SELECT api.run_create(t.h('owner'), 'default', 'grown', :'free', NULL) ->> 'run' AS e \gset
+SELECT is((t.attempt(:'e')).state, 'assigned', 'a version without a limit is held by none');
+SELECT pg_temp.finish(pg_temp.at(:'a'), :'a'), pg_temp.look() \g /dev/null
+SELECT is((t.attempt(:'d')).state, 'queued', 'and counts');
+SELECT pg_temp.finish(pg_temp.at(:'e'), :'e'), pg_temp.look() \g /dev/null
+SELECT is((t.attempt(:'d')).state, 'assigned', 'as long as it lasts');
+TRUNCATE sluice.queue, sluice.assignment, sluice.live_run;
+
 -- A key: pipes share it. A run that waits does not keep others from what it cannot have.
 SELECT t.pipe('db1', '{a}', '{"concurrency_limit": 1, "concurrency_key": "db"}'), t.pipe('db2', '{a}', '{"concurrency_key": "db"}'),
        t.pipe('nowhere', '{a}', '{"concurrency_key": "db"}'::jsonb || t.selector('{"no": null}')),

@@ -38,7 +38,7 @@ is "$(ask -c "SELECT m.p, sluice.selector_text(d.selector), q.demand = v.demands
                 FROM made m JOIN sluice.queue q ON q.run = m.run JOIN sluice.attempt a ON a.id = q.attempt JOIN sluice.demand d ON d.id = q.demand
                 JOIN sluice.task t ON t.run = m.run AND t.name = a.task JOIN sluice.pipe_version v ON v.pipe = m.p ORDER BY 1" | paste -sd' ')" \
    "p|disk, region=eu|t|0 q||t|0" "what waits has the demand of its task"
-is "$(ask -c "SELECT p FROM made WHERE run IN (SELECT run FROM sluice.live_run)")" p "the run that has begun is live, and the other is not"
+is "$(ask -c "SELECT m.p, l.pipe FROM made m JOIN sluice.live_run l ON l.run = m.run")" "p|p" "the run that has begun is live, of its pipe, and the other is not"
 is "$(ask -c "SELECT description, uses FROM sluice.key ORDER BY 1" | paste -sd' ')" "none|0 two|2" "the uses of a key are those that are still there"
 
 psql -X -q -U postgres -d postgres -c "DROP DATABASE $database"

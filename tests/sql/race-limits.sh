@@ -28,6 +28,16 @@ for i in $(seq 40); do
 done
 is "$(sql "SELECT count(*), count(*) FILTER (WHERE state = 'succeeded') FROM sluice.run")/$(live)" "64|64/none" "all of them run in the end"
 
+# A run of a version without a limit gives its place to one that has it, and wants another host.
+on() { echo "t.selector('{\"$1\": \"\"}')"; }
+sql "SELECT t.agent(n, 2, jsonb_build_object(n, '')), t.sync(n) FROM unnest('{here,there}'::text[]) n" \
+    "SELECT t.pipe('moved', '{a}', $(on here))" "SELECT t.run('moved')" "SELECT t.pipe('moved', '{a}', $(on there) || '{\"concurrency_limit\": 1}')" >/dev/null
+new=$(sql "SELECT t.run('moved')")
+is "$(sql "SELECT (t.attempt('$new')).state")" queued "a run of a version without a limit counts for another's"
+beside "SELECT t.end('here')" "SELECT 1"
+is "$(sql "SELECT (t.attempt('$new')).state")" assigned "whoever ends it asks for a look"
+sql "SELECT t.end('there')" "UPDATE sluice.instance SET draining = true WHERE id IN (t.id('here'), t.id('there'))" >/dev/null
+
 # 64M each on hosts of 130M: two on each, though each has four slots.
 make="$(repeat 8 "SELECT t.run('free') \\g /dev/null")"
 race "$make" "$make" "$make" "$(repeat 8 "SELECT t.sync('n@') \\g /dev/null")" "$(repeat 20 "SELECT api.dispatch() \\g /dev/null")"
