@@ -180,14 +180,16 @@ BEGIN
 END
 $$;
 
--- Why the run, which waits, cannot begin where the one is whose place it takes, as long as that is there; NULL: it can.
+-- Why the run, which waits, cannot begin beside the one whose place it takes, as long as nobody has asked that to stop; NULL: it can.
 CREATE OR REPLACE FUNCTION sluice.stream_cramped(p_run uuid) RETURNS text
 LANGUAGE plpgsql STABLE AS $$
 BEGIN
         RETURN (SELECT j.words
                   FROM sluice.queue q
                   JOIN sluice.demand d ON d.id = q.demand
-                  JOIN sluice.instance i ON i.id = q.instance
+                  JOIN sluice.stream s ON s.run = q.run
+                  JOIN sluice.assignment x ON x.run = s.retiring AND x.stop_reason IS NULL
+                  JOIN sluice.instance i ON i.id = x.instance
                   JOIN sluice.agent a ON a.id = i.agent
                   LEFT JOIN sluice.presence p ON p.instance = i.id
                  CROSS JOIN LATERAL sluice.candidate_judge(q, d, a, i, p.last_seen_at) j
@@ -323,13 +325,15 @@ BEGIN
 END
 $$;
 
--- A run that was to take the place of one on an agent that is not there for it any more, or has another one, may begin elsewhere,
--- once that one has ended.
+-- A run that waits beside one on an agent that was not there at first may turn out to be too large for both. One that was to take the place
+-- of one on an agent that is not there for it any more, or has another one, may begin elsewhere, once that one has ended.
 CREATE OR REPLACE FUNCTION sluice.streams_sweep() RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
         v_run uuid;
 BEGIN
+        INSERT INTO sluice.stream_news (run)
+        SELECT s.run FROM sluice.stream s WHERE s.retiring IS NOT NULL AND s.again_at IS NULL AND sluice.stream_cramped(s.run) IS NOT NULL;
         PERFORM sluice.streams_settle();
 
         FOR v_run IN SELECT r.id

@@ -245,11 +245,24 @@ SELECT is(pg_temp.stream('right'), 'running/replacing v5', 'and the new one wait
 SELECT pg_temp.killed('four', :'v4') \g /dev/null
 SELECT is(pg_temp.stream('right'), 'running/starting v5 four', 'until it begins in its place');
 SELECT pg_temp.ready('four', pg_temp.run('right')) \g /dev/null
+
+-- Also where nothing could be placed on its agent when it was deployed.
+SELECT pg_temp.run('right') AS v5 \gset
+SELECT api.agent_flag_set(t.h('owner'), 'four', 'paused', '{}'), pg_temp.deploy('right', 'v6', t.selector('{"place": "4"}') || '{"overlap": "brief"}') \g /dev/null
+SELECT api.presence_flush('{}') \g /dev/null
+SELECT is(pg_temp.asked(:'v5'), NULL, 'the old one goes on as long as its agent is paused');
+SELECT api.agent_flag_clear(t.h('owner'), 'four', 'paused'), t.sync('four') \g /dev/null
+SELECT api.presence_flush('{}') \g /dev/null
+SELECT matches(pg_temp.asked(:'v5'), 'for which there is no room beside it: of its memory', 'and is asked to stop then');
+SELECT pg_temp.killed('four', :'v5') \g /dev/null
+SELECT t.sync('four') \g /dev/null
+SELECT is(pg_temp.stream('right'), 'running/starting v6 four', 'for the new one');
+SELECT pg_temp.ready('four', pg_temp.run('right')) \g /dev/null
 UPDATE sluice.instance SET memory_bytes = 1e12 WHERE id = t.id('four');
 
 -- One that cannot be settled keeps nobody else from it.
 SELECT pg_temp.run('right') AS right \gset
-SELECT pg_temp.deploy('right', 'v6', t.selector('{"place": "4"}') || '{"overlap": "brief"}') \g /dev/null
+SELECT pg_temp.deploy('right', 'v7', t.selector('{"place": "4"}') || '{"overlap": "brief"}') \g /dev/null
 SELECT t.events('four', t.event(a.id, a.epoch, 'ended', '{"result": "exit-code", "exit_code": "exited", "exit_status": 1}')) FROM sluice.stream_attempt(pg_temp.run('right')) a \g /dev/null
 INSERT INTO sluice.assignment (attempt, epoch, instance, seat, run, stream_agent)
 SELECT t.id('a'), 1, x.instance, 7, t.id('r'), x.stream_agent FROM sluice.assignment x WHERE x.run = :'right';
@@ -259,6 +272,10 @@ SELECT matches(pg_temp.note('right'), '^cannot go on, and is tried again in a mi
 SELECT is((SELECT again_at > clock_timestamp() + interval '50 seconds' FROM sluice.stream WHERE pipe = 'right'), true, 'it is left alone for a minute');
 DELETE FROM sluice.assignment WHERE attempt = t.id('a');
 UPDATE sluice.stream SET again_at = clock_timestamp() WHERE pipe = 'right';
+CREATE FUNCTION pg_temp.breaks() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE deadlock_detected; END $$;
+CREATE TRIGGER breaks BEFORE UPDATE ON sluice.assignment FOR EACH ROW WHEN (OLD.retiring) EXECUTE FUNCTION pg_temp.breaks();
+SELECT throws_ok('SELECT api.dispatch()', '40P01', NULL, 'a deadlock is no trouble of its own: the call fails, and is repeated');
+DROP TRIGGER breaks ON sluice.assignment;
 SELECT api.dispatch() \g /dev/null
 SELECT is((SELECT run || coalesce(again_at::text, '') FROM sluice.stream WHERE pipe = 'right'), :'right', 'and goes on when it can');
 
