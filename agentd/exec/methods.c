@@ -24,28 +24,32 @@
 /* The first systemd that still knows after a daemon-reload how often it has started a unit. */
 #define START_LIMIT_KEPT 255U
 
-/* Trouble that passes is no refusal: the attempt may be tried again, or elsewhere. */
-static const char *error_name_of(const sd_bus_error *e) {
+/* Trouble that passes is no refusal: the attempt may be tried again, or elsewhere. *ret_words: what people are told. */
+static const char *error_name_of(const sd_bus_error *e, const char **ret_words) {
         static const struct {
-                const char *theirs, *ours;
+                const char *theirs, *ours, *words;
         } names[] = {
-                { "org.freedesktop.systemd1.UnitExists", EXEC_EXISTS },
-                { SD_BUS_ERROR_NO_REPLY, EXEC_FAILED },
-                { SD_BUS_ERROR_TIMEOUT, EXEC_FAILED },
-                { SD_BUS_ERROR_DISCONNECTED, EXEC_FAILED },
-                { SD_BUS_ERROR_LIMITS_EXCEEDED, EXEC_FAILED },
-                { SD_BUS_ERROR_SERVICE_UNKNOWN, EXEC_FAILED },
-                { SD_BUS_ERROR_NO_MEMORY, EXEC_FAILED },
-                /* No place for the unit's file in /run, or no descriptor. */
-                { "System.Error.ENOSPC", EXEC_UNABLE },
-                { "System.Error.EDQUOT", EXEC_UNABLE },
-                { "System.Error.EMFILE", EXEC_UNABLE },
-                { "System.Error.ENFILE", EXEC_UNABLE },
+                { "org.freedesktop.systemd1.UnitExists", EXEC_EXISTS, NULL },
+                { "org.freedesktop.systemd1.NoSuchUnit", EXEC_UNABLE,
+                  "What it wrote of the unit into /run is not there. Is /run full?" },
+                { "System.Error.ENOSPC", EXEC_UNABLE, NULL },
+                { "System.Error.EDQUOT", EXEC_UNABLE, NULL },
+                { "System.Error.EMFILE", EXEC_UNABLE, NULL },
+                { "System.Error.ENFILE", EXEC_UNABLE, NULL },
+                { SD_BUS_ERROR_NO_REPLY, EXEC_FAILED, NULL },
+                { SD_BUS_ERROR_TIMEOUT, EXEC_FAILED, NULL },
+                { SD_BUS_ERROR_DISCONNECTED, EXEC_FAILED, NULL },
+                { SD_BUS_ERROR_LIMITS_EXCEEDED, EXEC_FAILED, NULL },
+                { SD_BUS_ERROR_SERVICE_UNKNOWN, EXEC_FAILED, NULL },
+                { SD_BUS_ERROR_NO_MEMORY, EXEC_FAILED, NULL },
         };
 
+        *ret_words = e->message ? e->message : e->name;
         for (size_t i = 0; i < ELEMENTSOF(names); i++)
-                if (str_eq(e->name, names[i].theirs))
+                if (str_eq(e->name, names[i].theirs)) {
+                        *ret_words = names[i].words ? names[i].words : *ret_words;
                         return names[i].ours;
+                }
         return EXEC_REFUSED;
 }
 
@@ -90,14 +94,13 @@ static int call_on_started(sd_bus_message *m, void *userdata, sd_bus_error *ret_
 
         (void) ret_error;
         if (e) {
-                const char *name = error_name_of(e);
+                const char *words, *name = error_name_of(e, &words);
 
                 if (str_eq(name, EXEC_REFUSED) || str_eq(name, EXEC_UNABLE))
                         forget_drop_ins(c->request);
                 else if (str_eq(name, EXEC_EXISTS))
                         note_started(c);
-                (void) sd_bus_reply_method_errorf(c->request, name, "systemd: %s",
-                                                  e->message ? e->message : e->name);
+                (void) sd_bus_reply_method_errorf(c->request, name, "systemd: %s", words);
         } else {
                 note_started(c);
                 (void) sd_bus_message_read(m, "o", &job);

@@ -236,10 +236,10 @@ def test_the_bus_is_stopped_for_a_while(agent):
 def test_the_policy_is_mistyped(agent):
     """It has not said no: what it would judge waits, here or for another host, until it can be read."""
     path = "/etc/sluice/policy.conf.d/mistyped.conf"
-    agent.node.put(path, "[Policy]\nAllowUser=root\n")
+    agent.node.put(path, "[Policy]\nMemoryMax=much\n")
     try:
         run = agent.shell("echo on", [])
-        wait_until("explain to say why", lambda: f"{path}:2" in explain(agent, run.id), 60)
+        wait_until("explain to say why", lambda: "MemoryMax=much is not a size" in explain(agent, run.id), 60)
         assert run.show()["outcome"] is None
     finally:
         agent.node.run(f"rm {path}", check=True)

@@ -75,7 +75,7 @@ def test_what_finds_no_place_in_run_waits_for_one(agent):
     node.run("cat /dev/zero >/run/full; dd if=/dev/zero of=/run/full2 bs=1 count=8192 status=none")
     try:
         run = agent.shell("echo on", ["OnAgentLoss=wait"])
-        wait_until("explain to say why", lambda: "No space left on device" in agent.fleet.ctl("explain", run.id).stdout, 60)
+        wait_until("explain to say why", lambda: "Is /run full?" in agent.fleet.ctl("explain", run.id).stdout, 60)
         assert run.show()["outcome"] is None
     finally:
         node.run("rm -f /run/full /run/full2", check=True)
