@@ -60,7 +60,6 @@ void channel_kick(Channel *c);
 void channel_kick_later(Channel *c, uint64_t usec);
 /* The same, at the latest usec from now: until then there may be more to say. */
 void channel_kick_within(Channel *c, uint64_t usec);
-int channel_send(
-        Channel *c,
-        const ChannelRequest *request);   /* 0 also when it has to wait, see channel_share() */
+/* 0 also when it has to wait, see channel_share(). */
+int channel_send(Channel *c, const ChannelRequest *request);
 bool channel_is_asking(const Channel *c); /* a request is under way */

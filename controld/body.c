@@ -1,4 +1,4 @@
-/* See the header. */
+/* The list of those that are coming goes by their first bytes: who has sent nothing holds nothing. */
 #include "body.h"
 
 #include <errno.h>
