@@ -225,7 +225,8 @@ int controld_main(int argc, char *argv[]) {
         settings_done(&c.settings);
         if (r < 0 && e.detail[0])
                 log_message(LOG_ERR, NULL, NULL, "%s", e.detail);
-        if (r == -EPERM && (str_eq(e.slug, "newer-schema") || str_eq(e.slug, "edited-migration")))
+        if (r == -EPERM && (str_eq(e.slug, "newer-schema") || str_eq(e.slug, "edited-migration") ||
+                            str_eq(e.slug, "encoding")))
                 return MIGRATE_EXIT_REFUSED;
         return r < 0 ? EXIT_FAILURE : r;
 }

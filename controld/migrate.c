@@ -13,6 +13,7 @@
 #include "fileio.h"
 #include "log.h"
 #include "message-ids.h"
+#include "pg-session.h"
 #include "str.h"
 #include "strv.h"
 
@@ -62,10 +63,10 @@ static void on_notice(void *userdata, const char *message) {
 }
 
 static int connect_once(const char *conninfo, PGconn **ret, Error *e) {
-        /* What is in the connection string counts more than what stands before it. */
+        /* What is in the connection string counts more than what stands before it, and less than what stands behind it. */
         static const char *const keywords[] = { "target_session_attrs", "connect_timeout", "dbname",
-                                                NULL };
-        const char *const values[] = { "read-write", "5", conninfo, NULL };
+                                                "client_encoding", NULL };
+        const char *const values[] = { "read-write", "5", conninfo, "UTF8", NULL };
         PGconn *conn = PQconnectdbParams(keywords, values, 1);
 
         if (!conn)
@@ -259,13 +260,49 @@ static int migrate_locked(PGconn *conn, const Settings *settings, bool *changed,
         return r;
 }
 
+/* Another encoding does not know all characters, and SQL_ASCII counts bytes. */
+static int check_encoding(PGconn *conn, Error *e) {
+        _cleanup_(freep) char *encoding = NULL;
+        int r = query(conn, "SHOW server_encoding", 0, NULL, &encoding, e);
+
+        if (r >= 0 && !str_eq(encoding, "UTF8"))
+                return error_set(
+                        e, -EPERM, "encoding",
+                        "The database has encoding %s, and Sluice needs UTF8. Make another "
+                        "one: createdb --encoding=UTF8 --template=template0.",
+                        encoding);
+        return r;
+}
+
+static int warn_of_durability(PGconn *conn, Error *e) {
+        _cleanup_(freep) char *off = NULL;
+        int r = query(conn,
+                      "SELECT string_agg(name, ' and ') FROM pg_settings WHERE setting = 'off' AND "
+                      "name IN ('fsync', 'full_page_writes')",
+                      0, NULL, &off, e);
+
+        if (r >= 0 && *off)
+                log_message(LOG_WARNING, NULL, NULL,
+                            "PostgreSQL has %s off: after a crash of its host, what was "
+                            "acknowledged may be gone, and tasks may run twice.",
+                            off);
+        return r;
+}
+
 int migrate_run(const Settings *settings, Error *e) {
         _cleanup_(pg_conn_freep) pg_conn_t *conn = NULL;
+        _cleanup_(freep) char *session = pg_session_select(true, "true");
         bool changed = false;
-        int r = connect_owner(settings, &conn, e);
+        int r = session ? connect_owner(settings, &conn, e) : -ENOMEM;
 
         if (r >= 0)
-                r = execute(conn, "BEGIN", e);
+                r = check_encoding(conn, e);
+        if (r >= 0)
+                r = warn_of_durability(conn, e);
+        if (r >= 0)
+                r = execute(conn, "BEGIN ISOLATION LEVEL READ COMMITTED", e);
+        if (r >= 0)
+                r = execute(conn, session, e);
         if (r >= 0)
                 r = migrate_locked(conn, settings, &changed, e);
         if (r >= 0)

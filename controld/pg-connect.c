@@ -97,7 +97,8 @@ static char *entry_of(const char *list, unsigned i) {
         return comma ? strndup(list, (size_t) (comma - list)) : strdup(list);
 }
 
-/* The last word about a parameter counts: ours in front of the connection string are defaults, those behind it choose the host. */
+/* The last word about a parameter counts: ours in front of the connection string are defaults, those behind it choose the host
+ * and what it speaks. */
 static PGconn *start_conn(PgConnect *c) {
         _cleanup_(freep) char *host = entry_of(c->host, c->turn),
                               *hostaddr = entry_of(c->hostaddr, c->turn),
@@ -108,13 +109,14 @@ static PGconn *start_conn(PgConnect *c) {
                                      "keepalives_interval",
                                      "keepalives_count",
                                      "tcp_user_timeout",
-                                     "dbname" },
-                   *values[16] = { "read-write", "sluice-controld", "5",        "1",
-                                   "5",          "10000",           c->conninfo };
+                                     "dbname",
+                                     "client_encoding" },
+                   *values[16] = { "read-write", "sluice-controld", "5",         "1",
+                                   "5",          "10000",           c->conninfo, "UTF8" };
         const struct {
                 const char *keyword, *value;
         } chosen[] = { { "host", host }, { "hostaddr", hostaddr }, { "port", port } };
-        size_t n = 7;
+        size_t n = 8;
 
         for (size_t i = 0; i < ELEMENTSOF(chosen) && c->n_hosts > 1; i++)
                 if (chosen[i].value) {

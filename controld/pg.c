@@ -11,6 +11,7 @@
 #include "log.h"
 #include "parse.h"
 #include "pg-connect.h"
+#include "pg-session.h"
 #include "str.h"
 #include "timespan.h"
 
@@ -157,11 +158,11 @@ static void set_ready(Pg *pg, bool ready) {
                 pg->on_ready(ready, pg->userdata);
 }
 
-/* The first result of a call is its result; through a pooler, the one behind that of its setup. */
+/* The first result of a call is its result; through a pooler, the one behind those of its setup. */
 static void keep_result(Pg *pg, PGresult *result) {
         PgCall *call = pg->first;
 
-        if (!call->result || (pg->pooled && PQresultStatus(call->result) == PGRES_TUPLES_OK)) {
+        if (!call->result || (pg->pooled && PQresultStatus(call->result) != PGRES_FATAL_ERROR)) {
                 PQclear(call->result);
                 call->result = result;
         } else {
@@ -268,6 +269,7 @@ static void on_lost(void *userdata) {
 
 int pg_new(sd_event *event, const PgOptions *options, void (*on_ready)(bool ready, void *userdata),
            void *userdata, Pg **ret) {
+        _cleanup_(freep) char *more = NULL;
         Pg *pg = calloc(1, sizeof(*pg));
         int r;
 
@@ -289,15 +291,16 @@ int pg_new(sd_event *event, const PgOptions *options, void (*on_ready)(bool read
         pg->connect.userdata = pg;
         /* The functions ask for rows by key. PostgreSQL would plan each such statement anew at each call, because the key says
          * which partition it is about, and took longer for that than to find it. */
-        pg->setup = str_format("SELECT set_config('role', 'sluice_controld', %1$s),"
-                               " set_config('statement_timeout', '%2$u', %1$s),"
-                               " set_config('plan_cache_mode', 'force_generic_plan', %1$s),"
-                               " set_config('sluice.lease', '%3$ums', %1$s),"
-                               " set_config('sluice.absence_grace', '%4$ums', %1$s),"
-                               " set_config('application_name', 'sluice-controld', %1$s),"
-                               " current_setting('transaction_read_only')",
-                               options->pooled ? "true" : "false", options->timeout_msec,
-                               options->lease_msec, options->absence_grace_msec);
+        more = str_format("set_config('role', 'sluice_controld', %1$s),"
+                          " set_config('statement_timeout', '%2$u', %1$s),"
+                          " set_config('plan_cache_mode', 'force_generic_plan', %1$s),"
+                          " set_config('sluice.lease', '%3$ums', %1$s),"
+                          " set_config('sluice.absence_grace', '%4$ums', %1$s),"
+                          " set_config('application_name', 'sluice-controld', %1$s),"
+                          " current_setting('transaction_read_only')",
+                          options->pooled ? "true" : "false", options->timeout_msec,
+                          options->lease_msec, options->absence_grace_msec);
+        pg->setup = more ? pg_session_select(options->pooled, more) : NULL;
         r = pg->setup ? lazy_timer_init(&pg->deadline, event, "pg-deadline", on_deadline, pg)
                       : -ENOMEM;
         if (r >= 0)
@@ -335,7 +338,8 @@ static bool send_statement(Pg *pg, const Statement *s, const char *const *values
                 return PQsendQueryPrepared(conn, s->name, (int) s->n_params, values, lengths,
                                            formats, 0) &&
                        PQpipelineSync(conn);
-        return PQsendQueryParams(conn, pg->setup, 0, NULL, NULL, NULL, NULL, 0) &&
+        return PQsendQueryParams(conn, PG_SESSION_ISOLATION, 0, NULL, NULL, NULL, NULL, 0) &&
+               PQsendQueryParams(conn, pg->setup, 0, NULL, NULL, NULL, NULL, 0) &&
                PQsendQueryParams(conn, s->sql, (int) s->n_params, NULL, values, lengths, formats,
                                  0) &&
                PQpipelineSync(conn);

@@ -28,6 +28,12 @@ from swarm import BenchError, Site, end, tree_of, wait_until  # noqa: E402
 POOLER = os.environ.get("SLUICE_PGBOUNCER", "/usr/sbin/pgbouncer")
 SETTINGS = ["listen_addresses=", "max_connections=60", "shared_buffers=64MB", "jit=off", "wal_keep_size=256MB", "hot_standby=on",
             "log_min_messages=fatal", "wal_receiver_timeout=5s", "wal_retrieve_retry_interval=200ms", "autovacuum_naptime=10s"]
+# Of the database, by somebody who has other things in mind.
+ODD = {"default_transaction_isolation": "serializable", "synchronous_commit": "off", "standard_conforming_strings": "off", "array_nulls": "off",
+       "transform_null_equals": "on", "DateStyle": "SQL, DMY", "IntervalStyle": "iso_8601", "bytea_output": "escape", "extra_float_digits": "-10",
+       "TimeZone": "Asia/Kathmandu", "client_encoding": "LATIN1", "lock_timeout": "500ms", "idle_session_timeout": "3s", "jit_above_cost": "0",
+       "escape_string_warning": "off", "backslash_quote": "on"}
+TABLES = ("run", "task", "attempt", "assignment", "queue", "live_run", "instance", "agent")
 
 
 class Cluster:
@@ -272,7 +278,7 @@ class Ground:
         self.site.wait_ready()
 
     def pooled(self):
-        """A pooler in transaction mode: no LISTEN, no prepared statement, no setting of a session."""
+        """A pooler in transaction mode: no LISTEN, no prepared statement, no setting of a session; and what somebody set for the database."""
         if not os.access(POOLER, os.X_OK):
             print(f"ok {self.number + 1} - pooled: a pooler in transaction mode # SKIP no {POOLER}")
             self.number += 1
@@ -285,21 +291,61 @@ class Ground:
             f"[databases]\nsluice = host={self.primary.directory}\n[pgbouncer]\nunix_socket_dir={directory}\nlisten_port=6432\nlisten_addr=\n"
             f"auth_type=trust\nauth_file={directory}/users\npool_mode=transaction\ndefault_pool_size=4\nlogfile={directory}/log\npidfile={directory}/pid\n"
             "ignore_startup_parameters=extra_float_digits\nserver_reset_query_always=1\nserver_reset_query=DISCARD ALL\n")
+        self.set_oddly()
         self.pooler = subprocess.Popen(self.site.as_user(POOLER, "-q", directory / "ini"), stderr=subprocess.DEVNULL)
         wait_until("the pooler", (directory / ".s.PGSQL.6432").exists, 10)
         self.reconfigure(f"host={directory} port=6432 dbname=sluice user=sluice", "DatabasePooler=yes", "Notifications=yes", "PollIntervalSec=500ms")
         self.site.wait_ready()
         listening = self.primary.sql("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'", "postgres", "postgres")
         self.same(listening, "0", "pooled: nobody listens")
-        with self.load("pooled", 10):
-            pass
+        self.load_level("pooled")
         with self.load("pooled, and the server ends at once", 20):
             self.primary.stop("immediate")
             self.primary.start()
+        self.primary.sql("ALTER DATABASE sluice RESET ALL", "postgres", "postgres")
         self.site.config.write_text("\n".join(l for l in self.site.config.read_text().splitlines()
                                               if not l.startswith(("Notifications", "Poll"))) + "\n")
         self.reconfigure(f"host={self.one.directory},{self.two.directory} dbname=sluice user=sluice")
         self.site.wait_ready()
+
+    def set_oddly(self):
+        text = [f"ALTER DATABASE sluice SET {name} = '{value}'" for name, value in ODD.items()]
+        self.primary.sql("; ".join(text), "postgres", "postgres")
+
+    def load_level(self, what):
+        """Only transactions that are serializable have locks of this kind."""
+        seen = 0
+        with self.load(what, 10):
+            for _ in range(20):
+                seen += int(self.primary.sql("SELECT count(*) FROM pg_locks WHERE mode = 'SIReadLock'", "postgres", "postgres"))
+                time.sleep(0.2)
+        self.same(seen, 0, f"{what}: our transactions are of the level that they need")
+
+    def settings(self):
+        """What somebody set for the database, ours do without."""
+        self.set_oddly()
+        self.site.restart()
+        self.load_level("settings")
+        self.two.signal(signal.SIGSTOP)
+        try:
+            status = self.ask("/api/v1/keys", "-H", f"Authorization: Bearer {self.token}", "-H", "Content-Type: application/json", "-d", '{"type": "enrolment"}')[0]
+            self.same(status, "503", "settings: nothing is acknowledged before it is where it has to be")
+        finally:
+            self.two.signal(signal.SIGCONT)
+        self.primary.sql("ALTER DATABASE sluice RESET ALL; CREATE DATABASE ascii OWNER sluice ENCODING 'SQL_ASCII' TEMPLATE template0", "postgres", "postgres")
+        self.reconfigure(f"host={self.one.directory},{self.two.directory} dbname=ascii user=sluice")
+        wait_until("the refusal", lambda: "needs UTF8" in self.site.log.read_text(), 20)
+        self.ok(self.ask()[0] != "200", "settings: a database that does not know all characters is refused")
+        self.reconfigure(f"host={self.one.directory},{self.two.directory} dbname=sluice user=sluice")
+        self.site.wait_ready()
+
+    def locked(self):
+        """Somebody has each table to himself for a while, as ALTER TABLE and VACUUM FULL do."""
+        pid = self.site.process.pid
+        with self.load("locked", 6 * len(TABLES)):
+            for table in TABLES:
+                self.primary.sql(f"BEGIN; LOCK TABLE sluice.{table} IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(4); COMMIT", "postgres")
+        self.same_supervisor("locked", pid)
 
     def promote(self):
         """The primary is lost; the standby becomes one. Last, because nobody is standby then."""
@@ -370,7 +416,7 @@ def end_when_done(self):
 def main():
     parser = argparse.ArgumentParser(description="PostgreSQL's bad days.")
     parser.add_argument("--build", type=Path, required=True, help="where make bench-tools and controld were built")
-    parser.add_argument("--only", default="kill,hang,silent,full,readonly,pooled,promote,space", help="which")
+    parser.add_argument("--only", default="kill,hang,silent,full,settings,locked,readonly,pooled,promote,space", help="which")
     parser.add_argument("--kills", type=int, default=6, help="of workers; the figure asked for is 1000")
     parser.add_argument("--crashes", type=int, default=2, help="immediate stops of PostgreSQL; the figure asked for is 100")
     parser.add_argument("--pause", type=float, default=1.0, help="seconds between two faults")
