@@ -274,21 +274,6 @@ static int check_encoding(PGconn *conn, Error *e) {
         return r;
 }
 
-static int warn_of_durability(PGconn *conn, Error *e) {
-        _cleanup_(freep) char *off = NULL;
-        int r = query(conn,
-                      "SELECT string_agg(name, ' and ') FROM pg_settings WHERE setting = 'off' AND "
-                      "name IN ('fsync', 'full_page_writes')",
-                      0, NULL, &off, e);
-
-        if (r >= 0 && *off)
-                log_message(LOG_WARNING, NULL, NULL,
-                            "PostgreSQL has %s off: after a crash of its host, what was "
-                            "acknowledged may be gone, and tasks may run twice.",
-                            off);
-        return r;
-}
-
 int migrate_run(const Settings *settings, Error *e) {
         _cleanup_(pg_conn_freep) pg_conn_t *conn = NULL;
         _cleanup_(freep) char *session = pg_session_select(true, "true");
@@ -297,8 +282,6 @@ int migrate_run(const Settings *settings, Error *e) {
 
         if (r >= 0)
                 r = check_encoding(conn, e);
-        if (r >= 0)
-                r = warn_of_durability(conn, e);
         if (r >= 0)
                 r = execute(conn, "BEGIN ISOLATION LEVEL READ COMMITTED", e);
         if (r >= 0)

@@ -84,6 +84,17 @@ BEGIN
 END
 $$;
 
+-- Somebody has a table to himself, or waits for that, and everybody who would say something waits behind him: silence means nothing.
+CREATE OR REPLACE FUNCTION sluice.is_locked_up() RETURNS boolean
+LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+        RETURN EXISTS (SELECT FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
+                        WHERE l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
+                          AND l.mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
+                          AND l.pid <> pg_backend_pid() AND c.relnamespace = 'sluice'::regnamespace);
+END
+$$;
+
 -- The runs of an instance, of which presence says that it was last heard of then, whose grace is over. Their grace is that of
 -- the slowest of their tasks to stop: a run is given up as a whole, since its tasks share a workspace.
 CREATE OR REPLACE FUNCTION sluice.loss_runs(p_instance uuid, p_heard timestamptz) RETURNS TABLE (run uuid, retried boolean)
@@ -279,7 +290,7 @@ DECLARE
         v_held uuid[];
         v_there uuid[];
 BEGIN
-        IF NOT pg_try_advisory_xact_lock(hashtext('sluice'), 4) THEN
+        IF NOT pg_try_advisory_xact_lock(hashtext('sluice'), 4) OR sluice.is_locked_up() THEN
                 RETURN;
         END IF;
         v_since := sluice.attend();

@@ -152,7 +152,20 @@ for locked in "FROM sluice.run WHERE id = '$run'" "FROM sluice.presence WHERE in
         beside "SELECT $locked FOR NO KEY UPDATE" "SELECT api.presence_flush('{}')"
         is "$(sql "SELECT count(*) FROM sluice.assignment WHERE run = '$run'")" 1 "so does one that gives an agent up"
 done
-sql "UPDATE sluice.attendance SET last_at = clock_timestamp()" "SELECT api.presence_flush('{}')" >/dev/null
+
+# Who has a table to himself keeps agents from saying that they are here.
+locked_up() { sql "UPDATE sluice.attendance SET last_at = clock_timestamp() - interval '$1', since = since - interval '1 day'" >/dev/null; }
+for mode in "ACCESS EXCLUSIVE" SHARE; do
+        locked_up 0
+        beside "LOCK TABLE sluice.key IN $mode MODE" "SELECT api.presence_flush('{}')"
+        is "$(sql "SELECT count(*) FROM sluice.assignment WHERE run = '$run'")" 1 "none is given up while a table is locked $mode"
+done
+locked_up '31 seconds'
+sql "SELECT api.presence_flush('{}')" >/dev/null
+is "$(sql "SELECT count(*) FROM sluice.assignment WHERE run = '$run'")" 1 "nor before a whole grace after that"
+
+locked_up 0
+sql "SELECT api.presence_flush('{}')" >/dev/null
 is "$(sql "SELECT count(*) FROM sluice.assignment WHERE run = '$run'")" 0 "until nobody is"
 
 done_testing
