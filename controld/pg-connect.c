@@ -13,6 +13,7 @@
 #include "timespan.h"
 
 #define CONNECT_USEC (5 * USEC_PER_SEC) /* with one host */
+#define COMPLAIN_USEC (10 * USEC_PER_SEC)
 
 static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userdata);
 static int on_retry(sd_event_source *source, uint64_t usec, void *userdata);
@@ -35,19 +36,26 @@ static void drop(PgConnect *c) {
         pg_connect_expect(c, false);
 }
 
+/* Once, and again when the reason is another: the first one may be over long before the last. */
 static void complain(PgConnect *c, uint64_t delay) {
-        _cleanup_(freep) char *words = strdup(c->conn ? PQerrorMessage(c->conn) : "");
+        _cleanup_(freep) char *copy = strdup(c->why ? c->why : PQerrorMessage(c->conn));
+        const char *words = copy ? str_strip(copy) : "";
         char text[TIMESPAN_TEXT_MAX];
+        uint64_t now = 0;
 
-        if (c->complained)
+        (void) sd_event_now(c->event, CLOCK_MONOTONIC, &now);
+        if (c->complaint &&
+            (str_eq(c->complaint, words) || now < c->complained_usec + COMPLAIN_USEC))
                 return;
-        c->complained = true;
+        c->complained_usec = now;
+        (void) str_replace(&c->complaint, words);
         log_message(LOG_WARNING, NULL, NULL,
                     "No connection to PostgreSQL for %s: %s; trying again, first in %s.", c->what,
-                    c->why  ? c->why
-                    : words ? str_strip(words)
-                            : "",
-                    timespan_format(delay, text));
+                    words, timespan_format(delay, text));
+}
+
+void pg_connect_blame(PgConnect *c, const char *why) {
+        (void) str_replace(&c->why, why);
 }
 
 void pg_connect_lose(PgConnect *c) {
@@ -59,10 +67,10 @@ void pg_connect_lose(PgConnect *c) {
         if (++c->failed % c->n_hosts == 0) {
                 delay = backoff_next_usec(&c->backoff);
                 complain(c, delay);
+                (void) str_replace(&c->why, NULL);
         }
         drop(c);
         c->connected = false;
-        c->why = NULL;
         if (sd_event_source_set_time_relative(c->retry, delay) < 0 ||
             sd_event_source_set_enabled(c->retry, SD_EVENT_ONESHOT) < 0)
                 log_error(-EIO, "Cannot arm the timer of a reconnect");
@@ -145,7 +153,8 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *userdata) {
 static void on_silence(void *userdata) {
         PgConnect *c = userdata;
 
-        c->why = PQstatus(c->conn) != CONNECTION_BAD ? "it does not answer" : NULL;
+        if (PQstatus(c->conn) != CONNECTION_BAD)
+                pg_connect_blame(c, "it does not answer");
         pg_connect_lose(c);
 }
 
@@ -185,9 +194,10 @@ void pg_connect_lose_later(PgConnect *c) {
 void pg_connect_settled(PgConnect *c) {
         backoff_reset(&c->backoff);
         c->failed = 0;
-        if (c->complained)
+        if (c->complaint)
                 log_notice("Connected to PostgreSQL for %s again.", c->what);
-        c->complained = false;
+        (void) str_replace(&c->complaint, NULL);
+        (void) str_replace(&c->why, NULL);
 }
 
 int pg_connect_flush(PgConnect *c) {
@@ -248,6 +258,8 @@ void pg_connect_done(PgConnect *c) {
         c->retry = sd_event_source_disable_unref(c->retry);
         drop(c);
         lazy_timer_done(&c->silence);
+        free(c->why);
+        free(c->complaint);
         free(c->conninfo);
         free(c->host);
         free(c->hostaddr);

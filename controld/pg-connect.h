@@ -21,10 +21,10 @@ typedef struct PgConnect {
         Backoff backoff;
         uint64_t silence_usec; /* how long the server may take for what it owes us */
         bool connected;
-        const char *
-                why; /* borrowed: literal; it is being lost because of this, which libpq does not know */
-        bool complained;  /* trouble was logged; said again when it ends */
-        const char *what; /* borrowed: literal, for messages */
+        char *why;       /* owned: a host is of no use because of this, which libpq does not know */
+        char *complaint; /* owned: trouble was logged, with these words; said again when it ends */
+        uint64_t complained_usec; /* CLOCK_MONOTONIC */
+        const char *what;         /* borrowed: literal, for messages */
         int (*on_connected)(
                 void *userdata); /* may send queries; negative gives up this connection */
         int (*on_readable)(void *userdata); /* input was consumed; negative loses the connection */
@@ -40,6 +40,9 @@ void pg_connect_settled(PgConnect *c);
 
 /* Sends what is buffered; asks for EPOLLOUT only if bytes remain. */
 int pg_connect_flush(PgConnect *c);
+
+/* Why it is about to be lost, where libpq does not know; copied. Of several hosts this one counts: another is a standby, as it should be. */
+void pg_connect_blame(PgConnect *c, const char *why);
 
 /* Drops the connection and tries again later. */
 void pg_connect_lose(PgConnect *c);

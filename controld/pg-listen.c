@@ -29,6 +29,11 @@ static int listener_on_readable(void *userdata) {
                 bool beats = status == PGRES_TUPLES_OK && str_eq(PQgetvalue(result, 0, 0), "f"),
                      listens = status == PGRES_COMMAND_OK, failed = result && !beats && !listens;
 
+                if (failed) {
+                        const char *words = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+
+                        pg_connect_blame(&l->connect, words ? words : "it takes no writes");
+                }
                 PQclear(result);
                 if (failed)
                         return -ENOTCONN;

@@ -140,9 +140,9 @@ static void call_finish(Pg *pg, PgCall *call, int r) {
                 else if (r >= 0)
                         reply_from_error(pg, call->result, &reply);
                 call->done(&reply, call->userdata);
-        } else if (r >= 0 && call->preparing && PQresultStatus(call->result) != PGRES_COMMAND_OK &&
-                   PQresultStatus(call->result) != PGRES_TUPLES_OK) {
-                log_debug("Cannot prepare: %s", PQresultErrorMessage(call->result));
+        } else if (r >= 0 && call->preparing && PQresultStatus(call->result) == PGRES_FATAL_ERROR) {
+                pg_connect_blame(&pg->connect,
+                                 PQresultErrorField(call->result, PG_DIAG_MESSAGE_PRIMARY));
         }
         PQclear(call->result);
         free(call);
@@ -193,7 +193,7 @@ static int on_readable(void *userdata) {
                         bool last = call->preparing && call->userdata;
 
                         if (call->preparing && takes_no_writes(call->result)) {
-                                pg->connect.why = "it takes no writes";
+                                pg_connect_blame(&pg->connect, "it takes no writes");
                                 bad = true;
                         }
                         call_finish(pg, call, 0);

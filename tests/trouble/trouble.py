@@ -31,7 +31,7 @@ SETTINGS = ["listen_addresses=", "max_connections=60", "shared_buffers=64MB", "j
 # Of the database, by somebody who has other things in mind.
 ODD = {"default_transaction_isolation": "serializable", "synchronous_commit": "off", "standard_conforming_strings": "off", "array_nulls": "off",
        "transform_null_equals": "on", "DateStyle": "SQL, DMY", "IntervalStyle": "iso_8601", "bytea_output": "escape", "extra_float_digits": "-10",
-       "TimeZone": "Asia/Kathmandu", "client_encoding": "LATIN1", "lock_timeout": "500ms", "idle_session_timeout": "3s", "jit_above_cost": "0",
+       "TimeZone": "Asia/Kathmandu", "client_encoding": "LATIN1", "lock_timeout": "500ms", "idle_session_timeout": "10s", "jit_above_cost": "0",
        "escape_string_warning": "off", "backslash_quote": "on"}
 TABLES = ("run", "task", "attempt", "assignment", "queue", "live_run", "instance", "agent")
 
@@ -332,6 +332,11 @@ class Ground:
             self.same(status, "503", "settings: nothing is acknowledged before it is where it has to be")
         finally:
             self.two.signal(signal.SIGCONT)
+        self.primary.sql("REVOKE sluice_controld FROM sluice; SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'sluice'", "postgres", "postgres")
+        wait_until("the reason in the journal", lambda: "permission denied to set role" in self.site.log.read_text(), 30)
+        self.primary.sql("GRANT sluice_controld TO sluice", "postgres", "postgres")
+        wait_until("controld to be ready", lambda: self.ask()[0] == "200", 10)
+        self.ok(True, "settings: a right that is gone is named, and given again it is enough")
         self.primary.sql("ALTER DATABASE sluice RESET ALL; CREATE DATABASE ascii OWNER sluice ENCODING 'SQL_ASCII' TEMPLATE template0", "postgres", "postgres")
         self.reconfigure(f"host={self.one.directory},{self.two.directory} dbname=ascii user=sluice")
         wait_until("the refusal", lambda: "needs UTF8" in self.site.log.read_text(), 20)
