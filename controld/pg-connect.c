@@ -105,6 +105,17 @@ static char *entry_of(const char *list, unsigned i) {
         return comma ? strndup(list, (size_t) (comma - list)) : strdup(list);
 }
 
+/* What the server says unasked: a last word, or what is nobody's business. libpq would write it to stderr. */
+static void on_notice(void *userdata, const PGresult *notice) {
+        const char *severity = PQresultErrorField(notice, PG_DIAG_SEVERITY_NONLOCALIZED),
+                   *words = PQresultErrorField(notice, PG_DIAG_MESSAGE_PRIMARY);
+
+        if (str_eq(severity, "FATAL"))
+                pg_connect_blame(userdata, words);
+        else
+                log_debug("PostgreSQL: %s", words ? words : "");
+}
+
 /* The last word about a parameter counts: ours in front of the connection string are defaults, those behind it choose the host
  * and what it speaks. */
 static PGconn *start_conn(PgConnect *c) {
@@ -138,6 +149,8 @@ static void begin(PgConnect *c) {
         uint64_t patience = c->silence_usec < CONNECT_USEC ? c->silence_usec : CONNECT_USEC;
 
         c->conn = start_conn(c);
+        if (c->conn)
+                (void) PQsetNoticeReceiver(c->conn, on_notice, c);
         (void) lazy_timer_set(&c->silence, patience);
         if (!c->conn || PQstatus(c->conn) == CONNECTION_BAD || watch(c, EPOLLOUT) < 0)
                 pg_connect_lose(c);

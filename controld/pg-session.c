@@ -19,6 +19,7 @@ static const struct {
         { "IntervalStyle", "'postgres'" },
         { "bytea_output", "'hex'" },
         { "extra_float_digits", "'1'" },
+        { "client_min_messages", "'warning'" },
 };
 
 char *pg_session_select(bool local, const char *more) {

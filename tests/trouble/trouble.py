@@ -32,7 +32,7 @@ SETTINGS = ["listen_addresses=", "max_connections=60", "shared_buffers=64MB", "j
 ODD = {"default_transaction_isolation": "serializable", "synchronous_commit": "off", "standard_conforming_strings": "off", "array_nulls": "off",
        "transform_null_equals": "on", "DateStyle": "SQL, DMY", "IntervalStyle": "iso_8601", "bytea_output": "escape", "extra_float_digits": "-10",
        "TimeZone": "Asia/Kathmandu", "client_encoding": "LATIN1", "lock_timeout": "500ms", "idle_session_timeout": "10s", "jit_above_cost": "0",
-       "escape_string_warning": "off", "backslash_quote": "on"}
+       "escape_string_warning": "off", "backslash_quote": "on", "client_min_messages": "debug1"}
 TABLES = ("run", "task", "attempt", "assignment", "queue", "live_run", "instance", "agent")
 
 
@@ -326,6 +326,7 @@ class Ground:
         self.set_oddly()
         self.site.restart()
         self.load_level("settings")
+        self.ok("DEBUG" not in self.site.log.read_text(), "settings: what the server tells everybody is not in our journal")
         self.two.signal(signal.SIGSTOP)
         try:
             status = self.ask("/api/v1/keys", "-H", f"Authorization: Bearer {self.token}", "-H", "Content-Type: application/json", "-d", '{"type": "enrolment"}')[0]
