@@ -91,7 +91,7 @@ BEGIN
         RETURN EXISTS (SELECT FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
                         WHERE l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
                           AND l.mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
-                          AND l.pid <> pg_backend_pid() AND c.relnamespace = 'sluice'::regnamespace);
+                          AND l.pid IS DISTINCT FROM pg_backend_pid() AND c.relnamespace = 'sluice'::regnamespace);
 END
 $$;
 
