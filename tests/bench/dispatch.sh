@@ -1,7 +1,7 @@
 #!/bin/bash
 # Attempts made, placed and finished per second by the SQL functions alone, on a PostgreSQL of its own with durability on.
 #
-#   tests/bench/dispatch.sh [BACKLOG [SECONDS [CLIENTS]]]      default: 1000 and 100000, 10, 4
+#   tests/bench/dispatch.sh [BACKLOG [SECONDS [CLIENTS [MONTHS]]]]      default: 1000 and 100000, 10, 4, and 0 months of history
 #
 # 100 instances with 10 slots each. An agent's call reports the end and the log of all that it has, and is answered with what it is
 # given; so a call is one transaction for ten attempts. Everything is on one machine: say what else was running on it.
@@ -25,8 +25,10 @@ seed() { # backlog
         psql -X -q -d postgres -c "DROP DATABASE IF EXISTS bench" -c "CREATE DATABASE bench" 2>/dev/null
         { echo "BEGIN;"; cat "$top"/sql/{bootstrap,roles}.sql "$top"/sql/migrations/*.sql "$top"/sql/api/*.sql; echo "COMMIT;"; } | ask >/dev/null 2>&1
         ask -f "$top/tests/sql/fixtures.psql" >/dev/null
-        ask -v backlog="$1" >/dev/null <<'SQL'
+        ask -v backlog="$1" -v months="$months" >/dev/null <<'SQL'
 SET synchronous_commit = off;
+SELECT sluice.partition_ensure(p, (now() - make_interval(months => m))::date)
+  FROM unnest(ARRAY['run', 'task', 'attempt', 'log_chunk', 'metric_sample', 'evidence']) p, generate_series(2, :months) m;
 SELECT t.pipe('p', '{a}');
 SELECT t.agent('n' || n, 10, '{"zone": "a"}'), t.sync('n' || n) FROM generate_series(1, 100) n;
 UPDATE sluice.presence SET last_seen_at = now() + interval '1 day';
@@ -62,6 +64,7 @@ run() { # seconds, clients that make runs, clients that are agents
         echo "SELECT length(api.run_create(t.h('owner'), 'default', 'p', NULL, NULL)::text);" >make.sql
         printf '%s\n' '\set n random(1, 100)' 'SELECT t.step(:n);' >agent.sql
         echo 'SELECT api.dispatch();' >look.sql
+        local -x PGOPTIONS='-c plan_cache_mode=force_generic_plan' # as controld has it
         [ "$2" = 0 ] || { pgbench -n -d bench -f make.sql -c "$2" -T "$1" >/dev/null 2>&1 & pids+=($!); }
         [ "$3" = 0 ] || { pgbench -n -d bench -f agent.sql -c "$3" -T "$1" >/dev/null 2>&1 & pids+=($!); }
         pgbench -n -d bench -f look.sql -c 1 -R 100 -T "$1" >/dev/null 2>&1 & pids+=($!)
@@ -71,7 +74,8 @@ run() { # seconds, clients that make runs, clients that are agents
                 "$((($(ask -c "SELECT count(*) FROM sluice.run WHERE ended_at IS NOT NULL") - done_) / $1))"
 }
 
-echo " backlog   makers   agents     made/s finished/s   (load before: $(cut -d' ' -f1 /proc/loadavg), $(nproc) CPUs)"
+months=${4:-0}
+echo " backlog   makers   agents     made/s finished/s   ($months months of history, load before: $(cut -d' ' -f1 /proc/loadavg), $(nproc) CPUs)"
 for backlog in ${1:-1000 100000}; do
         seed "$backlog"
         run "${2:-10}" 0 "${3:-4}"
