@@ -136,6 +136,13 @@ BEGIN
            AND sluice.run_can_begin_again(p_run) THEN
                 UPDATE sluice.task SET state = 'waiting', retry_at = NULL
                  WHERE run = p_run AND NOT apart AND (state IN ('succeeded', 'skipped') OR retry_at IS NOT NULL);
+                LOOP -- what was skipped for how something before it had ended may have to be done this time
+                        UPDATE sluice.task t SET state = 'waiting', fanout_count = NULL
+                         WHERE t.run = p_run AND t.apart AND t.parent IS NULL AND t.passed_over IS NULL AND t.state IN ('succeeded', 'skipped')
+                           AND EXISTS (SELECT FROM sluice.task b
+                                        WHERE b.run = p_run AND b.name = ANY (t.after || t.after_failure || t.after_any) AND b.state = 'waiting');
+                        EXIT WHEN NOT FOUND;
+                END LOOP;
                 UPDATE sluice.run SET instance = NULL WHERE id = p_run;
                 UPDATE sluice.queue SET instance = NULL WHERE run = p_run AND NOT apart;
                 IF NOT EXISTS (SELECT FROM sluice.assignment WHERE run = p_run) THEN

@@ -174,6 +174,25 @@ INSERT INTO sluice.cleanup (instance, run) VALUES (t.id('gpu3'), :'r');
 SELECT is(t.sync('gpu3', t.known((SELECT id FROM sluice.attempt WHERE run = :'r' AND task = 'y'), 1, 'running')) -> 'clean', NULL, 'nor what a task of the run uses');
 SELECT is(t.ends('gpu3', :'r', 'y') -> 'clean', jsonb_build_array(:'r'), 'but when it has ended');
 
+-- What was skipped for how something before it had ended is asked anew when that is done again: it may end otherwise.
+SELECT api.run_cancel(t.h('operator'), id) FROM sluice.run WHERE ended_at IS NULL \g /dev/null
+SELECT t.events(a.name, t.event(x.attempt, x.epoch, 'ended', '{"result": "signal"}')) FROM sluice.assignment x JOIN sluice.instance i ON i.id = x.instance JOIN sluice.agent a ON a.id = i.agent \g /dev/null
+SELECT t.deploy('n', jsonb_build_array('{"name": "a"}'::jsonb, '{"name": "b", "after": ["a"]}'::jsonb,
+        '{"name": "tell", "after_failure": ["a"]}'::jsonb || t.selector('{"site": "n"}'), '{"name": "then", "after": ["tell"]}'::jsonb || t.selector('{"site": "n"}')),
+        t.selector('{"site": "n"}')) \g /dev/null
+SELECT t.agent('n1', 4, '{"site": "n"}'), t.agent('n2', 4, '{"site": "n"}') \g /dev/null
+SELECT t.sync('n1') \g /dev/null
+SELECT t.run('n') AS r \gset
+SELECT t.begins('n1', :'r', 'a'), t.ends('n1', :'r', 'a'), t.begins('n1', :'r', 'b') \g /dev/null
+SELECT is(t.tasks(:'r'), 'a:succeeded b:running tell:skipped then:skipped', 'without a failure nobody has to be told');
+SELECT t.sync('n2') \g /dev/null
+SELECT t.gone('n1') \g /dev/null
+SELECT is(t.tasks(:'r'), 'a:queued b:waiting tell:waiting then:waiting', 'what it was skipped for is done again, so that is not certain any more');
+SELECT t.begins('n2', :'r', 'a'), t.ends('n2', :'r', 'a', 'exit-code') \g /dev/null
+SELECT is(t.tasks(:'r'), 'a:failed b:skipped tell:queued then:waiting', 'after a failure somebody has');
+SELECT t.ends('n2', :'r', 'tell'), t.ends('n2', :'r', 'then') \g /dev/null
+SELECT is(t.get(:'r') ->> 'outcome', 'exit-code', 'and the run ends as it failed');
+
 -- What cannot be.
 SELECT is(t.error($$SELECT t.deploy('w', '[{"name": "a", "agent_selector": [{"key": "x"}]}]')$$), 'ZF400 bad-spec', 'a selector of a task is checked');
 SELECT is(t.error($$SELECT t.deploy('w', '[{"name": "a", "agent_selector": []}]', '{"type": "streaming"}')$$), 'ZF400 bad-spec', 'a streaming pipe''s task has none');
