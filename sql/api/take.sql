@@ -28,6 +28,7 @@ DECLARE
         v_memory int8[];
         v_memory_left int8[];
         v_total int;
+        v_full uuid[]; -- demands of which no further run may begin
         v_attempts uuid[];
         v_given uuid[];
         v_here uuid[];
@@ -51,11 +52,23 @@ BEGIN
 
                 EXIT WHEN v_open IS NULL OR NOT v_waits;
 
-                -- First what belongs to runs that began there.
+                -- First what belongs to runs that began there. What is too large for the room that there is, or waits for its limit, leaves its turn to others.
+                v_full := ARRAY(
+                        SELECT d.id
+                          FROM (SELECT DISTINCT q.demand FROM sluice.queue q WHERE q.instance = ANY (v_open)) q
+                          JOIN sluice.demand d ON d.id = q.demand
+                         CROSS JOIN LATERAL sluice.demand_room(d) m
+                         WHERE least(m.subject_room, m.project_room) <= 0);
                 v_attempts := ARRAY(
                         SELECT q.attempt
                           FROM sluice.queue q JOIN sluice.run r ON r.id = q.run
+                         CROSS JOIN LATERAL (
+                                SELECT FROM sluice.demand d JOIN unnest(v_open, v_types, v_labels, v_memory, v_memory_left) o (id, type, labels, memory, memory_left) ON d.type = o.type
+                                 WHERE d.id = q.demand AND o.id = q.instance AND o.labels @@ d.path
+                                   AND (o.memory IS NULL
+                                        OR sluice.memory_need(d.memory_bytes, d.memory_permyriad, o.memory) <= greatest(o.memory_left, 0)) OFFSET 0) d
                          WHERE q.instance = ANY (v_open) AND (q.avoid_until > clock_timestamp()) IS NOT TRUE
+                           AND (q.demand <> ALL (v_full) OR EXISTS (SELECT FROM sluice.live_run l WHERE l.run = q.run))
                          ORDER BY q.priority DESC, q.attempt LIMIT v_total
                            FOR NO KEY UPDATE OF r SKIP LOCKED);
 

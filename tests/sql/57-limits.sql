@@ -186,6 +186,44 @@ INSERT INTO sluice.queue (attempt, run, demand) SELECT :'a1', :'a', v.demands[1]
 SELECT t.sync(:'on_a') \g /dev/null
 SELECT is((t.attempt(:'a')).state, 'assigned', 'and by an instance that asks');
 
+-- What began on an instance and can never go on there, for its next task is larger than the host, takes no turn from what can.
+SELECT t.agent('tight', 1, '{"host": "tight"}') \g /dev/null
+UPDATE sluice.instance SET memory_bytes = 1024 * 1024 * 1024 WHERE id = t.id('tight');
+SELECT t.deploy(n, jsonb_build_array('{"name": "a"}'::jsonb, jsonb_build_object('name', 'b', 'after', '["a"]'::jsonb, 'directives',
+                jsonb_build_array(jsonb_build_array('ExecStart', '/bin/true'), jsonb_build_array('MemoryMax', m)))), t.selector('{"host": "tight"}') || jsonb_build_object('priority', p))
+  FROM (VALUES ('grows', '64G', 5), ('fits', '64M', 0)) x (n, m, p) \g /dev/null
+SELECT t.run('grows') AS grows \gset
+SELECT t.sync('tight') \g /dev/null
+SELECT t.ends('tight', :'grows', 'a') \g /dev/null
+SELECT is(t.tasks(:'grows'), 'a:succeeded b:queued', 'a run goes on where it began');
+SELECT matches(t.why(:'grows', 'b'), '64G', 'and says why it cannot');
+SELECT t.run('fits') AS fits \gset
+SELECT api.dispatch() \g /dev/null
+SELECT is(t.answer(t.ends('tight', :'fits', 'a')), 'acknowledged:2 start:1', 'the next one that began there goes on all the same, at once');
+SELECT t.events('tight', t.event((t.attempt(:'fits', 'b')).id, 1, 'refused', '{"requeue": true}')) \g /dev/null
+UPDATE sluice.queue SET avoid_until = now() WHERE run = :'fits';
+SELECT is(t.answer(t.sync('tight')), 'start:1', 'also by asking');
+SELECT api.run_cancel(t.h('operator'), :'grows') \g /dev/null
+SELECT t.ends('tight', :'fits', 'b') \g /dev/null
+
+-- Nor does what waits for an instance and for its limit.
+SELECT t.agent('slow', 1, '{"host": "slow"}') \g /dev/null
+SELECT t.sync('slow') \g /dev/null
+SELECT t.deploy('everywhere', jsonb_build_array(jsonb_build_object('name', 'f', 'run_on_all', (t.selector('{"host": null}') -> 'agent_selector'))),
+                '{"concurrency_limit": 1, "priority": 5}') \g /dev/null
+SELECT t.run('everywhere') AS first \gset
+SELECT t.begins(n, :'first', 'f@' || n) FROM unnest(ARRAY['tight', 'slow']) n \g /dev/null
+SELECT t.ends('tight', :'first', 'f@tight') \g /dev/null
+SELECT t.run('everywhere') AS second \gset
+SELECT is(t.tasks(:'second') || ' ' || t.places(:'second'), 'f:queued f@slow:queued f@tight:queued f@ f@slow@- f@tight@-', 'one run at once, and the second waits');
+SELECT t.run('fits') AS fits \gset
+SELECT api.dispatch() \g /dev/null
+SELECT is(t.answer(t.ends('tight', :'fits', 'a')), 'acknowledged:2 start:1', 'others go on at once where it waits');
+SELECT t.ends('tight', :'fits', 'b'), t.ends('slow', :'first', 'f@slow') \g /dev/null
+SELECT is(t.sync('tight') #>> '{start,0,task}', 'f@tight', 'and when the first is over the second has its turn');
+SELECT t.ends('tight', :'second', 'f@tight'), t.sync('slow'), t.ends('slow', :'second', 'f@slow') \g /dev/null
+SELECT is(t.get(:'second') ->> 'state', 'succeeded', 'to its end');
+
 SELECT is((SELECT count(*) FROM sluice.live_run l WHERE EXISTS (SELECT FROM sluice.run r WHERE r.id = l.run AND r.ended_at IS NOT NULL)), 0::bigint,
           'no run that has ended is counted');
 
