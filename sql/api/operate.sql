@@ -121,6 +121,7 @@ DECLARE
         v_bound uuid[] := ARRAY(SELECT r.id FROM sluice.live_run l JOIN sluice.run r ON r.id = l.run JOIN sluice.instance i ON i.id = r.instance
                                  WHERE i.agent = v_agent.id);
         v_trials uuid[] := sluice.trials_on(v_agent.id);
+        v_queued uuid[] := ARRAY(SELECT q.run FROM sluice.queue q JOIN sluice.instance i ON i.id = q.instance WHERE i.agent = v_agent.id AND NOT q.apart);
         v_waiting uuid[];
         v_attempt uuid;
         v_run uuid;
@@ -129,7 +130,7 @@ BEGIN
                 PERFORM sluice.fail(400, 'bad-request', 'Parameter "force" is true or false.');
         END IF;
 
-        PERFORM FROM sluice.run WHERE id = ANY (v_runs || v_bound || v_trials) ORDER BY id FOR NO KEY UPDATE;
+        PERFORM FROM sluice.run WHERE id = ANY (v_runs || v_bound || v_trials || v_queued) ORDER BY id FOR NO KEY UPDATE;
         PERFORM sluice.agent_hold(v_agent.id);
 
         IF EXISTS (SELECT FROM sluice.assignment x JOIN sluice.instance i ON i.id = x.instance
@@ -160,7 +161,7 @@ BEGIN
            FROM sluice.run r JOIN sluice.instance i ON i.id = r.instance
           WHERE r.id = ANY (v_bound) AND i.agent = v_agent.id AND r.ended_at IS NULL
             AND EXISTS (SELECT FROM sluice.task t WHERE t.run = r.id AND t.state IN ('waiting', 'queued') AND NOT t.apart);
-        UPDATE sluice.run r SET instance = NULL FROM sluice.instance i WHERE r.id = ANY (v_bound) AND i.id = r.instance AND i.agent = v_agent.id;
+        UPDATE sluice.run r SET instance = NULL FROM sluice.instance i WHERE r.id = ANY (v_bound || v_queued) AND i.id = r.instance AND i.agent = v_agent.id;
         UPDATE sluice.attempt SET log_complete = true
          WHERE id IN (SELECT o.attempt FROM sluice.owed_log o JOIN sluice.instance i ON i.id = o.instance WHERE i.agent = v_agent.id);
 

@@ -217,7 +217,7 @@ BEGIN
                 DELETE FROM sluice.live_run l WHERE l.run = ANY (ARRAY(SELECT e.id FROM ended e)) RETURNING l.project, l.subject, l.pipe
         ), clean AS (
                 INSERT INTO sluice.cleanup (instance, run)
-                SELECT e.instance, e.id FROM ended e WHERE e.instance IS NOT NULL
+                SELECT e.instance, e.id FROM ended e WHERE EXISTS (SELECT FROM sluice.instance i WHERE i.id = e.instance)
                 UNION
                 SELECT a.instance, e.id FROM ended e CROSS JOIN LATERAL sluice.attempts_of(e.id) a
                  WHERE e.apart AND EXISTS (SELECT FROM sluice.instance i WHERE i.id = a.instance)

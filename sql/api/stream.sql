@@ -326,7 +326,7 @@ END
 $$;
 
 -- A run that waits beside one on an agent that was not there at first may turn out to be too large for both. One that was to take the place
--- of one on an agent that is not there for it any more, or has another one, may begin elsewhere, once that one has ended.
+-- of one on an agent that is not there for it any more, has another one, or has not the memory for it may begin elsewhere, once that one has ended.
 CREATE OR REPLACE FUNCTION sluice.streams_sweep() RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -337,10 +337,11 @@ BEGIN
         PERFORM sluice.streams_settle();
 
         FOR v_run IN SELECT r.id
-                       FROM sluice.stream s JOIN sluice.run r ON r.id = s.run JOIN sluice.queue q ON q.run = r.id
-                       LEFT JOIN sluice.instance i ON i.id = q.instance LEFT JOIN sluice.open_instance o ON o.id = i.id
+                       FROM sluice.stream s JOIN sluice.run r ON r.id = s.run JOIN sluice.queue q ON q.run = r.id JOIN sluice.demand d ON d.id = q.demand
+                       LEFT JOIN sluice.instance i ON i.id = q.instance LEFT JOIN sluice.agent a ON a.id = i.agent LEFT JOIN sluice.open_instance o ON o.id = i.id
                       WHERE s.retiring IS NULL AND r.started_at IS NULL AND q.instance IS NOT NULL
-                        AND (o.id IS NOT NULL AND sluice.stream_room(i.agent) > 0) IS NOT TRUE
+                        AND ((o.id IS NOT NULL AND sluice.stream_room(i.agent) > 0) IS NOT TRUE
+                             OR (sluice.candidate_judge(q, d, a, i, now())).code IN ('too-small', 'memory', 'labels', 'type'))
                       ORDER BY r.id FOR NO KEY UPDATE OF r SKIP LOCKED LOOP
                 UPDATE sluice.run SET instance = NULL WHERE id = v_run;
                 UPDATE sluice.queue SET instance = NULL WHERE run = v_run;

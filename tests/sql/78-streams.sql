@@ -279,5 +279,32 @@ DROP TRIGGER breaks ON sluice.assignment;
 SELECT api.dispatch() \g /dev/null
 SELECT is((SELECT run || coalesce(again_at::text, '') FROM sluice.stream WHERE pipe = 'right'), :'right', 'and goes on when it can');
 
+-- The next version goes where the one before was, if it can; if that has not the memory for it, elsewhere.
+SELECT t.agent('small', 1, '{"place": "m"}', 'streaming'), t.agent('large', 1, '{"place": "m"}', 'streaming') \g /dev/null
+UPDATE sluice.instance SET memory_bytes = 1e8 WHERE id = t.id('small');
+CREATE FUNCTION pg_temp.needs(p_version text, p_memory text) RETURNS json LANGUAGE sql AS $$
+        SELECT t.deploy('grows', jsonb_build_array(jsonb_build_object('name', 'a', 'directives', jsonb_build_array(jsonb_build_array('MemoryMax', p_memory)))),
+                        t.selector('{"place": "m"}') || jsonb_build_object('type', 'streaming', 'description', p_version))
+$$;
+SELECT t.sync('small'), pg_temp.needs('v1', '64M'), pg_temp.want('start', 'grows'), pg_temp.ready('small', pg_temp.run('grows')), t.sync('large') \g /dev/null
+SELECT is(pg_temp.stream('grows'), 'running/running v1 small', 'it runs');
+SELECT pg_temp.needs('v2', '1G'), pg_temp.killed('small', pg_temp.run('grows')), t.sync('small'), t.sync('large') \g /dev/null
+SELECT is(pg_temp.stream('grows'), 'running/queued v2', 'and its next version is too large for its host');
+SELECT api.presence_flush('{}'), api.dispatch() \g /dev/null
+SELECT t.sync('large') \g /dev/null
+SELECT is(pg_temp.stream('grows'), 'running/starting v2 large', 'so it begins on another');
+
+-- One that waits for an agent that is deleted can be stopped.
+SELECT pg_temp.ready('large', pg_temp.run('grows')) \g /dev/null
+UPDATE sluice.instance SET memory_bytes = 1e10 WHERE id = t.id('large');
+SELECT pg_temp.needs('v3', '1T'), pg_temp.killed('large', pg_temp.run('grows')), t.sync('large') \g /dev/null
+SELECT is(pg_temp.stream('grows'), 'running/queued v3', 'its next version is too large for any');
+SELECT api.agent_delete(t.h('owner'), 'large', 'false') \g /dev/null
+SELECT is((SELECT r.instance FROM sluice.run r WHERE r.id = pg_temp.run('grows')), NULL, 'it is bound to nobody when its agent is deleted');
+UPDATE sluice.run SET instance = t.id('large') WHERE id = pg_temp.run('grows'); -- begun in that moment
+SELECT is(t.error($$SELECT pg_temp.want('stop', 'grows')$$), 'none', 'and can be stopped whatever it was bound to');
+SELECT api.dispatch() \g /dev/null
+SELECT is(pg_temp.stream('grows'), 'stopped/stopped', 'which it is then');
+
 SELECT is((SELECT count(*) FROM sluice.stream_news)::int, 0, 'no news is left');
 SELECT * FROM finish();
