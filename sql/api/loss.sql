@@ -63,6 +63,26 @@ BEGIN
 END
 $$;
 
+-- The clock was set back by so much: what the database has noted of later moments, which are yet to come. An agent would count as heard of until then,
+-- and what waits for its time would wait as much longer. What somebody is busy with is left as it is.
+CREATE OR REPLACE FUNCTION sluice.clock_went_back(p_by interval) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+        v_now timestamptz := clock_timestamp();
+BEGIN
+        UPDATE sluice.presence SET last_seen_at = v_now
+         WHERE instance = ANY (ARRAY(SELECT p.instance FROM sluice.presence p WHERE p.last_seen_at > v_now ORDER BY p.instance FOR NO KEY UPDATE SKIP LOCKED));
+        UPDATE sluice.stream SET again_at = again_at - p_by
+         WHERE (project, pipe) IN (SELECT s.project, s.pipe FROM sluice.stream s WHERE s.again_at > v_now FOR UPDATE SKIP LOCKED);
+        UPDATE sluice.task SET retry_at = retry_at - p_by
+         WHERE retry_at > v_now AND run = ANY (ARRAY(SELECT r.id FROM sluice.run r WHERE r.id = ANY (ARRAY(SELECT t.run FROM sluice.task t WHERE t.retry_at > v_now))
+                                                      ORDER BY r.id FOR NO KEY UPDATE SKIP LOCKED));
+        UPDATE sluice.queue SET avoid_until = v_now
+         WHERE attempt = ANY (ARRAY(SELECT q.attempt FROM sluice.queue q WHERE q.avoid_until > v_now + interval '5 seconds' FOR UPDATE SKIP LOCKED));
+        PERFORM pg_notify('sluice', 'tick');
+END
+$$;
+
 -- Notes that controld is here, and answers since when "not heard of" means something. A stand-still of the control plane, another
 -- server, or a clock that jumped say nothing about agents.
 CREATE OR REPLACE FUNCTION sluice.attend() RETURNS timestamptz
@@ -74,6 +94,9 @@ BEGIN
         SELECT * INTO STRICT v FROM sluice.attendance;
 
         IF v.server_since <> pg_postmaster_start_time() OR v_now NOT BETWEEN v.last_at - interval '1 second' AND v.last_at + interval '30 seconds' THEN
+                IF v_now < v.last_at - interval '1 second' THEN
+                        PERFORM sluice.clock_went_back(v.last_at - v_now);
+                END IF;
                 UPDATE sluice.attendance SET before = last_at, since = v_now, last_at = v_now, server_since = pg_postmaster_start_time();
                 RETURN v_now;
         ELSIF v_now > v.last_at + interval '5 seconds' THEN

@@ -138,4 +138,24 @@ SELECT is(t.tasks(:'tries') || ', ' || t.tasks(:'seat'), 'a:queued b:waiting, a:
 SELECT is(pg_temp.last(:'seat', 'b'), '1 cancelled cancelled', 'what waited for a seat there waits no more');
 SELECT t.sync('six') \g /dev/null
 SELECT is(pg_temp.last(:'tries') || ', ' || pg_temp.last(:'seat'), '2 assigned six, 2 assigned six', 'elsewhere');
+
+-- The database's clock was two hours ahead, and is set right.
+SELECT t.agent('early', 4, '{"clock": "set"}') \g /dev/null
+SELECT t.deploy('clock', '[{"name": "a"}, {"name": "b", "retry": 1, "retry_backoff_sec": "1min"}]', t.selector('{"clock": "set"}')) \g /dev/null
+SELECT t.sync('early', '[]', '{"self_fence_sec": 60}') \g /dev/null
+SELECT t.run('clock') AS r \gset
+SELECT t.sync('early', '[]', '{"self_fence_sec": 60}') \g /dev/null
+SELECT t.begins('early', :'r', 'a'), t.ends('early', :'r', 'b', 'exit-code') \g /dev/null
+UPDATE sluice.presence SET last_seen_at = last_seen_at + interval '2 hours' WHERE instance = t.id('early');
+UPDATE sluice.task SET retry_at = retry_at + interval '2 hours' WHERE run = :'r' AND name = 'b';
+UPDATE sluice.attendance SET last_at = clock_timestamp() + interval '2 hours';
+SELECT sluice.loss_sweep() \g /dev/null
+SELECT is((SELECT last_seen_at <= clock_timestamp() FROM sluice.presence WHERE instance = t.id('early')), true, 'nobody is heard of in times that are yet to come');
+SELECT is((SELECT retry_at < clock_timestamp() + interval '2 minutes' FROM sluice.task WHERE run = :'r' AND name = 'b'), true, 'nor does a retry wait for them');
+SELECT is((SELECT state FROM sluice.assignment WHERE run = :'r'), 'running', 'a whole grace counts from then on');
+UPDATE sluice.presence SET last_seen_at = last_seen_at - interval '4 minutes' WHERE instance = t.id('early');
+UPDATE sluice.attendance SET since = since - interval '4 minutes';
+SELECT sluice.loss_sweep() \g /dev/null
+SELECT is((SELECT outcome FROM sluice.attempt WHERE run = :'r' AND task = 'a' AND try = 1), 'lost', 'and no longer');
+
 SELECT * FROM finish();
