@@ -110,6 +110,19 @@ BEGIN
 END
 $$;
 
+-- An identifier for what is made because of p_id, where sluice.uuid_v7_since() has it looked for, also if the clock was set back since by more than that forgives.
+CREATE OR REPLACE FUNCTION sluice.uuid_v7_because(p_id uuid) RETURNS uuid
+LANGUAGE plpgsql AS $$
+DECLARE
+        v_id uuid := sluice.uuid_v7();
+BEGIN
+        IF v_id >= sluice.uuid_v7_since(p_id) THEN
+                RETURN v_id;
+        END IF;
+        RETURN encode(overlay(uuid_send(v_id) PLACING substring(uuid_send(p_id) FROM 1 FOR 6) FROM 1 FOR 6), 'hex')::uuid;
+END
+$$;
+
 CREATE OR REPLACE FUNCTION sluice.tasks_queue_once(p_runs uuid[]) RETURNS void
 LANGUAGE plpgsql SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
 BEGIN
@@ -139,7 +152,7 @@ BEGIN
                            AND b.state IN ('waiting', 'queued', 'running')))
                 RETURNING t.run, t.name, t.position, t.apart, t.fans, t.fanout_index, t.instance
         ), made AS MATERIALIZED ( -- OFFSET 0 keeps a look-up by key what it is, whatever is believed of the size of the tables
-                SELECT sluice.uuid_v7() AS id, clock_timestamp() AS queued_at, t.run, t.name, t.apart, v.demands[t.position + 1] AS demand,
+                SELECT sluice.uuid_v7_because(t.run) AS id, clock_timestamp() AS queued_at, t.run, t.name, t.apart, v.demands[t.position + 1] AS demand,
                        coalesce((v.spec ->> 'priority')::int, 0) AS priority, CASE WHEN t.apart THEN t.instance ELSE r.instance END AS instance, CASE WHEN r.revision = 1 THEN 1 -- it is new
                                            ELSE 1 + coalesce((SELECT max(a.try) FROM sluice.attempts_of(t.run) a WHERE a.task = t.name), 0) END AS try
                   FROM (SELECT * FROM ready WHERE NOT fans ORDER BY run, position, fanout_index OFFSET 0) t

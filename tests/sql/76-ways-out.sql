@@ -1,6 +1,6 @@
 -- Each run ends, and each task is done by one at a time, also where a drain, a deletion, a loss and a retry come together.
 SET search_path = tap, public;
-SELECT plan(16); -- which a ROLLBACK leaves alone
+SELECT plan(18); -- which a ROLLBACK leaves alone
 
 CREATE FUNCTION pg_temp.says(p_run uuid, p_task text DEFAULT 'a') RETURNS text LANGUAGE sql AS $$
         SELECT concat_ws(' ', a.try, a.state, a.outcome, g.name)
@@ -172,3 +172,20 @@ UPDATE sluice.attendance SET last_at = clock_timestamp();
 SELECT sluice.loss_sweep() \g /dev/null
 SELECT is(pg_temp.says(:'r'), '2 queued', 'it is given up');
 ROLLBACK;
+-- Made while the database's clock was three days ahead.
+BEGIN;
+SELECT t.agent('first', 4) \g /dev/null
+SELECT pg_temp.calls('first') \g /dev/null
+ALTER FUNCTION sluice.uuid_v7() RENAME TO uuid_v7_right;
+CREATE FUNCTION sluice.uuid_v7() RETURNS uuid LANGUAGE sql AS $$
+        SELECT overlay(sluice.uuid_v7_right()::text PLACING left(sluice.uuid_v7_floor(clock_timestamp() + interval '3 days')::text, 13) FROM 1 FOR 13)::uuid
+$$;
+SELECT t.run('row') AS stops, t.run('again') AS tries \gset
+DROP FUNCTION sluice.uuid_v7();
+ALTER FUNCTION sluice.uuid_v7_right() RENAME TO uuid_v7;
+SELECT t.ends('first', :'stops', 'a'), t.begins('first', :'stops', 'b'), api.run_cancel(t.h('owner'), :'stops') \g /dev/null
+SELECT is(pg_temp.says(:'stops', 'b'), '1 stopping first', 'what begins of a run from a time that is yet to come is asked to stop');
+SELECT t.ends('first', :'tries', 'a', 'exit-code'), pg_temp.time_goes_by('first') FROM generate_series(1, 5) \g /dev/null
+SELECT is(pg_temp.says(:'tries'), '4 ended exit-code first', 'and its tries are counted');
+ROLLBACK;
+
