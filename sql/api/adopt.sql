@@ -53,6 +53,8 @@ BEGIN
         UPDATE sluice.run SET instance = p_instance, revision = revision + 1 WHERE id = ANY (v_runs) AND instance = ANY (v_before);
         UPDATE sluice.queue SET instance = p_instance WHERE instance = ANY (v_before);
         UPDATE sluice.task SET instance = p_instance WHERE run = ANY (v_runs) AND instance = ANY (v_before);
+        DELETE FROM sluice.cleanup c USING sluice.cleanup o
+         WHERE c.instance = ANY (v_before) AND o.instance = ANY (v_before) AND o.run = c.run AND o.instance < c.instance; -- it is one host, and has it once
         UPDATE sluice.cleanup SET instance = p_instance, offered_at = NULL WHERE instance = ANY (v_before);
         DELETE FROM sluice.idle WHERE instance = ANY (v_before);
         UPDATE sluice.instance

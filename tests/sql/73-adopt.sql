@@ -61,4 +61,19 @@ SELECT matches(reason, 'has joined in its place', 'the other one says why it doe
 SELECT t.events('one', t.success(:'r', 1)) \g /dev/null
 SELECT is(t.get(:'runs') ->> 'state', 'running', 'and has no say any more');
 
+-- Two before it have had something of one run, which neither has removed yet.
+SELECT t.agent('host', 4, '{"host": ""}') \g /dev/null
+SELECT pg_temp.joins('host2', 'host') \g /dev/null
+SELECT t.deploy('all', jsonb_build_array(jsonb_build_object('name', 'f', 'run_on_all', t.selector('{"host": null}') -> 'agent_selector'))) \g /dev/null
+SELECT pg_temp.first_sync(n, '[]') FROM unnest(ARRAY['host', 'host2']) n \g /dev/null
+SELECT t.run('all') AS over, t.run('all') AS runs \gset
+SELECT t.events(n, t.success(x.attempt, 1), t.event(x.attempt, 1, 'logged', '{"sequence": 0}'))
+  FROM unnest(ARRAY['host', 'host2']) n JOIN sluice.assignment x ON x.instance = t.id(n) AND x.run = :'over' \g /dev/null
+SELECT is((SELECT count(*) FROM sluice.cleanup WHERE run = :'over'), 2::bigint, 'both have a workspace of a run that is over');
+SELECT api.agent_goodbye(t.h(n), jsonb_build_object('session', t.id('session of ' || n))) FROM unnest(ARRAY['host', 'host2']) n \g /dev/null
+SELECT pg_temp.joins('host3', 'host') \g /dev/null
+SELECT jsonb_agg(jsonb_build_object('attempt', x.attempt, 'epoch', 1, 'state', 'running', 'resume', false)) AS has FROM sluice.assignment x WHERE x.run = :'runs' \gset
+SELECT is(t.error(format('SELECT pg_temp.first_sync(''host3'', %L)', :'has')), 'none', 'who has the units of both takes the place of both');
+SELECT is((SELECT string_agg(i.hostname, ' ') FROM sluice.cleanup c JOIN sluice.instance i ON i.id = c.instance AND i.id = t.id('host3') WHERE c.run = :'over'), 'host.example', 'and removes it once');
+
 SELECT * FROM finish();
