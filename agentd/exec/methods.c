@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "drop-in.h"
 #include "exec-internal.h"
@@ -23,6 +24,7 @@
 #define EXEC_UNABLE EXEC_NAME ".Error.Unable" /* now, and here */
 /* The first systemd that still knows after a daemon-reload how often it has started a unit. */
 #define START_LIMIT_KEPT 255U
+#define LOG_FIELDS "/run/systemd/units/log-extra-fields:"
 
 /* Trouble that passes is no refusal: the attempt may be tried again, or elsewhere. *ret_words: what people are told. */
 static const char *error_name_of(const sd_bus_error *e, const char **ret_words) {
@@ -281,6 +283,15 @@ static int method_kill(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         return 1;
 }
 
+/* What journald adds to the lines of a unit stands in a file of PID 1's, which removes one with another name when the unit ends (systemd 252 and 257
+ * do): each attempt would leave a page of memory for good. */
+static void remove_log_fields(const char *unit) {
+        _cleanup_(freep) char *path = str_format(LOG_FIELDS "%s", unit);
+
+        if (path && unlink(path) < 0 && errno != ENOENT)
+                (void) log_error(-errno, "Cannot remove %s", path);
+}
+
 /* Stopping the slice stops the service in it; a failed service only has to be forgotten. PID 1 does what it can do of
  * the two, and nobody waits for it. */
 static int method_release(sd_bus_message *m, void *userdata, sd_bus_error *error) {
@@ -298,8 +309,10 @@ static int method_release(sd_bus_message *m, void *userdata, sd_bus_error *error
                 r = manager_tell(x->bus, "StopUnit", "ss", slice, "replace");
         if (r >= 0)
                 r = manager_tell(x->bus, "ResetFailedUnit", "s", unit);
-        if (r >= 0)
+        if (r >= 0) {
                 drop_in_remove(DROP_IN_ROOT, unit);
+                remove_log_fields(unit);
+        }
         x->used = true;
         return r < 0 ? reply_failure(m, r) : sd_bus_reply_method_return(m, "");
 }

@@ -8,7 +8,7 @@ from lab.shell import LabError, run, wait_until
 LASTING = "echo on; exec sleep 600"
 # Without the deadlines of agents, which stay loaded.
 OURS = ("systemctl list-units --all --plain --no-legend 'sluice-*.service' 'sluice-?-*.slice' | grep -v ^sluice-fence;"
-        "ls -d /run/systemd/transient/sluice-*.d | grep -v sluice-fence")
+        "ls -d /run/systemd/transient/sluice-*.d /run/systemd/units/*:sluice-* | grep -v sluice-fence")
 
 
 def begun(agent, script=LASTING, pipe_lines=("OnAgentLoss=fail",), **directives):
@@ -24,6 +24,13 @@ def all_is_well(agent):
         wait_until("units to be gone", lambda: not agent.node.run(OURS).text, 60)
     except LabError as error:
         raise AssertionError(f"{error}\n{agent.node.run(OURS).text}") from None
+
+
+def test_nothing_is_left_of_tasks_however_they_end(agent):
+    agent.shell("exit 0").wait_succeeded()
+    agent.shell("exit 3").wait_failed()
+    begun(agent).cancel().wait_ended()
+    all_is_well(agent)
 
 
 def test_all_units_of_ours_are_stopped_by_a_pattern(agent):
